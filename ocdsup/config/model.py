@@ -1,0 +1,156 @@
+"""What the daemon knows about its benches: frozen data with the defaults and limits of the contract, nothing else.
+
+Only the standard library and `annotated_types` are imported here, so a daemon holds its configuration without holding a
+validator. Durations are float seconds. `__pydantic_config__` is plain data that pydantic reads when `load` validates.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Le, MinLen
+
+from ocdsup.config import kinds
+
+STRICT = {"extra": "forbid", "strict": True}
+SUPPORTED_VERSION = 1
+
+Seconds = Annotated[float, kinds.SECONDS]
+Port = Annotated[int, Ge(0), Le(65535)]
+KiloHertz = Annotated[int, Ge(1), Le(100_000)]
+Text = Annotated[str, kinds.TEXT]
+
+
+class UnderReset(StrEnum):
+    """When recovery may connect with NRST held: families that must not get it are set to `never`."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class AfterRecovery(StrEnum):
+    """What the core does after a recovery; `auto` halts it if a debug session was halted and runs it otherwise."""
+
+    AUTO = "auto"
+    RUN = "run"
+    HALT = "halt"
+
+
+class HolderPolicy(StrEnum):
+    """Which foreign processes that hold the probe may be ended without asking."""
+
+    NEVER = "never"
+    STALE_OPENOCD = "stale-openocd"
+    OPENOCD = "openocd"
+    ANY = "any"
+
+
+class MonitorPolicy(StrEnum):
+    """What GDB `monitor` and telnet may send to OpenOCD's Tcl interpreter (`full` equals a shell as OpenOCD's user)."""
+
+    FULL = "full"
+    SAFE = "safe"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Which debug probe a bench uses; nothing given means the only probe there is."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    vid_pid: Annotated[str, kinds.USB_ID] | None = None
+    serial: Text | None = None
+    location: Annotated[str, kinds.USB_LOCATION] | None = None
+    server: Annotated[str, kinds.ST_LINK_SERVER] | None = None
+    """The probe is reached through an ST-LINK server (ST's stlink-server or the simulated board), loopback only."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOcd:
+    """How OpenOCD is started for a bench."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    config: Annotated[tuple[Text, ...], MinLen(1)]
+    binary: Text = "openocd"
+    search: tuple[Text, ...] = ()
+    commands: tuple[Annotated[str, kinds.TCL], ...] = ()
+    adapter_speed_khz: KiloHertz | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The stable ports: 0 takes any free one; the first target listens on `gdb`, the next targets on the next ports."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    gdb: Port = 3333
+    telnet: Port = 4444
+    tcl: Port | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The wait between two starts that failed: `first`, then times `factor`, up to `limit` seconds."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    first: Seconds = 0.5
+    factor: Annotated[float, Ge(1), Le(10)] = 2.0
+    limit: Seconds = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """At most `restarts` restarts in any `period` seconds; more than that needs a person."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    restarts: Annotated[int, Ge(1), Le(1000)] = 10
+    period: Seconds = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """When a bench counts as broken and how far recovery may go; durations in seconds."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    failures: Annotated[int, Ge(1), Le(100)] = 3
+    window: Seconds = 10.0
+    start_timeout: Seconds = 15.0
+    hang_timeout: Seconds = 15.0
+    grace: Seconds = 7.0
+    backoff: Backoff = field(default_factory=Backoff)
+    intensity: Intensity = field(default_factory=Intensity)
+    under_reset: UnderReset = UnderReset.AUTO
+    slow_speed_khz: KiloHertz = 240
+    usb_reset: bool = True
+    after_recovery: AfterRecovery = AfterRecovery.AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One probe, one board, one OpenOCD, and the stable ports that stand for them."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    name: Annotated[str, kinds.NAME]
+    openocd: OpenOcd
+    probe: Probe = field(default_factory=Probe)
+    ports: Ports = field(default_factory=Ports)
+    bind: Annotated[tuple[Annotated[str, kinds.ADDRESS], ...], MinLen(1)] = ("127.0.0.1", "::1")
+    allow: tuple[Annotated[str, kinds.NETWORK], ...] = ()
+    recovery: Recovery = field(default_factory=Recovery)
+    holders: HolderPolicy = HolderPolicy.STALE_OPENOCD
+    monitor: MonitorPolicy = MonitorPolicy.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration file; `control` None means `paths.control_path()`, `http` None means no status page."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    version: Literal[1]
+    benches: Annotated[tuple[Bench, ...], MinLen(1)]
+    control: Annotated[str, kinds.SOCKET] | None = None
+    http: Annotated[str, kinds.HTTP] | None = None
+
+    def bench(self, name: str) -> Bench | None:
+        """Return the bench of that name, or None."""
+        return next((bench for bench in self.benches if bench.name == name), None)
