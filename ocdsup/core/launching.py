@@ -1,0 +1,199 @@
+"""Starting, bringing up and resting: everything between the wish for a backend and a verified core."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ocdsup.core.effects import Launch, LookForHolders, LookForProbe, Profile, RestoreResetConfig
+from ocdsup.core.faults import FAULTS, Whose
+from ocdsup.core.policy import AfterRecovery, UnderReset
+from ocdsup.core.state import Backend, Fault, Phase, Signalled, Target
+from ocdsup.core.timers import Timer
+from ocdsup.core.turn import Turn
+
+HISTORY = 20  # recoveries kept for the status
+
+# What is looked at again while a bench is blocked, and how often in seconds. A look costs no restart.
+RECHECK_S: dict[str, float] = {
+    "probe-absent": 1.0,
+    "probe-denied": 5.0,
+    "probe-held": 2.0,
+    "probe-wedged": 1.0,
+    "wrong-target": 30.0,
+    "port-in-use": 5.0,
+}
+
+
+def default_profile(turn: Turn) -> Profile:
+    """How this bench starts when nothing is wrong."""
+    if turn.state.policy.under_reset is UnderReset.ALWAYS:
+        return Profile(under_reset=True, after=after_reset(turn))
+    return Profile()
+
+
+def after_reset(turn: Turn) -> str:
+    """`halt` or `run` for a start that resets the board: as its user left it, unless the policy says otherwise."""
+    wish = turn.state.policy.after_recovery
+    if wish is not AfterRecovery.AUTO:
+        return wish.value
+    return "halt" if turn.state.session_halted else "run"
+
+
+def afresh(turn: Turn) -> None:
+    """The world changed, or a person asked: earlier failures no longer count."""
+    state = turn.state
+    state.streak = 0
+    state.tried = ()
+    state.exhausted = False
+    state.held = False
+
+
+def again(turn: Turn) -> None:
+    """Launch now, or as soon as the back-off allows. Nothing of ours may be running."""
+    delay = turn.state.policy.backoff_s(turn.state.streak)
+    if delay > 0:
+        wait(turn, delay)
+    else:
+        launch(turn)
+
+
+def wait(turn: Turn, delay_s: float) -> None:
+    """Rest in back-off for `delay_s` seconds."""
+    turn.go(Phase.BACKOFF)
+    turn.arm(Timer.PHASE, delay_s)
+    turn.note("backing_off", delay_s=round(delay_s, 3), streak=turn.state.streak)
+
+
+def launch(turn: Turn) -> None:
+    """Start a backend, if the intensity allows one more."""
+    state = turn.state
+    assert state.backend is None, "two backends would fight for one probe"
+    state.launches = tuple(at for at in state.launches if turn.now - at < state.policy.period_s)
+    if len(state.launches) >= state.policy.restarts:
+        _spent(turn)
+        return
+    state.launches = (*state.launches, turn.now)
+    state.run += 1
+    state.restarts += state.run > 1
+    state.evidence = ()
+    state.failures = ()
+    state.backend = Backend(state.run, state.profile, turn.now)
+    turn.go(Phase.STARTING)
+    turn.arm(Timer.PHASE, state.policy.start_timeout_s)
+    turn.do(Launch(state.run, state.profile))
+
+
+def _spent(turn: Turn) -> None:
+    """The intensity is used up: give up on OpenOCD itself, but only slow down for a board that may return any hour."""
+    state = turn.state
+    if state.fault is not None and FAULTS[state.fault.code].whose is Whose.BACKEND:
+        rest_failed(turn)
+        return
+    wait(turn, state.launches[0] + state.policy.period_s - turn.now)
+
+
+def rest_failed(turn: Turn) -> None:
+    """Rest until a person or a new configuration changes something."""
+    turn.go(Phase.FAILED)
+    close_recovery(turn, "failed")
+    turn.note("gave_up", fault=turn.state.fault.code if turn.state.fault else None)
+
+
+def block(turn: Turn, code: str, text: str | None = None) -> None:
+    """Rest until the obstacle `code` goes away; it is looked at regularly, which spends no restarts."""
+    state = turn.state
+    blame(turn, code, text)
+    state.world_was_bad = False
+    turn.go(Phase.BLOCKED)
+    turn.arm(Timer.RECHECK, RECHECK_S[code])
+    close_recovery(turn, "blocked")
+    turn.note("blocked", fault=code, text=state.fault.text if state.fault else "")
+
+
+def recheck(turn: Turn) -> None:
+    """Look at the obstacle again."""
+    code = turn.state.fault.code if turn.state.fault else "probe-absent"
+    turn.arm(Timer.RECHECK, RECHECK_S[code])
+    match code:
+        case "probe-held":
+            turn.do(LookForHolders())
+        case "probe-absent" | "probe-denied" | "probe-wedged":
+            turn.do(LookForProbe())
+        case "wrong-target":
+            again(turn)  # only OpenOCD can tell which chip is connected now
+        case _:
+            pass  # port-in-use: the listener tries by itself and says PortsOpened
+
+
+def blame(turn: Turn, code: str, text: str | None = None, evidence: tuple[str, ...] = ()) -> None:
+    """Make `code` the fault of the bench; the same fault keeps its age and, without news, its evidence."""
+    old = turn.state.fault
+    same = old is not None and old.code == code
+    since = old.since if old is not None and same else turn.now
+    kept = old.evidence if old is not None and same else ()
+    turn.state.fault = Fault(code, since, text or FAULTS[code].text, evidence or kept)
+
+
+def ready(turn: Turn, targets: tuple[str, ...]) -> None:
+    """OpenOCD says it is up: believe it only when the core answers."""
+    turn.change_backend(ready=True)
+    turn.state.targets = tuple(Target(name) for name in targets)
+    from_start = turn.backend()
+    turn.note("backend_ready", run=from_start.run, took_s=round(turn.now - from_start.since, 3))
+
+
+def up(turn: Turn) -> None:
+    """The core answers as it should: the bench can be used."""
+    state = turn.state
+    backend = turn.backend()
+    if backend.profile.under_reset:
+        turn.do(RestoreResetConfig(backend.run))
+    state.fault = None
+    state.remark = None if state.remark and state.remark.code == "flash-failed" else state.remark
+    state.failures = ()
+    turn.go(Phase.READY)
+    close_recovery(turn, "recovered")
+    turn.arm(Timer.BEAT, state.policy.beat_s)
+    turn.arm(Timer.HANG, state.policy.hang_timeout_s)
+    turn.arm(Timer.STABLE, state.policy.window_s)
+    turn.note("bench_ready", run=backend.run)
+
+
+def close_recovery(turn: Turn, outcome: str) -> None:
+    """Write the running recovery, if any, into the history."""
+    state = turn.state
+    if state.recovery is None:
+        return
+    took = turn.now - state.recovery.at
+    done = replace(state.recovery, took_s=took, outcome=outcome)
+    state.history = (*state.history, done)[-HISTORY:]
+    state.recovery = None
+    state.recoveries += outcome == "recovered"
+    turn.note("recovery_over", fault=done.fault, outcome=outcome, took_s=round(took, 3), rungs=done.rungs)
+
+
+def stop(turn: Turn) -> None:
+    """Come to rest: nothing runs and nothing is wanted, or the probe is lent."""
+    if turn.state.backend is not None:
+        turn.go(Phase.STOPPING)
+        turn.stop_backend()
+        return
+    turn.state.fault = None
+    close_recovery(turn, "stopped")
+    turn.go(Phase.LENT if turn.state.borrower is not None else Phase.STOPPED)
+
+
+def harsher(turn: Turn) -> None:
+    """The signal had its grace: the next one, and at the end the truth that nothing ends this process."""
+    backend = turn.backend()
+    turn.disarm(Timer.STOP)
+    match backend.signalled:
+        case Signalled.TERM:
+            turn.stop_backend(hard=True)
+        case Signalled.KILL:
+            turn.change_backend(signalled=Signalled.STUCK)
+            turn.note("backend_stuck", run=backend.run, pid=backend.pid)
+            text = f"OpenOCD (PID {backend.pid}) sits in the kernel on a transfer that never ends, beyond even SIGKILL"
+            block(turn, "probe-wedged", text)
+        case _:
+            pass

@@ -1,0 +1,57 @@
+"""The plain numbers that bound one bench; the daemon fills them from the `recovery:` part of the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class UnderReset(Enum):
+    """Whether a start may hold NRST low while it connects."""
+
+    AUTO = "auto"  # only as a cure
+    ALWAYS = "always"  # every start: boards whose firmware locks the pins at once
+    NEVER = "never"  # families that do not support it (stm32h7x.cfg, OpenOCD 0.12, says so)
+
+
+class AfterRecovery(Enum):
+    """In which state a recovery that reset the target leaves it."""
+
+    AUTO = "auto"
+    RUN = "run"
+    HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Thresholds and budgets of one bench. All durations are seconds."""
+
+    failures: int = 3
+    window_s: float = 10.0
+    start_timeout_s: float = 15.0
+    hang_timeout_s: float = 15.0
+    grace_s: float = 7.0
+    backoff_first_s: float = 0.5
+    backoff_factor: float = 2.0
+    backoff_limit_s: float = 30.0
+    restarts: int = 10
+    period_s: float = 300.0
+    under_reset: UnderReset = UnderReset.AUTO
+    slow_speed_khz: int = 240
+    usb_reset: bool = True
+    after_recovery: AfterRecovery = AfterRecovery.AUTO
+
+    @property
+    def beat_s(self) -> float:
+        """Seconds between two heartbeats: five chances to answer before the backend counts as hung."""
+        return self.hang_timeout_s / 5
+
+    def backoff_s(self, streak: int) -> float:
+        """Pause before the launch that follows `streak` failures in a row, 0 … `backoff_limit_s`.
+
+        The first two retries are immediate: most crashes are single, and a debug session waits.
+        """
+        if streak <= 2:
+            return 0.0
+        # Twenty doublings are beyond every limit; a larger exponent would overflow a float after a long night.
+        return min(self.backoff_first_s * self.backoff_factor ** min(streak - 3, 20), self.backoff_limit_s)

@@ -1,0 +1,206 @@
+"""From a fault to the next cure: blame, choose a rung, clear the way, launch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ocdsup.core import events as ev
+from ocdsup.core.effects import EndHolder, Examine, LookForHolders, LookForProbe, Profile, ResetUsb, VerifyCore
+from ocdsup.core.faults import FAULTS, Whose
+from ocdsup.core.ladder import Need, Rung, next_rung
+from ocdsup.core.launching import after_reset, again, blame, block, default_profile, rest_failed, stop
+from ocdsup.core.policy import AfterRecovery, UnderReset
+from ocdsup.core.state import Phase, Recovery
+from ocdsup.core.timers import Timer
+from ocdsup.core.turn import Turn
+
+CURE_S = 5.0  # a cure over Tcl that took longer did not work
+OBSTACLES = frozenset({"probe-absent", "probe-denied", "wrong-target", "port-in-use"})  # no restart can help
+OWN, PROBE, HOLDERS, USB = "own", "probe", "holders", "usb"
+
+
+def trouble(turn: Turn, code: str, text: str | None = None, evidence: tuple[str, ...] = ()) -> None:
+    """The bench cannot be used because of `code`: find and start the cure."""
+    state = turn.state
+    blame(turn, code, text, evidence or state.evidence)
+    turn.note("fault", fault=code, text=state.fault.text if state.fault else "")
+    state.streak += 1
+    if FAULTS[code].whose is Whose.CONFIG or code in OBSTACLES:
+        clear(turn, looks=False)
+    else:
+        climb(turn, code)
+
+
+def climb(turn: Turn, code: str) -> None:
+    """Take the next rung of the ladder for `code`."""
+    state = turn.state
+    choice = next_rung(code, state.tried, _able(turn))
+    if state.recovery is None:
+        state.recovery = Recovery(turn.now, code)
+    state.tried = (*state.tried, (code, choice.rung))
+    state.exhausted = choice.exhausted
+    turn.note("rung_chosen", fault=code, rung=choice.rung.value, exhausted=choice.exhausted)
+    if choice.rung is not Rung.EVICT:  # an eviction is recorded when a process really was ended
+        record(turn, choice.rung.value)
+    if choice.rung is Rung.EXAMINE:
+        turn.go(Phase.CURING)
+        turn.arm(Timer.PHASE, CURE_S)
+        turn.do(Examine(turn.backend().run))
+        return
+    state.held = choice.rung is Rung.HOLD_HALTED
+    state.profile = _profile(turn, choice.rung)
+    clear(turn, looks=choice.looks, usb=choice.rung is Rung.RESET_USB)
+
+
+def record(turn: Turn, rung: str) -> None:
+    """Write a rung into the running recovery."""
+    recovery = turn.state.recovery
+    if recovery is not None:
+        turn.state.recovery = replace(recovery, rungs=(*recovery.rungs, rung))
+
+
+def _able(turn: Turn) -> frozenset[Need]:
+    state = turn.state
+    needs = {
+        Need.BACKEND: state.backend is not None and state.backend.ready,
+        Need.UNDER_RESET: state.policy.under_reset is not UnderReset.NEVER,
+        Need.USB: state.has_usb and state.policy.usb_reset,
+        Need.FREE_CORE: state.policy.after_recovery is not AfterRecovery.RUN,
+    }
+    return frozenset(need for need, met in needs.items() if met)
+
+
+def _profile(turn: Turn, rung: Rung) -> Profile:
+    match rung:
+        case Rung.UNDER_RESET:
+            return Profile(under_reset=True, after=after_reset(turn))
+        case Rung.SLOW_UNDER_RESET:
+            return Profile(under_reset=True, speed_khz=turn.state.policy.slow_speed_khz, after=after_reset(turn))
+        case Rung.HOLD_HALTED:
+            return Profile(under_reset=True, after="halt")
+        case Rung.EVICT:
+            return turn.state.profile  # the start that failed was right, only the probe was taken
+        case _:
+            return default_profile(turn)
+
+
+def clear(turn: Turn, *, looks: bool, usb: bool = False) -> None:
+    """Remove what is in the way: our own backend, and with `looks` the stale holders of the probe."""
+    state = turn.state
+    state.world_was_bad = False
+    waits = set()
+    turn.go(Phase.CLEARING)
+    if state.backend is not None:
+        waits.add(OWN)
+        turn.stop_backend()
+    if looks:
+        waits |= {PROBE, HOLDERS}
+        turn.do(LookForProbe(), LookForHolders())
+    if usb:
+        waits.add(USB)
+        if state.backend is None:
+            turn.do(ResetUsb())
+    state.waits = frozenset(waits)
+    turn.arm(Timer.PHASE, 2 * state.policy.grace_s + CURE_S)
+    if not waits:
+        cleared(turn)
+
+
+def done(turn: Turn, what: str) -> None:
+    """One thing that CLEARING waited for is over."""
+    state = turn.state
+    if what == OWN and USB in state.waits:
+        turn.do(ResetUsb())  # not while our own backend has the device open
+    state.waits -= {what}
+    if not state.waits:
+        cleared(turn)
+
+
+def overdue(turn: Turn) -> None:
+    """Answers that did not come are no reason to wait for ever; only our own backend must be gone."""
+    state = turn.state
+    turn.note("clearing_overdue", waits=sorted(state.waits))
+    state.waits &= {OWN}
+    if state.waits:
+        turn.arm(Timer.PHASE, CURE_S)
+        turn.stop_backend(hard=True)
+    else:
+        cleared(turn)
+
+
+def cleared(turn: Turn) -> None:
+    """The way is as free as it gets: rest if it is not free enough, else launch."""
+    state = turn.state
+    fault = state.fault
+    if not state.wanted or state.borrower is not None:
+        stop(turn)
+    elif fault is not None and FAULTS[fault.code].whose is Whose.CONFIG:
+        rest_failed(turn)
+    elif fault is not None and fault.code in OBSTACLES:
+        block(turn, fault.code, fault.text)
+    elif obstacle := _obstacle(turn):
+        block(turn, *obstacle)
+    else:
+        again(turn)
+
+
+_BAD_PRESENCE = {
+    ev.Presence.ABSENT: "probe-absent",
+    ev.Presence.AMBIGUOUS: "probe-absent",
+    ev.Presence.DENIED: "probe-denied",
+}
+
+
+def bad_presence(seen: ev.ProbeSeen) -> str | None:
+    """The fault that a look at the bus means, if any."""
+    return _BAD_PRESENCE.get(seen.presence)
+
+
+def _obstacle(turn: Turn) -> tuple[str, str | None] | None:
+    """What the last looks found in the way: (fault, text)."""
+    state = turn.state
+    if state.probe is not None and (code := bad_presence(state.probe)):
+        return code, state.probe.text or None
+    if state.holders:
+        return "probe-held", held_text(state.holders)
+    if state.fault is not None and state.fault.code == "probe-wedged" and state.exhausted:
+        return "probe-wedged", state.fault.text
+    return None
+
+
+def held_text(holders: tuple[ev.HolderSeen, ...]) -> str:
+    """Who has the probe and why they were left alone."""
+    who = ", ".join(f"PID {h.pid} {h.name}, user {h.user}, since {h.since} ({h.why})" for h in holders)
+    return f"held by {who}"
+
+
+def holders_seen(turn: Turn, seen: ev.HoldersSeen) -> None:
+    """Remember the holders, and end those that the policy lets us end."""
+    state = turn.state
+    state.holders = seen.holders
+    state.unseen = seen.unseen
+    for holder in seen.holders:
+        wait_for = f"evict:{holder.pid}"
+        if holder.evict and wait_for not in state.waits:
+            state.waits |= {wait_for}
+            turn.note("evicting", pid=holder.pid, name=holder.name, user=holder.user, why=holder.why)
+            turn.do(EndHolder(holder.pid, holder.start))
+
+
+def holder_ended(turn: Turn, ended: ev.HolderEnded) -> None:
+    """A holder is gone, or could not be ended; `text` says why."""
+    state = turn.state
+    turn.note("holder_ended", pid=ended.pid, ended=ended.ended, how=ended.how, text=ended.text)
+    if ended.ended:
+        state.holders = tuple(h for h in state.holders if h.pid != ended.pid)
+        state.evictions += 1
+        record(turn, Rung.EVICT.value)
+    else:
+        state.holders = tuple(
+            replace(h, evict=False, why=ended.text) if h.pid == ended.pid else h for h in state.holders
+        )
+
+
+def verify(turn: Turn) -> None:
+    """Ask whether the core really answers."""
+    turn.do(VerifyCore(turn.backend().run))

@@ -1,0 +1,129 @@
+"""What a bench remembers between two events. Immutable members throughout: `step` works on a shallow copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ocdsup.core.effects import Profile
+from ocdsup.core.events import HolderSeen, ProbeSeen
+from ocdsup.core.ladder import Rung
+from ocdsup.core.policy import Policy
+from ocdsup.core.timers import Timer
+
+
+class Phase(Enum):
+    """Where a bench is. The value is the word of the contract's status; CLEARING and STOPPING are ours (see `status`)."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    DEGRADED = "degraded"
+    CLEARING = "clearing"  # own backend, stale holders: what is in the way is being ended
+    CURING = "curing"  # a cure that needs no new backend is under way
+    BACKOFF = "backoff"
+    BLOCKED = "blocked"
+    STOPPING = "stopping"
+    LENT = "lent"
+    FAILED = "failed"
+
+
+RESTING = frozenset({Phase.STOPPED, Phase.READY, Phase.BLOCKED, Phase.LENT, Phase.FAILED})
+
+
+class Signalled(Enum):
+    """How far our own backend was asked to go."""
+
+    NO = 0
+    TERM = 1
+    KILL = 2
+    STUCK = 3  # not even SIGKILL ends it: it sits in the kernel, usually on a wedged USB transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One OpenOCD run, from the decision to launch it until its exit was reaped. Times are monotonic seconds."""
+
+    run: int
+    profile: Profile
+    since: float
+    pid: int | None = None
+    argv: tuple[str, ...] = ()
+    version: str | None = None
+    ready: bool = False
+    signalled: Signalled = Signalled.NO
+    busy: bool = False  # a flash operation is known to run
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, since when, and the lines that say so."""
+
+    code: str
+    since: float
+    text: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """One way out of a fault, from its verdict to a verified core (or to giving up)."""
+
+    at: float
+    fault: str
+    rungs: tuple[str, ...] = ()
+    took_s: float | None = None
+    outcome: str = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A core as OpenOCD names it, and the last state that was seen of it."""
+
+    name: str
+    state: str = "unknown"
+
+
+@dataclass(slots=True)
+class State:
+    """All that a bench knows. Only `step` may change it."""
+
+    policy: Policy = field(default_factory=Policy)
+    has_usb: bool = True
+    phase: Phase = Phase.STOPPED
+    since: float = 0.0
+    wanted: bool = False
+    borrower: str | None = None
+    run: int = 0
+    backend: Backend | None = None
+    timers: Mapping[Timer, float] = field(default_factory=dict)
+
+    fault: Fault | None = None
+    remark: Fault | None = None
+    failures: tuple[float, ...] = ()
+    evidence: tuple[str, ...] = ()
+    recovery: Recovery | None = None
+    history: tuple[Recovery, ...] = ()
+    tried: tuple[tuple[str, Rung], ...] = ()
+    exhausted: bool = False
+    held: bool = False  # the core is kept halted because running firmware locks the probe out
+
+    launches: tuple[float, ...] = ()
+    streak: int = 0
+    profile: Profile = field(default_factory=Profile)  # of the next launch
+    waits: frozenset[str] = frozenset()  # what CLEARING still waits for
+    world_was_bad: bool = False  # a recheck saw the obstacle itself: when it goes, the next try is immediate
+
+    probe: ProbeSeen | None = None
+    holders: tuple[HolderSeen, ...] = ()
+    unseen: str = ""
+    ports_taken: str | None = None
+    targets: tuple[Target, ...] = ()
+    sessions: tuple[int, ...] = ()
+    session_halted: bool = False
+    voltage: float | None = None
+    restarts: int = 0
+    recoveries: int = 0
+    evictions: int = 0
+    findings: Mapping[str, int] = field(default_factory=dict)
