@@ -35,7 +35,7 @@ def after_reset(turn: Turn) -> str:
     """`halt` or `run` for a start that resets the board: as its user left it, unless the policy says otherwise."""
     wish = turn.state.policy.after_recovery
     if wish is not AfterRecovery.AUTO:
-        return wish.value
+        return str(wish.value)
     return "halt" if turn.state.session_halted else "run"
 
 

@@ -1,0 +1,228 @@
+"""The one snapshot. Command line, telnet, metrics and systemd show views of this object and know nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ocdsup.core.events import Presence
+from ocdsup.core.faults import FAULTS
+from ocdsup.core.state import Fault, Phase, Recovery, Signalled, State
+from ocdsup.core.timers import Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the configuration says of a bench and the listeners know; the state does not repeat it."""
+
+    name: str
+    vid_pid: str | None
+    serial: str | None
+    location: str | None
+    gdb_ports: tuple[int, ...]
+    telnet_port: int | None
+    tcl_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One reading of both clocks: intervals come from `now`, dates are `wall` (seconds since 1970) minus an age."""
+
+    now: float
+    wall: float
+
+    def date(self, at: float) -> str:
+        """The monotonic instant `at` as an ISO 8601 date in UTC."""
+        return datetime.fromtimestamp(self.wall - (self.now - at), UTC).isoformat(timespec="seconds")
+
+
+def public_phase(state: State) -> str:
+    """The contract's word for the present phase.
+
+    Our two working phases have no word there: CLEARING and CURING are `recovering` while a recovery runs and `starting`
+    otherwise; STOPPING is already called by its goal, and the summary says that OpenOCD is still going.
+    """
+    match state.phase:
+        case Phase.CLEARING | Phase.CURING | Phase.STARTING:
+            return "recovering" if state.recovery is not None else "starting"
+        case Phase.STOPPING:
+            return "lent" if state.borrower is not None else "stopped"
+        case _:
+            return state.phase.value
+
+
+def snapshot(state: State, facts: Facts, clock: Clock) -> dict[str, Any]:
+    """One bench as the contract's status object (design, 3.4)."""
+    fault = shown_fault(state)
+    return {
+        "name": facts.name,
+        "desired": "up" if state.wanted else "down",
+        "phase": public_phase(state),
+        "since_s": round(clock.now - state.since, 1),
+        "summary": summary(state, facts, clock),
+        "fault": _fault(fault, clock) if fault else None,
+        "rung": _rung(state),
+        "next_try_s": _next_try(state, clock),
+        "advice": list(advice(state)),
+        "probe": _probe(state, facts),
+        "backend": _backend(state, clock),
+        "targets": _targets(state, facts),
+        "ports": {"gdb": list(facts.gdb_ports), "telnet": facts.telnet_port, "tcl": facts.tcl_port},
+        "recoveries": [_recovery(r, clock) for r in state.history],
+        "counters": {
+            "restarts": state.restarts,
+            "recoveries": state.recoveries,
+            "evictions": state.evictions,
+            "findings": dict(state.findings),
+        },
+    }
+
+
+def shown_fault(state: State) -> Fault | None:
+    """The fault that keeps the bench from working, else the remark that colours the picture."""
+    return state.fault or state.remark
+
+
+def _fault(fault: Fault, clock: Clock) -> dict[str, Any]:
+    return {
+        "code": fault.code,
+        "since_s": round(clock.now - fault.since, 1),
+        "text": fault.text,
+        "evidence": list(fault.evidence),
+    }
+
+
+def _rung(state: State) -> str | None:
+    if state.recovery is not None and state.recovery.rungs:
+        return state.recovery.rungs[-1]
+    return None
+
+
+def _next_try(state: State, clock: Clock) -> float | None:
+    timer = {Phase.BACKOFF: Timer.PHASE, Phase.BLOCKED: Timer.RECHECK}.get(state.phase)
+    at = state.timers.get(timer) if timer is not None else None
+    return None if at is None else max(0.0, round(at - clock.now, 1))
+
+
+def advice(state: State) -> tuple[str, ...]:
+    """What a person can do with their hands, most likely cure first; nothing while all is well."""
+    steps: list[str] = []
+    if state.held:
+        steps.append(
+            "the running firmware locks the probe out, so the core is kept halted at its reset vector: "
+            "flash a corrected firmware now, or `ocdsup restart` to let it run"
+        )
+    for fault in (state.remark, state.fault):
+        if fault is not None:
+            steps.extend(FAULTS[fault.code].advice)
+    if state.fault is not None and state.unseen:
+        steps.append(f"not every process could be looked at: {state.unseen}")
+    return tuple(dict.fromkeys(steps))
+
+
+def _probe(state: State, facts: Facts) -> dict[str, Any]:
+    seen = state.probe
+    alive = state.backend is not None and state.backend.ready
+    present = seen.presence not in {Presence.ABSENT, Presence.AMBIGUOUS} if seen is not None else alive
+    if state.fault is not None and state.fault.code == "probe-absent":
+        present = False
+    return {
+        "vid_pid": facts.vid_pid,
+        "serial": facts.serial,
+        "location": (seen.location if seen is not None else None) or facts.location,
+        "present": present,
+        "holders": [
+            {"pid": h.pid, "name": h.name, "user": h.user, "since": h.since, "stale": h.stale, "why": h.why}
+            for h in state.holders
+        ],
+        "unseen": state.unseen or None,
+    }
+
+
+def _backend(state: State, clock: Clock) -> dict[str, Any] | None:
+    backend = state.backend
+    if backend is None or backend.pid is None:
+        return None
+    return {
+        "pid": backend.pid,
+        "version": backend.version,
+        "argv": list(backend.argv),
+        "uptime_s": round(clock.now - backend.since, 1),
+        "restarts": state.restarts,
+        "voltage": state.voltage,
+        "under_reset": backend.profile.under_reset,
+    }
+
+
+def _targets(state: State, facts: Facts) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": target.name,
+            "state": target.state,
+            "gdb_port": facts.gdb_ports[index] if index < len(facts.gdb_ports) else None,
+            "gdb_sessions": state.sessions[index] if index < len(state.sessions) else 0,
+        }
+        for index, target in enumerate(state.targets)
+    ]
+
+
+def _recovery(recovery: Recovery, clock: Clock) -> dict[str, Any]:
+    return {
+        "at": clock.date(recovery.at),
+        "fault": recovery.fault,
+        "rungs": list(recovery.rungs),
+        "took_s": None if recovery.took_s is None else round(recovery.took_s, 3),
+        "outcome": recovery.outcome,
+    }
+
+
+def summary(state: State, facts: Facts, clock: Clock) -> str:
+    """One line for a person in a hurry; also systemd's STATUS."""
+    match state.phase:
+        case Phase.READY:
+            return _ready_summary(state, facts)
+        case Phase.DEGRADED:
+            return f"degraded: {len(state.failures)} failed examination(s), {state.policy.failures} make a recovery"
+        case Phase.BACKOFF:
+            wait = _next_try(state, clock)
+            return f"waiting {wait:g} s for the next try: {_why(state)}"
+        case Phase.BLOCKED | Phase.FAILED:
+            return f"{state.phase.value}: {_why(state)}"
+        case Phase.LENT:
+            return f"lent to {state.borrower}"
+        case Phase.STOPPING:
+            return f"stopping OpenOCD (PID {_pid(state)})"
+        case Phase.STOPPED:
+            return "stopped"
+        case _:
+            rung = _rung(state)
+            return f"recovering from {_code(state)}: {rung or 'looking'}" if state.recovery else "starting OpenOCD"
+
+
+def _ready_summary(state: State, facts: Facts) -> str:
+    ports = ", ".join(f":{port}" for port in facts.gdb_ports)
+    if state.held:
+        return f"ready on {ports}, core held at its reset vector"
+    return f"ready on {ports}"
+
+
+def _pid(state: State) -> object:
+    backend = state.backend
+    if backend is None:
+        return "-"
+    return f"{backend.pid}, stuck in the kernel" if backend.signalled is Signalled.STUCK else backend.pid
+
+
+def _code(state: State) -> str:
+    return state.fault.code if state.fault is not None else "an unknown fault"
+
+
+def _why(state: State) -> str:
+    return f"{state.fault.code}: {state.fault.text}" if state.fault is not None else "no fault known"
+
+
+def whole(benches: Sequence[dict[str, Any]], version: str, pid: int, uptime_s: float) -> dict[str, Any]:
+    """The daemon's snapshot around those of its benches."""
+    return {"ocdsup": version, "pid": pid, "uptime_s": round(uptime_s, 1), "benches": list(benches)}
