@@ -47,13 +47,17 @@ def seconds(text: str) -> float:
 
 
 def duration_text(value: float) -> str:
-    """Return the shortest spelling that `seconds` reads back as `value`: 0.5 → `500ms`, 300 → `5m`."""
-    if value < 1 or value != int(value):
-        return f"{value * 1000:g}ms" if value < 1 else f"{value:g}s"
+    """Return the spelling that `seconds` reads back as `value`: 0.5 → `500ms`, 300 → `5m`, 90 → `90s`."""
+    if value < 1:
+        return f"{_decimal(value * 1000)}ms"
     for unit, size in (("h", 3600), ("m", 60)):
         if value % size == 0:
             return f"{int(value // size)}{unit}"
-    return f"{int(value)}s"
+    return f"{_decimal(value)}s"
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def _matching(pattern: str, says: str) -> Callable[[str], str]:

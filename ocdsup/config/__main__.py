@@ -1,0 +1,71 @@
+"""`python -m ocdsup.config FILE`: check one configuration file and tell the daemon, in one line of JSON (`exchange`).
+
+Exit code 0: a configuration; 2: problems. The only module of this room that touches the disk.
+"""
+
+import os
+import sys
+
+from ocdsup.config import exchange, trust
+from ocdsup.config.document import SIZE_LIMIT
+from ocdsup.config.exchange import Checked
+from ocdsup.config.load import load
+from ocdsup.errors import ConfigError, Problem
+
+
+def read(file: str) -> Checked:
+    """Return the configuration in `file`.
+
+    Raises:
+        ConfigError: the file cannot be read or trusted, or holds problems.
+    """
+    try:
+        with open(file, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            content = stream.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise ConfigError([_unreadable(file, error)]) from None
+    verdict = trust.judge(status.st_uid, status.st_mode, os.geteuid(), file)
+    distrust = [Problem(file, 0, 0, "", verdict.error, verdict.hint)] if verdict.error else []
+    try:
+        config = load(_decoded(content, file), file)
+    except ConfigError as error:
+        raise ConfigError((*distrust, *error.problems)) from None
+    if distrust:
+        raise ConfigError(distrust)
+    return Checked(config, (Problem(file, 0, 0, "", verdict.warning, verdict.hint),) if verdict.warning else ())
+
+
+def _unreadable(file: str, error: OSError) -> Problem:
+    hints: dict[type[OSError], str] = {
+        FileNotFoundError: "name the file with -c, or write a starter with `ocdsup init`",
+        PermissionError: "run as the user who owns it, or let this user read it",
+        IsADirectoryError: "name a file in it",
+    }
+    return Problem(file, 0, 0, "", f"cannot read it: {error.strerror or error}", hints.get(type(error), ""))
+
+
+def _decoded(content: bytes, file: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1
+        text = f"byte 0x{content[error.start]:02x} is not UTF-8"
+        raise ConfigError([Problem(file, line, column, "", text, "save the file as UTF-8")]) from None
+
+
+def main(arguments: list[str]) -> int:
+    """Check the file named by the only argument and print the answer; return the exit code."""
+    file = arguments[0] if len(arguments) == 1 else ""
+    try:
+        answer, code = exchange.encode(read(file)), 0
+    except ConfigError as error:
+        answer, code = exchange.encode_problems(error.problems), 2
+    sys.stdout.buffer.write(answer)
+    sys.stdout.buffer.flush()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
