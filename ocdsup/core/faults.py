@@ -72,9 +72,7 @@ FAULTS: dict[str, Known] = {
     "probe-denied": Known(
         Whose.PROBE,
         "this user may not open the probe",
-        (
-            "install the udev rules of the openocd package and put this user into the group plugdev, then replug the probe",
-        ),
+        ("install the udev rules of the openocd package and put this user into the group plugdev, then replug the probe",),
     ),
     "probe-wedged": Known(
         Whose.PROBE,

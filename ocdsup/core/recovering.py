@@ -196,9 +196,7 @@ def holder_ended(turn: Turn, ended: ev.HolderEnded) -> None:
         state.evictions += 1
         record(turn, Rung.EVICT.value)
     else:
-        state.holders = tuple(
-            replace(h, evict=False, why=ended.text) if h.pid == ended.pid else h for h in state.holders
-        )
+        state.holders = tuple(replace(h, evict=False, why=ended.text) if h.pid == ended.pid else h for h in state.holders)
 
 
 def verify(turn: Turn) -> None:

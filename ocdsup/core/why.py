@@ -36,9 +36,7 @@ def _tried(bench: Mapping[str, Any]) -> list[str]:
     for recovery in bench["recoveries"][-SHOWN:]:
         rungs = ", ".join(recovery["rungs"]) or "nothing"
         took = recovery["took_s"]
-        lines.append(
-            f"Tried at {recovery['at']} for {recovery['fault']}: {rungs}; {recovery['outcome']} after {took:g} s."
-        )
+        lines.append(f"Tried at {recovery['at']} for {recovery['fault']}: {rungs}; {recovery['outcome']} after {took:g} s.")
     return lines
 
 

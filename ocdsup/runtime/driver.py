@@ -50,9 +50,7 @@ class Driver:
         before = self.state
         self.state, effects = step(before, event, self._loop.time())
         if self.state.phase is not before.phase:
-            self._log.info(
-                "phase_changed", old=before.phase.value, new=self.state.phase.value, event_type=type(event).__name__
-            )
+            self._log.info("phase_changed", old=before.phase.value, new=self.state.phase.value, event_type=type(event).__name__)
         for effect in effects:
             if isinstance(effect, Note):
                 self._log.info(effect.event, **effect.fields)
