@@ -87,11 +87,7 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     what = getattr(error, "problem", None) or "the YAML cannot be read"
-    hint = (
-        "indent with spaces"
-        if "\\t" in what
-        else "check indentation, quotes and brackets on this line and the one above"
-    )
+    hint = "indent with spaces" if "\\t" in what else "check indentation, quotes and brackets on this line and the one above"
     return Problem(file, line, column, "", what, hint)
 
 
@@ -140,9 +136,7 @@ class _Builder:
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
-                raise _RefusedError(
-                    mark, "a second document begins here", "keep one document per file, remove the `---`"
-                )
+                raise _RefusedError(mark, "a second document begins here", "keep one document per file, remove the `---`")
         elif isinstance(event, yaml.AliasEvent):
             raise _RefusedError(mark, f"alias *{event.anchor} is not allowed", "write the value out")
         elif anchor := getattr(event, "anchor", None):

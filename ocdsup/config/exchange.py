@@ -42,9 +42,7 @@ def decode(answer: bytes, file: str) -> Checked:
     try:
         tree = json.loads(answer)
         problems = tuple(_build(Problem, problem) for problem in tree.get("problems", ()))
-        checked = (
-            None if problems else Checked(_build(Config, tree["config"]), _build(tuple[Problem, ...], tree["warnings"]))
-        )
+        checked = None if problems else Checked(_build(Config, tree["config"]), _build(tuple[Problem, ...], tree["warnings"]))
     except (ValueError, LookupError, TypeError, AttributeError):
         hint = "run `ocdsup check` and look at its messages"
         raise ConfigError([Problem(file, 0, 0, "", "the check of the configuration gave no answer", hint)]) from None
@@ -64,7 +62,8 @@ def _build(kind: Any, value: Any) -> Any:
         unknown = value.keys() - {entry.name for entry in fields(kind)}
         if unknown:
             raise TypeError(f"unknown {unknown}")
-        return kind(**{name: _build(hints[name], part) for name, part in value.items()})
+        build: Any = kind  # is_dataclass narrows to something without a call signature
+        return build(**{name: _build(hints[name], part) for name, part in value.items()})
     if get_origin(kind) is UnionType:
         (other,) = (part for part in get_args(kind) if part is not NoneType)
         return None if value is None else _build(other, value)

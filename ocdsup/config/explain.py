@@ -1,4 +1,4 @@
-"""`Config` → YAML text with every effective value, each default marked; the text loads back to the same configuration."""
+"""`Config` → YAML text with every effective value, each default marked; loads back as the same."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 from ocdsup.config import kinds
 from ocdsup.config.model import Config
 
-PLAIN_WORD = re.compile(r"(?!(true|false|null)$)[a-z/][a-z0-9/._-]*")  # readable without quotes in every YAML
+PLAIN_WORD = re.compile(r"(?!(true|false|null)$)[a-z/][a-z0-9/._-]*|[0-9]+(ms|s|m|h)")  # readable without quotes in every YAML
 
 
 def explain(config: Config, control: str) -> str:

@@ -14,9 +14,7 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$"
 BENCH_NAME = r"^[a-z][a-z0-9-]{0,31}$"
 VID_PID = r"^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$"
-LOCATION = (
-    r"^[0-9]+-[0-9]+(\.[0-9]+)*$"  # bus-port.port…, as sysfs names it and OpenOCD's `adapter usb location` takes it
-)
+LOCATION = r"^[0-9]+-[0-9]+(\.[0-9]+)*$"  # bus-port.port…, as sysfs names it and OpenOCD's `adapter usb location` takes it
 UNIX_PATH_LIMIT = 107  # bytes in sockaddr_un.sun_path without the final NUL, unix(7)
 
 
@@ -86,9 +84,7 @@ def tcl_text(text: str) -> str:
 
 def vid_pid(text: str) -> str:
     """Return `vvvv:pppp` in lower case, as sysfs spells it."""
-    return _matching(VID_PID, 'is not VID:PID; write four hex digits, a colon, four hex digits: "0483:374b"')(
-        text
-    ).lower()
+    return _matching(VID_PID, 'is not VID:PID; write four hex digits, a colon, four hex digits: "0483:374b"')(text).lower()
 
 
 def address(text: str) -> str:
@@ -96,9 +92,7 @@ def address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError(
-            f'{text!r} is not an IP address; write 127.0.0.1, "::1" or the address of one interface'
-        ) from None
+        raise ValueError(f'{text!r} is not an IP address; write 127.0.0.1, "::1" or the address of one interface') from None
 
 
 def network(text: str) -> str:
@@ -144,9 +138,7 @@ def socket_path(text: str) -> str:
         raise ValueError(f"{text!r} is relative; write an absolute path, the daemon's working directory is not yours")
     size = len(text.encode())
     if size > UNIX_PATH_LIMIT:
-        raise ValueError(
-            f"the path has {size} bytes; a unix socket's path may have {UNIX_PATH_LIMIT}: choose a shorter one"
-        )
+        raise ValueError(f"the path has {size} bytes; a unix socket's path may have {UNIX_PATH_LIMIT}: choose a shorter one")
     return text
 
 

@@ -72,8 +72,7 @@ def _as_model(root: Node) -> dict[str, Plain]:
     benches = plain.get("benches")
     if isinstance(benches, dict):
         plain["benches"] = [
-            body | {"name": name} if isinstance(body, dict) else {"": body, "name": name}
-            for name, body in benches.items()
+            body | {"name": name} if isinstance(body, dict) else {"": body, "name": name} for name, body in benches.items()
         ]
     elif isinstance(benches, list):
         plain["benches"] = "a list"  # a list of benches has no names; say so instead of reading it

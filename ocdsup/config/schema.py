@@ -1,4 +1,4 @@
-"""The JSON schema (2020-12) of the configuration file, for editors: generated from the model, committed in `configs/`."""
+"""The JSON schema (2020-12) of the configuration file, for editors: generated from the model, kept in `configs/`."""
 
 import json
 from typing import Any

@@ -2,7 +2,7 @@
 
 Refused, because anybody else's write access is a shell as the daemon's user:
 a file owned by neither root nor the daemon's user, and a file that everybody may write.
-Only warned about: a file its group may write. Debian and Ubuntu give every user a group of their own, and with umask 002
+Only warned about: a file its group may write. Debian and Ubuntu give every user a group of their own; with umask 002
 every file in a home directory is group-writable; refusing those would refuse most people's first file.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong with the owner and mode of a file: an `error` refuses it, a `warning` is shown; both may be empty."""
+    """What is wrong with the owner and mode of a file: an `error` refuses it, a `warning` is shown; or neither."""
 
     error: str = ""
     warning: str = ""

@@ -142,6 +142,7 @@ def suggestion(word: str, choices: list[str]) -> str:
     """Return "did you mean …?" for the nearest choice, or nothing when none is near."""
     near = difflib.get_close_matches(word.lower().replace("-", "_"), choices, n=1, cutoff=0.6)
     near = near or difflib.get_close_matches(word.lower(), choices, n=1, cutoff=0.6)
+    near = near or [choice for choice in choices if len(word) > 2 and choice.startswith(word.lower())][:1]
     return f"did you mean {near[0]!r}?" if near else ""
 
 

@@ -1,0 +1,63 @@
+"""The checking child reads a file and answers in one line of JSON."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocdsup.config.__main__ import read
+from ocdsup.config.exchange import Checked, decode
+from ocdsup.errors import ConfigError
+
+GOOD = b"version: 1\nbenches: {a: {openocd: {config: [x]}}}\n"
+
+
+def child(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "ocdsup.config", *arguments], capture_output=True, check=False)
+
+
+def write(path: Path, content: bytes, mode: int = 0o644) -> str:
+    path.write_bytes(content)
+    path.chmod(mode)
+    return str(path)
+
+
+def test_a_good_file_ends_with_0_and_the_configuration(tmp_path: Path) -> None:
+    done = child(write(tmp_path / "a.yaml", GOOD))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert isinstance(decode(done.stdout, "a"), Checked)
+
+
+def test_a_bad_file_ends_with_2_and_its_problems(tmp_path: Path) -> None:
+    done = child(write(tmp_path / "a.yaml", b"version: 2"))
+    assert (done.returncode, done.stderr) == (2, b"")
+    with pytest.raises(ConfigError, match=r"a\.yaml:1:10"):
+        decode(done.stdout, "a")
+
+
+def test_a_group_writable_file_is_used_with_a_warning(tmp_path: Path) -> None:
+    (warning,) = read(write(tmp_path / "a.yaml", GOOD, 0o664)).warnings
+    assert "group" in warning.text
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "sentence"),
+    [
+        (GOOD, 0o666, "everybody may write"),
+        (b"version: 1\n# \xff", 0o644, "a.yaml:2:3: byte 0xff is not UTF-8"),
+        (b"x" * 300_000, 0o644, "a configuration may have 262144"),
+        (b"version: 3", 0o646, "everybody may write"),
+        (b"version: 3", 0o646, "version 3 is newer"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, content: bytes, mode: int, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(write(tmp_path / "a.yaml", content, mode))
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("absent.yaml", "No such file"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path, name: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        read(str(tmp_path / name))
