@@ -1,0 +1,31 @@
+"""What systemd is told: sd_notify(3) over its datagram socket. Without NOTIFY_SOCKET every call does nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+
+class Notify:
+    """The notification socket of the service manager, if there is one."""
+
+    def __init__(self, address: str | None = None) -> None:
+        address = address if address is not None else os.environ.get("NOTIFY_SOCKET")
+        self._address = "\0" + address[1:] if address and address.startswith("@") else address
+        self._last_status = ""
+
+    def send(self, *assignments: str) -> None:
+        """Send assignments such as READY=1. A manager that does not listen must not harm the daemon."""
+        if not self._address:
+            return
+        # A newline in a value would be read as an assignment of its own.
+        message = "\n".join(a.replace("\n", " ") for a in assignments).encode()
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.sendto(message, self._address)
+
+    def status(self, text: str) -> None:
+        """The one-line state that `systemctl status` shows, when it changed."""
+        if text != self._last_status:
+            self._last_status = text
+            self.send(f"STATUS={text}")

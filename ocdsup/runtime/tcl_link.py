@@ -1,0 +1,98 @@
+"""Our own connection to OpenOCD's Tcl port: one question at a time in order, and its notifications on a second one.
+
+The heartbeat is a bare 0x1A, which OpenOCD (0.10 … master) answers with 0x1A without a line in its log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from ocdsup.runtime import wire
+from ocdsup.runtime.wire import Wire
+
+END = b"\x1a"
+LONGEST = 1024 * 1024  # bytes of one answer; what we ask ourselves is answered in a few hundred
+
+
+class TclLink:
+    """Questions and answers over one Tcl connection. `ask` may be called before the last answer came."""
+
+    def __init__(self) -> None:
+        self._wire: Wire | None = None
+        self._waiting: deque[asyncio.Future[bytes]] = deque()
+        self._answer = bytearray()
+
+    async def open(self, port: int, host: str = "127.0.0.1") -> None:
+        """Connect. Raises OSError."""
+        self._wire = Wire(await wire.connect(host, port), self._bytes, self._closed)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether questions can be asked."""
+        return self._wire is not None and self._wire.is_open
+
+    def ask(self, command: bytes = b"") -> asyncio.Future[bytes]:
+        """Send a command; its raw answer is the future's result, ConnectionError if the link breaks before."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        if self._wire is None or not self._wire.is_open:
+            future.set_exception(ConnectionResetError("the Tcl connection to OpenOCD is closed"))
+            return future
+        self._waiting.append(future)
+        self._wire.send(command + END)
+        return future
+
+    def _bytes(self, data: bytes) -> None:
+        self._answer += data
+        while END in self._answer:
+            answer, _, rest = self._answer.partition(END)
+            self._answer = bytearray(rest)
+            if self._waiting:
+                self._settle(bytes(answer))
+        if len(self._answer) > LONGEST:
+            self.close()
+
+    def _settle(self, answer: bytes) -> None:
+        future = self._waiting.popleft()
+        if not future.done():
+            future.set_result(answer)
+
+    def _closed(self, reason: str) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(ConnectionResetError(f"OpenOCD closed the Tcl connection: {reason}"))
+                future.exception()  # nobody may be waiting for a heartbeat any more: not worth a warning
+
+    def close(self) -> None:
+        """Give up the connection and every unanswered question."""
+        if self._wire is not None:
+            self._wire.abort()
+        self._closed("given up")
+
+
+class TclEvents:
+    """The second connection: frames that OpenOCD sends unasked after `tcl_notifications on` (0.9 and newer)."""
+
+    def __init__(self, on_frame: Callable[[bytes], None]) -> None:
+        self._wire: Wire | None = None
+        self._on_frame = on_frame
+        self._rest = bytearray()
+
+    async def open(self, port: int, host: str = "127.0.0.1") -> None:
+        """Connect and switch the notifications on. Raises OSError."""
+        self._wire = Wire(await wire.connect(host, port), self._bytes, lambda _reason: None)
+        self._wire.send(b"tcl_notifications on" + END)
+
+    def _bytes(self, data: bytes) -> None:
+        self._rest += data
+        *frames, rest = self._rest.split(END)
+        self._rest = bytearray(rest[-LONGEST:])
+        for frame in frames:
+            self._on_frame(bytes(frame))
+
+    def close(self) -> None:
+        """Give up the connection."""
+        if self._wire is not None:
+            self._wire.abort()
