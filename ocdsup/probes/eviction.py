@@ -1,0 +1,303 @@
+"""May this holder be ended, and by which steps: policy, respawn breaker and step machine. Pure; time is an argument.
+
+Stale is an OpenOCD that is not ours, holds this bench's probe, and is orphaned, or wedged, or polls a dead target, or
+has had no GDB client for the grace time. A live debug session is never ended under `stale-openocd`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
+
+from ocdsup.probes import tools
+from ocdsup.probes.holders import Endpoint, Holder
+
+SEEING = "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (or the same user)"
+ONE_SHOT_S = 120.0
+"""Seconds after which an orphaned `program …` run is no longer believed to be writing flash."""
+STUCK_S = 2.0
+"""Seconds in D state after which only a replug helps; a single sight of D may be an ordinary disk or USB wait."""
+
+
+class Policy(StrEnum):
+    """Which holders may be ended without asking (the values of `holders:` in the configuration)."""
+
+    NEVER = "never"
+    STALE_OPENOCD = "stale-openocd"
+    OPENOCD = "openocd"
+    ANY = "any"
+
+
+class Decision(Enum):
+    """What to do about one holder."""
+
+    EVICT = "evict"
+    LEAVE = "leave"
+    CANNOT_TELL = "cannot-tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a verdict depends on besides the holder.
+
+    `uids` None allows holders of every user the kernel lets us signal. `starting_s`: so long an OpenOCD that does not
+    answer counts as still starting. `flashing`: a flash operation of this bench runs. `force`: a person asked for it.
+    """
+
+    policy: Policy = Policy.STALE_OPENOCD
+    own_pids: frozenset[int] = frozenset()
+    uids: frozenset[int] | None = None
+    grace_s: float = 7.0
+    starting_s: float = 15.0
+    flashing: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision with its reason in one sentence; `stale` None: could not be told.
+
+    `again_at` (monotonic) is when waiting alone may change the verdict; `advice` is what hands must do.
+    """
+
+    decision: Decision
+    reason: str
+    stale: bool | None = None
+    again_at: float | None = None
+    advice: str = ""
+
+
+def judge(holder: Holder, rules: Rules, now: float) -> Verdict:
+    """Return whether this holder of the probe may be ended, and why."""
+    protected = _protected(holder, rules, now)
+    if protected:
+        return protected
+    stale = staleness(holder, rules, now)
+    if rules.force:
+        return replace(stale, decision=Decision.EVICT, reason=f"forced; {stale.reason}")
+    match rules.policy:
+        case Policy.NEVER:
+            return replace(stale, decision=Decision.LEAVE, reason=f"policy never; {stale.reason}", again_at=None)
+        case Policy.STALE_OPENOCD:
+            return stale
+        case Policy.OPENOCD if holder.kind != tools.OPENOCD.kind:
+            return Verdict(Decision.LEAVE, f"policy openocd, and this is {holder.title}", False)
+        case Policy.ANY if holder.guest:
+            return Verdict(Decision.LEAVE, f"a {holder.title} is ended only by force", False, None, _release(holder))
+        case Policy.OPENOCD | Policy.ANY:
+            return replace(stale, decision=Decision.EVICT, reason=f"policy {rules.policy}; {stale.reason}", again_at=None)
+
+
+def _protected(holder: Holder, rules: Rules, now: float) -> Verdict | None:
+    """What no policy and no force overrides."""
+    family = {holder.pid, holder.parent.pid if holder.parent else holder.pid}
+    if holder.pid <= 1 or family & rules.own_pids:
+        return Verdict(Decision.LEAVE, "it is ours", False)
+    if rules.flashing:
+        return Verdict(Decision.LEAVE, "a flash operation of this bench runs", None)
+    if holder.exe is None:
+        return Verdict(Decision.CANNOT_TELL, f"its executable cannot be read; needs {SEEING}")
+    if rules.uids is not None and holder.uid not in rules.uids:
+        return Verdict(Decision.LEAVE, f"it belongs to {holder.user or holder.uid}, whom we may not end", None)
+    if holder.stuck_since is not None and now - holder.stuck_since >= STUCK_S:
+        return Verdict(Decision.LEAVE, "it is stuck in the kernel, immune to every signal", None, None, "replug the probe")
+    return None
+
+
+def staleness(holder: Holder, rules: Rules, now: float) -> Verdict:
+    """Return the verdict under `stale-openocd`, for a holder that is not protected."""
+    if holder.kind != tools.OPENOCD.kind:
+        return Verdict(Decision.LEAVE, f"it is {holder.title}, not OpenOCD", False, None, _release(holder))
+    if holder.gdb_connected:
+        return Verdict(Decision.LEAVE, "a GDB session is live", False, None, _release(holder))
+    if holder.console_clients:
+        return Verdict(Decision.LEAVE, "a telnet or Tcl client is connected", False, None, _release(holder))
+    if holder.gdb_connected is None:
+        return Verdict(Decision.CANNOT_TELL, "a client is connected to a port that may be its GDB port")
+    if holder.same_namespace is False:
+        return Verdict(Decision.CANNOT_TELL, "it runs in a container: its parent and its debugger cannot be seen from here")
+    if holder.parent and tools.is_ocdsup(holder.parent.cmdline):
+        return Verdict(Decision.LEAVE, f"another ocdsup (PID {holder.parent.pid}) supervises it", False)
+    if _writes_flash(holder):
+        return Verdict(Decision.LEAVE, "it is writing flash", False, now + rules.grace_s)
+    return _neglected(holder, rules, now)
+
+
+def _writes_flash(holder: Holder) -> bool:
+    """A `program …` run that answers on its Tcl port is done with it: OpenOCD has one thread."""
+    over = holder.tcl_answers or (holder.orphaned and holder.age_s >= ONE_SHOT_S)
+    return tools.is_one_shot(holder.cmdline) and not over
+
+
+def _neglected(holder: Holder, rules: Rules, now: float) -> Verdict:
+    """Nobody is connected: stale if the starter is gone, or it is broken, or has been unused for the grace time."""
+    idle = now - holder.idle_since if holder.idle_since is not None else 0.0
+    starting = holder.age_s < rules.starting_s
+    signs = (
+        (holder.orphaned, "the program that started it is gone"),
+        (holder.state in "Tt", "it is stopped and cannot answer"),
+        (holder.tcl_answers is False and not starting, "it is wedged: its Tcl port does not answer"),
+        (holder.target_dead, "its target is dead and no GDB is connected"),
+        (idle >= rules.grace_s and holder.tcl_answers is not False, f"no GDB has been connected for {idle:.0f} s"),
+    )
+    sign = next((text for true, text in signs if true), None)
+    if sign:
+        return Verdict(Decision.EVICT, f"stale: {sign}", True)
+    again = now + (rules.starting_s - holder.age_s if holder.tcl_answers is False else rules.grace_s - idle)
+    return Verdict(Decision.LEAVE, "no GDB is connected, but not for long enough yet", False, again, _release(holder))
+
+
+def _release(holder: Holder) -> str:
+    return f"end the session of PID {holder.pid} ({holder.title}), or `ocdsup evict BENCH --force`"
+
+
+@dataclass(frozen=True, slots=True)
+class RespawnBreaker:
+    """Counts evictions per user and command line: whoever respawns the same holder would be fought with for ever."""
+
+    limit: int = 3
+    window_s: float = 60.0
+    ended: tuple[tuple[str, float], ...] = ()
+
+    def record(self, holder: Holder, now: float) -> RespawnBreaker:
+        """Return the breaker after this holder was ended at `now`; what lies outside the window is forgotten."""
+        recent = tuple(entry for entry in self.ended if now - entry[1] < self.window_s)
+        return replace(self, ended=(*recent, (_respawn_key(holder), now)))
+
+    def count(self, holder: Holder, now: float) -> int:
+        """Return how often this command line was ended within the window."""
+        key = _respawn_key(holder)
+        return sum(name == key and now - at < self.window_s for name, at in self.ended)
+
+    def tripped(self, holder: Holder, now: float) -> bool:
+        """Tell whether ending this command line again would be a fight."""
+        return self.count(holder, now) >= self.limit
+
+    def check(self, holder: Holder, verdict: Verdict, now: float) -> Verdict:
+        """Return the verdict, or leave the holder alone when the breaker has tripped; force is no exception."""
+        if verdict.decision is not Decision.EVICT or not self.tripped(holder, now):
+            return verdict
+        starter = f"PID {holder.parent.pid} ({holder.parent.name})" if holder.parent else "something"
+        reason = f"{starter} starts it again each time: ended {self.count(holder, now)} times in {self.window_s:.0f} s"
+        again = now + self.window_s
+        return Verdict(Decision.LEAVE, reason, verdict.stale, again, f"stop what respawns it: {starter}")
+
+
+def _respawn_key(holder: Holder) -> str:
+    return f"{holder.uid}\0{tools.respawn_key(holder.cmdline)}"
+
+
+class How(StrEnum):
+    """How an eviction came out."""
+
+    SHUTDOWN = "shutdown"
+    TERM = "term"
+    KILL = "kill"
+    GONE = "gone"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds each step of an eviction gets before the next one.
+
+    SIGKILL leaves NRST and the board's breakpoints as they are (seen with 0.12), so OpenOCD gets a chance to clean up;
+    one whose USB transfer hangs sits out any patience.
+    """
+
+    shutdown_s: float = 1.0
+    term_s: float = 3.0
+    kill_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Ask OpenOCD to end itself: `shutdown` over its Tcl port."""
+
+    tcl: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Send these signals, by their names without SIG, in this order."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The eviction is over."""
+
+    how: How
+    text: str
+
+
+Action = Shutdown | Signals | Done
+
+
+class Seen(Enum):
+    """What became of a step."""
+
+    EXITED = "exited"
+    RELEASED = "released"
+    FAILED = "failed"
+    TIME_UP = "time-up"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An eviction under way: the step being waited for, until when, and the steps still to come."""
+
+    holder: Holder
+    current: How
+    deadline: float
+    action: Action
+    to_come: tuple[tuple[How, float, Action], ...] = ()
+
+
+def begin(holder: Holder, patience: Patience, now: float) -> Ending:
+    """Return the first step of ending this holder; its `action` is to be carried out at once."""
+    term = Signals(("TERM", "CONT") if holder.state in "Tt" else ("TERM",))
+    steps: list[tuple[How, float, Action]] = [(How.TERM, patience.term_s, term)]
+    steps.append((How.KILL, patience.kill_s, Signals(("KILL",))))
+    if _polite(holder) and holder.ports.tcl:
+        steps.insert(0, (How.SHUTDOWN, patience.shutdown_s, Shutdown(holder.ports.tcl)))
+    return _next(holder, steps, now)
+
+
+def _polite(holder: Holder) -> bool:
+    answers = holder.tcl_answers is not False and holder.state not in "Tt"
+    return holder.kind == tools.OPENOCD.kind and answers and holder.same_namespace is not False
+
+
+def _next(holder: Holder, steps: Sequence[tuple[How, float, Action]], now: float) -> Ending:
+    how, patience, action = steps[0]
+    return Ending(holder, how, now + patience, action, tuple(steps[1:]))
+
+
+def advance(ending: Ending, seen: Seen, now: float, text: str = "") -> Ending:
+    """Return the eviction after a step came out as `seen`; its `action` is the next thing to do, or `Done`.
+
+    `text` is the reason of a refusal (another process has the PID now, no right to signal, …).
+    """
+    match seen:
+        case Seen.EXITED:
+            return _done(ending, ending.current, f"{ending.holder.name} ended by {_word(ending.current)}")
+        case Seen.RELEASED:
+            return _done(ending, ending.current, f"{ending.holder.name} has let go of the probe")
+        case Seen.REFUSED:
+            return _done(ending, How.REFUSED, text or "refused")
+        case Seen.FAILED | Seen.TIME_UP if ending.to_come:
+            return _next(ending.holder, ending.to_come, now)
+        case Seen.FAILED | Seen.TIME_UP:
+            return _done(ending, How.REFUSED, "SIGKILL did not end it: it is stuck in the kernel; replug the probe")
+
+
+def _done(ending: Ending, how: How, text: str) -> Ending:
+    return replace(ending, action=Done(how, text), to_come=())
+
+
+def _word(how: How) -> str:
+    return "Tcl shutdown" if how is How.SHUTDOWN else f"SIG{how.value.upper()}"

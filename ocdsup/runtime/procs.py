@@ -1,0 +1,346 @@
+"""Who holds a probe, asked of the kernel; and ending a holder without ever hitting another process.
+
+The first half blocks and is meant for a thread (`asyncio.to_thread(find_holders, …)`). The second half ends one holder:
+pidfd first, then start time, executable and the held device are read again, and only then is it signalled, through the
+pidfd: a reused PID, an exec in between or a probe let go meanwhile is noticed, and nothing is ever ended by its name.
+"""
+
+import asyncio
+import os
+import pwd
+import signal
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+
+from ocdsup.probes import tools
+from ocdsup.probes.eviction import SEEING, Done, Ending, How, Patience, Seen, Shutdown, Signals, advance, begin
+from ocdsup.probes.holders import LOOPBACK, Endpoint, Holder, Parent, Process, Report, Socket, Unseen, join
+from ocdsup.runtime import procfs
+
+TCL_END = b"\x1a"
+TCL_LIMIT = 4096
+"""Bytes of a Tcl answer that are read; what we ask is answered in a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What must be open in a process for it to count as a holder of the probe.
+
+    `devices` maps device numbers to the paths they were taken from. `servers` are ST-LINK servers on loopback: whoever
+    is connected to one holds its probe.
+    """
+
+    devices: Mapping[int, str] = field(default_factory=dict)
+    servers: frozenset[int] = frozenset()
+
+
+def wanted(nodes: Iterable[str | Path] = (), servers: Iterable[int] = ()) -> Wanted:
+    """Return what to look for: device nodes (`/dev/bus/usb/001/004`, `/dev/hidraw0`, `/dev/ttyACM0`) and server ports.
+
+    A node that does not exist (any more) is held by nobody and is left out.
+    """
+    devices = {}
+    for node in nodes:
+        with suppress(OSError):
+            devices[os.stat(node).st_rdev] = str(node)
+    devices.pop(0, None)  # not a device at all
+    return Wanted(devices, frozenset(servers))
+
+
+def find_holders(what: Wanted, *, proc: Path = procfs.PROC, budget_s: float = 0.5, ask: bool = True) -> Report:
+    """Return who holds the probe and what could not be seen. Blocks: the budget in seconds, and 1 s per OpenOCD asked.
+
+    `ask` puts a bare 0x1A and `curstate` to the Tcl port of foreign OpenOCDs, to tell the wedged and the dead.
+    """
+    began = monotonic()
+    links = _server_links(what.servers, procfs.read_sockets("self", proc))
+    found = procfs.scan(what.devices.keys(), links.keys(), proc, budget_s)
+    took = monotonic() - began
+    holding = {*found.devices, *found.sockets}
+    processes = [_process(pid, _names(pid, found, what, links), proc) for pid in sorted(holding)]
+    parents = {pid: parent for pid in {p.ppid for p in processes if p} if (parent := _parent(pid, proc))}
+    holders = join(filter(None, processes), parents)
+    unseen = (*_unseen(found, proc), *_unseen_links(found, links))
+    return Report(tuple(map(_asked, holders)) if ask else holders, unseen, took)
+
+
+def _server_links(ports: frozenset[int], sockets: Iterable[Socket]) -> dict[int, Socket]:
+    """The client ends of connections to an ST-LINK server of this machine, by inode."""
+    return {
+        sock.inode: sock
+        for sock in sockets
+        if sock.state == "ESTABLISHED" and sock.remote.port in ports and sock.remote.host in LOOPBACK
+    }
+
+
+def _names(pid: int, found: procfs.Scan, what: Wanted, links: Mapping[int, Socket]) -> tuple[str, ...]:
+    devices = {what.devices[number] for number in found.devices.get(pid, ())}
+    servers = {f"tcp:{links[inode].remote}" for inode in found.sockets.get(pid, ())}
+    return tuple(sorted(devices | servers))
+
+
+def _process(pid: int, nodes: tuple[str, ...], proc: Path) -> Process | None:
+    status, uid = procfs.read_stat(pid, proc), procfs.read_uid(pid, proc)
+    if status is None or uid is None:
+        return None
+    started = status.start_ticks / procfs.TICKS
+    return Process(
+        pid=pid,
+        start_ticks=status.start_ticks,
+        ppid=status.ppid,
+        uid=uid,
+        state=status.state,
+        comm=status.comm,
+        exe=procfs.read_exe(pid, proc),
+        cmdline=procfs.read_cmdline(pid, proc),
+        started_at=procfs.read_boot_time(proc) + started,
+        age_s=max(0.0, procfs.read_uptime(proc) - started),
+        nodes=nodes,
+        sockets=_own_sockets(pid, proc),
+        user=_user(uid),
+        service=procfs.systemd_started(pid, proc),
+        same_namespace=_same_namespace(pid, proc),
+    )
+
+
+def _own_sockets(pid: int, proc: Path) -> tuple[Socket, ...]:
+    try:
+        inodes = {status.st_ino for status in procfs.open_files(pid, proc)}
+    except OSError:
+        return ()
+    return tuple(sock for sock in procfs.read_sockets(pid, proc) if sock.inode in inodes)
+
+
+def _same_namespace(pid: int, proc: Path) -> bool | None:
+    theirs = [procfs.namespace(pid, kind, proc) for kind in ("pid", "net")]
+    if None in theirs:
+        return None
+    return theirs == [procfs.namespace("self", kind, proc) for kind in ("pid", "net")]
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _parent(pid: int, proc: Path) -> Parent | None:
+    status = procfs.read_stat(pid, proc)
+    return Parent(pid, status.comm, procfs.read_cmdline(pid, proc)) if status else None
+
+
+def _unseen(found: procfs.Scan, proc: Path) -> Iterable[Unseen]:
+    hidden = procfs.sees_all_processes(proc)
+    if hidden:
+        yield Unseen(hidden, "the host's PID namespace (`--pid host`) or a /proc without hidepid")
+    if found.denied:
+        users = sorted({_user(uid) for pid in found.denied if (uid := procfs.read_uid(pid, proc)) is not None})
+        yield Unseen(f"{len(found.denied)} processes of {', '.join(users[:5]) or 'other users'} cannot be looked at", SEEING)
+    if not found.in_time:
+        yield Unseen(f"the scan ran out of time after {found.looked_at} processes", "a less loaded machine")
+
+
+def _unseen_links(found: procfs.Scan, links: Mapping[int, Socket]) -> Iterable[Unseen]:
+    """A connection whose process was not found tells at least whose it is."""
+    for inode in sorted(links.keys() - set().union(*found.sockets.values())):
+        sock = links[inode]
+        yield Unseen(f"a process of {_user(sock.uid)} that is not visible is connected to {sock.remote}", SEEING)
+
+
+def still_holds(pid: int, what: Wanted, proc: Path = procfs.PROC) -> bool | None:
+    """Tell whether this process has the probe open now, None if it cannot be looked at."""
+    links = _server_links(what.servers, procfs.read_sockets("self", proc)) if what.servers else {}
+    try:
+        files = list(procfs.open_files(pid, proc))
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    except OSError:
+        return None
+    return any(status.st_rdev in what.devices or status.st_ino in links for status in files)
+
+
+# Asking a foreign OpenOCD ------------------------------------------------------------------------------------------
+
+
+def _asked(holder: Holder) -> Holder:
+    if holder.kind != tools.OPENOCD.kind or holder.ports.tcl is None or holder.same_namespace is False:
+        return holder
+    if holder.state in "DTt":
+        return replace(holder, tcl_answers=False)
+    answers = ask_tcl(holder.ports.tcl)
+    dead = ask_target(holder.ports.tcl) if answers else None
+    return replace(holder, tcl_answers=answers, target_dead=dead)
+
+
+def ask_tcl(tcl: Endpoint, timeout_s: float = 1.0) -> bool | None:
+    """Tell whether an OpenOCD answers on its Tcl port: a bare 0x1A is answered by 0x1A (0.10 … master).
+
+    False: connected, no answer in time (wedged; the kernel's backlog accepts for a process that never will). None: no
+    connection, which says nothing about the process.
+    """
+    return None if (answer := _tcl(tcl, b"", timeout_s)) is None else answer.endswith(TCL_END)
+
+
+def ask_target(tcl: Endpoint, timeout_s: float = 1.0) -> bool | None:
+    """Tell whether the current target of an OpenOCD is dead: examination or polling fails, its state is `unknown`."""
+    answer = _tcl(tcl, b"[target current] curstate", timeout_s)
+    return None if not answer or not answer.endswith(TCL_END) else answer == b"unknown" + TCL_END
+
+
+def _tcl(tcl: Endpoint, command: bytes, timeout_s: float) -> bytes | None:
+    """One command, one answer; incomplete when time is up. The limit holds for the whole exchange."""
+    end, answer = monotonic() + timeout_s, b""
+    try:
+        with socket.create_connection((tcl.host, tcl.port), timeout_s) as link:
+            link.sendall(command + TCL_END)
+            while TCL_END not in answer and len(answer) < TCL_LIMIT:
+                link.settimeout(max(0.001, end - monotonic()))
+                if not (more := link.recv(TCL_LIMIT)):
+                    break
+                answer += more
+    except TimeoutError:
+        return answer
+    except OSError:
+        return answer or None
+    return answer
+
+
+# Ending a holder ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionResult:
+    """How ending one holder came out."""
+
+    pid: int
+    how: How
+    took_s: float
+    text: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether this process no longer stands between us and the probe."""
+        return self.how is not How.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a process must not be signalled (any more), and what that means for the eviction."""
+
+    seen: Seen
+    text: str
+
+
+def check(holder: Holder, what: Wanted, proc: Path = procfs.PROC) -> Refusal | None:
+    """Return why this process must not be signalled, None if it still is the holder that was judged. Blocks shortly.
+
+    To be called with a pidfd open: what is read here then belongs to the process behind the pidfd, or to nobody.
+    """
+    status = procfs.read_stat(holder.pid, proc)
+    if status is None or status.state == "Z":
+        return Refusal(Seen.EXITED, "it is gone already")
+    if status.start_ticks != holder.start_ticks:
+        return Refusal(Seen.EXITED, f"PID {holder.pid} belongs to another process now; the holder is gone")
+    exe = procfs.read_exe(holder.pid, proc)
+    if exe is None or exe != holder.exe:
+        return Refusal(Seen.REFUSED, f"it runs {exe or 'something unreadable'} now, not {holder.exe}; look again")
+    match still_holds(holder.pid, what, proc):
+        case True:
+            return None
+        case False:
+            return Refusal(Seen.RELEASED, "it has let go of the probe")
+        case None:
+            return Refusal(Seen.REFUSED, f"whether it still holds the probe cannot be seen; needs {SEEING}")
+
+
+def send(pidfd: int, names: Iterable[str]) -> str:
+    """Send signals (names without SIG) through a pidfd; return why that was refused, empty if it was not.
+
+    A process that is gone already takes no signal and needs none.
+    """
+    try:
+        for name in names:
+            signal.pidfd_send_signal(pidfd, signal.Signals[f"SIG{name}"])
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        return "no right to end it; needs CAP_KILL (or the same user)"
+    return ""
+
+
+async def evict(holder: Holder, what: Wanted, patience: Patience | None = None, proc: Path = procfs.PROC) -> EvictionResult:
+    """End one holder by the steps of `eviction.begin`, politely first, and wait until it is gone.
+
+    Before every step it is made sure that this still is the process that was judged and still holds the probe. Whether
+    it may be ended at all is decided by `eviction.judge`, not here.
+    """
+    began = monotonic()
+    try:
+        pidfd = os.pidfd_open(holder.pid)
+    except ProcessLookupError:
+        return EvictionResult(holder.pid, How.GONE, 0.0, "it is gone already")
+    except OSError as error:
+        return EvictionResult(holder.pid, How.REFUSED, 0.0, f"no pidfd: {error.strerror}")
+    try:
+        done = await _walk(pidfd, holder, what, patience or Patience(), proc)
+    finally:
+        os.close(pidfd)
+    return EvictionResult(holder.pid, done.how, monotonic() - began, done.text)
+
+
+async def _walk(pidfd: int, holder: Holder, what: Wanted, patience: Patience, proc: Path) -> Done:
+    refusal = await asyncio.to_thread(check, holder, what, proc)
+    if refusal:
+        return Done(How.REFUSED if refusal.seen is Seen.REFUSED else How.GONE, refusal.text)
+    gone, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_reader(pidfd, gone.set)
+    ending = begin(holder, patience, monotonic())
+    try:
+        while not isinstance(ending.action, Done):
+            seen, text = await _carry_out(pidfd, ending, gone, proc)
+            if seen in {Seen.FAILED, Seen.TIME_UP} and (refusal := await asyncio.to_thread(check, holder, what, proc)):
+                seen, text = refusal.seen, refusal.text
+            ending = advance(ending, seen, monotonic(), text)
+    finally:
+        loop.remove_reader(pidfd)
+    return ending.action
+
+
+async def _carry_out(pidfd: int, ending: Ending, gone: asyncio.Event, proc: Path) -> tuple[Seen, str]:
+    match ending.action:
+        case Signals(names):
+            if refused := send(pidfd, names):
+                return Seen.REFUSED, refused
+        case Shutdown(tcl):
+            if not await _ask_to_shut_down(ending.holder.pid, tcl, proc):
+                return Seen.FAILED, "its Tcl port takes no commands"
+        case Done():
+            raise AssertionError("an eviction that is done has no further step")
+    try:
+        async with asyncio.timeout(max(0.0, ending.deadline - monotonic())):
+            await gone.wait()
+    except TimeoutError:
+        return Seen.TIME_UP, ""
+    return Seen.EXITED, ""
+
+
+async def _ask_to_shut_down(pid: int, tcl: Endpoint, proc: Path) -> bool:
+    """Send `shutdown`, provided that the port still is this process's: somebody else's OpenOCD may have it by now."""
+    sockets = await asyncio.to_thread(_own_sockets, pid, proc)
+    if not any(sock.state == "LISTEN" and sock.local.port == tcl.port for sock in sockets):
+        return False
+    try:
+        async with asyncio.timeout(1.0):
+            _, writer = await asyncio.open_connection(tcl.host, tcl.port)
+            writer.write(b"shutdown" + TCL_END)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+    except OSError:  # TimeoutError is one
+        return False
+    return True

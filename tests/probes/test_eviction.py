@@ -1,0 +1,227 @@
+"""Which holder may be ended, and by which steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ocdsup.probes.eviction import (
+    Decision,
+    Done,
+    Ending,
+    How,
+    Patience,
+    Policy,
+    RespawnBreaker,
+    Rules,
+    Seen,
+    Shutdown,
+    Signals,
+    advance,
+    begin,
+    judge,
+)
+from ocdsup.probes.holders import Holder, Parent, ServerPorts
+
+Make = Callable[..., Holder]
+EVICT, LEAVE, CANNOT_TELL = Decision.EVICT, Decision.LEAVE, Decision.CANNOT_TELL
+NOW = 1000.0
+ORPHAN = {"orphaned": True, "parent": Parent(1, "systemd")}
+FLASHING = {"cmdline": ("openocd", "-f", "b.cfg", "-c", "program demo.elf verify reset exit")}
+OCDSUP = Parent(700, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "run"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "decision", "reason"),
+    [
+        (ORPHAN, EVICT, "the program that started it is gone"),
+        ({"idle_since": NOW - 7}, EVICT, "no GDB has been connected for 7 s"),
+        ({"idle_since": NOW - 6.9}, LEAVE, "not for long enough"),
+        ({"idle_since": None}, LEAVE, "not for long enough"),
+        ({"tcl_answers": False}, EVICT, "wedged"),
+        ({"tcl_answers": False, "age_s": 3.0}, LEAVE, "not for long enough"),
+        ({"tcl_answers": False, "age_s": 3.0, "idle_since": NOW - 9}, LEAVE, "not for long enough"),
+        ({"state": "T", "age_s": 1.0}, EVICT, "stopped"),
+        ({"target_dead": True}, EVICT, "target is dead"),
+        # somebody works with it
+        ({**ORPHAN, "gdb_connected": True}, LEAVE, "a GDB session is live"),
+        ({"gdb_connected": True, "tcl_answers": False}, LEAVE, "a GDB session is live"),
+        ({"gdb_connected": True, "target_dead": True}, LEAVE, "a GDB session is live"),
+        ({"gdb_connected": True, "state": "T"}, LEAVE, "a GDB session is live"),
+        ({**ORPHAN, "console_clients": 1}, LEAVE, "telnet or Tcl client"),
+        ({**FLASHING, "idle_since": NOW - 99}, LEAVE, "writing flash"),
+        ({**FLASHING, **ORPHAN}, LEAVE, "writing flash"),
+        ({**FLASHING, **ORPHAN, "age_s": 120.0}, EVICT, "gone"),
+        ({**FLASHING, "tcl_answers": True, "idle_since": NOW - 99}, EVICT, "no GDB"),
+        ({"parent": OCDSUP, "idle_since": NOW - 99}, LEAVE, "another ocdsup"),
+        # not enough is known
+        ({"gdb_connected": None, **ORPHAN}, CANNOT_TELL, "may be its GDB port"),
+        ({"same_namespace": False, "idle_since": NOW - 99}, CANNOT_TELL, "container"),
+        ({"exe": None, **ORPHAN}, CANNOT_TELL, "CAP_SYS_PTRACE"),
+        ({"orphaned": None}, LEAVE, "not for long enough"),
+        # not OpenOCD
+        ({"kind": "probe-rs", "title": "probe-rs", **ORPHAN}, LEAVE, "it is probe-rs, not OpenOCD"),
+        # the kernel has it
+        ({**ORPHAN, "state": "D", "stuck_since": NOW - 5}, LEAVE, "immune"),
+        ({**ORPHAN, "state": "D", "stuck_since": NOW - 0.5}, EVICT, "gone"),
+    ],
+)
+def test_the_default_policy_ends_only_stale_openocds(
+    holder: Make, fields: dict[str, Any], decision: Decision, reason: str
+) -> None:
+    verdict = judge(holder(**fields), Rules(), NOW)
+    assert verdict.decision is decision
+    assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("policy", "fields", "decision"),
+    [
+        (Policy.NEVER, ORPHAN, LEAVE),
+        (Policy.OPENOCD, {"gdb_connected": True}, EVICT),
+        (Policy.OPENOCD, {"kind": "pyocd"}, LEAVE),
+        (Policy.OPENOCD, {"same_namespace": False}, EVICT),
+        (Policy.ANY, {"kind": "pyocd", "gdb_connected": True}, EVICT),
+        (Policy.ANY, {"kind": "vm", "guest": True}, LEAVE),
+    ],
+)
+def test_other_policies_look_at_the_program_alone(
+    holder: Make, policy: Policy, fields: dict[str, Any], decision: Decision
+) -> None:
+    assert judge(holder(**fields), Rules(policy=policy), NOW).decision is decision
+
+
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize("fields", [{"gdb_connected": True}, {"kind": "vm", "guest": True}, {}])
+def test_force_ends_any_foreign_holder_under_any_policy(holder: Make, policy: Policy, fields: dict[str, Any]) -> None:
+    verdict = judge(holder(**fields), Rules(policy=policy, force=True), NOW)
+    assert verdict.decision is EVICT
+    assert verdict.reason.startswith("forced; ")
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize(
+    ("fields", "rules"),
+    [
+        ({}, {"own_pids": frozenset({812})}),
+        ({}, {"own_pids": frozenset({700})}),
+        ({"pid": 1}, {}),
+        ({}, {"flashing": True}),
+        ({}, {"uids": frozenset({1001})}),
+        ({"exe": None}, {}),
+        ({"state": "D", "stuck_since": NOW - 5}, {}),
+    ],
+)
+def test_neither_policy_nor_force_ends_ours_or_what_must_not_be_touched(
+    holder: Make, policy: Policy, force: bool, fields: dict[str, Any], rules: dict[str, Any]
+) -> None:
+    verdict = judge(holder(**{**ORPHAN, **fields}), Rules(policy=policy, force=force, **rules), NOW)
+    assert verdict.decision is not EVICT
+
+
+def test_a_verdict_that_time_alone_may_change_says_when(holder: Make) -> None:
+    verdict = judge(holder(idle_since=NOW - 2), Rules(grace_s=7), NOW)
+    assert verdict.again_at == NOW + 5
+    assert judge(holder(idle_since=NOW - 2), Rules(grace_s=7), NOW + 5).decision is EVICT
+
+
+def test_a_holder_stuck_in_the_kernel_needs_hands(holder: Make) -> None:
+    assert judge(holder(state="D", stuck_since=NOW - 5), Rules(), NOW).advice == "replug the probe"
+
+
+def test_a_left_holder_tells_how_to_get_the_probe(holder: Make) -> None:
+    assert "PID 812" in judge(holder(gdb_connected=True), Rules(), NOW).advice
+
+
+# Breaker -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_breaker_trips_when_one_command_line_was_ended_thrice_within_a_minute(holder: Make) -> None:
+    """Other ports do not make it another command line: IDEs pick new ones each time."""
+    breaker = RespawnBreaker()
+    for at, port in ((0.0, 50000), (20.0, 50003), (59.0, 50006)):
+        respawned = holder(pid=int(at) + 10, cmdline=("openocd", "-c", f"gdb_port {port}", "-f", "b.cfg"))
+        assert not breaker.tripped(respawned, at)
+        breaker = breaker.record(respawned, at)
+    assert breaker.tripped(respawned, 59.5)
+    assert not breaker.tripped(respawned, 60.0), "the first one has left the window"
+
+
+@pytest.mark.parametrize("other", [{"cmdline": ("openocd", "-f", "other.cfg")}, {"uid": 1001}])
+def test_the_breaker_keeps_command_lines_and_users_apart(holder: Make, other: dict[str, Any]) -> None:
+    breaker = RespawnBreaker()
+    for _ in range(3):
+        breaker = breaker.record(holder(), 1.0)
+    assert breaker.tripped(holder(), 2.0)
+    assert not breaker.tripped(holder(**other), 2.0)
+
+
+def test_a_tripped_breaker_overrules_force_and_names_the_respawner(holder: Make) -> None:
+    breaker = RespawnBreaker(limit=1).record(holder(), NOW)
+    verdict = judge(holder(), Rules(force=True), NOW)
+    checked = breaker.check(holder(), verdict, NOW + 1)
+    assert checked.decision is LEAVE
+    assert "PID 700 (code)" in checked.advice
+    assert breaker.check(holder(), verdict, NOW + 61) is verdict
+
+
+# Steps -------------------------------------------------------------------------------------------------------------
+
+PATIENCE = Patience(shutdown_s=1, term_s=3, kill_s=2)
+
+
+def _play(ending: Ending, *script: tuple[Seen, float]) -> list[object]:
+    actions: list[object] = [ending.action]
+    for seen, now in script:
+        ending = advance(ending, seen, now)
+        actions.append(ending.action)
+    return actions
+
+
+def test_the_full_ladder_is_shutdown_term_kill_and_then_a_plain_admission(holder: Make) -> None:
+    script = [(Seen.TIME_UP, 1.0), (Seen.TIME_UP, 4.0), (Seen.TIME_UP, 6.0)]
+    *steps, done = _play(begin(holder(), PATIENCE, 0.0), *script)
+    assert steps == [Shutdown(holder().ports.tcl), Signals(("TERM",)), Signals(("KILL",))]  # type: ignore[arg-type]  # the fixture has a Tcl port
+    assert isinstance(done, Done)
+    assert done.how is How.REFUSED
+    assert "replug" in done.text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ports": ServerPorts(gdb=(3333,))},
+        {"tcl_answers": False},
+        {"kind": "pyocd"},
+        {"same_namespace": False},
+    ],
+)
+def test_who_takes_no_commands_gets_term_at_once(holder: Make, fields: dict[str, Any]) -> None:
+    assert begin(holder(**fields), PATIENCE, 0.0).action == Signals(("TERM",))
+
+
+def test_a_stopped_holder_is_continued_so_that_it_can_obey(holder: Make) -> None:
+    assert begin(holder(state="T"), PATIENCE, 0.0).action == Signals(("TERM", "CONT"))
+
+
+@pytest.mark.parametrize(
+    ("script", "how"),
+    [
+        ([(Seen.EXITED, 0.1)], How.SHUTDOWN),
+        ([(Seen.FAILED, 0.1), (Seen.EXITED, 0.2)], How.TERM),
+        ([(Seen.TIME_UP, 1.0), (Seen.RELEASED, 4.0)], How.TERM),
+        ([(Seen.TIME_UP, 1.0), (Seen.TIME_UP, 4.0), (Seen.EXITED, 4.1)], How.KILL),
+        ([(Seen.TIME_UP, 1.0), (Seen.REFUSED, 1.0)], How.REFUSED),
+    ],
+)
+def test_the_result_names_the_step_that_ended_it(holder: Make, script: list[tuple[Seen, float]], how: How) -> None:
+    done = _play(begin(holder(), PATIENCE, 0.0), *script)[-1]
+    assert isinstance(done, Done)
+    assert done.how is how
+
+
+def test_each_step_has_its_own_deadline_from_when_it_begins(holder: Make) -> None:
+    ending = begin(holder(), PATIENCE, 10.0)
+    assert ending.deadline == 11.0
+    assert advance(ending, Seen.FAILED, 10.2).deadline == 13.2
