@@ -1,0 +1,8 @@
+"""The GDB remote serial protocol without sockets: bytes in, bytes out. Imports nothing of ours and could be published alone.
+
+framing.py   bytes <-> frames                      packets.py  frames -> named requests and replies
+guard.py     requests that would end a connection  monitor.py  `monitor` lines: allow-list, settings, console noise
+shadow.py    what GDB believes                     answers.py  answers that cannot have changed since they were given
+replay.py    makes a new backend fit the belief    proxy.py    joins a client, a backend and the shadow
+policy.py    what the owner of a bench may choose  outputs.py  what the proxy asks its caller to do
+"""
