@@ -91,7 +91,7 @@ def judge(holder: Holder, rules: Rules, now: float) -> Verdict:
 
 def _protected(holder: Holder, rules: Rules, now: float) -> Verdict | None:
     """What no policy and no force overrides."""
-    family = {holder.pid, holder.parent.pid if holder.parent else holder.pid}
+    family = {holder.pid, *((holder.parent.pid,) if holder.parent and not holder.orphaned else ())}
     if holder.pid <= 1 or family & rules.own_pids:
         return Verdict(Decision.LEAVE, "it is ours", False)
     if rules.flashing:

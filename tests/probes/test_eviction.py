@@ -105,7 +105,7 @@ def test_force_ends_any_foreign_holder_under_any_policy(holder: Make, policy: Po
     ("fields", "rules"),
     [
         ({}, {"own_pids": frozenset({812})}),
-        ({}, {"own_pids": frozenset({700})}),
+        ({"orphaned": False, "parent": Parent(700, "python3")}, {"own_pids": frozenset({700})}),
         ({"pid": 1}, {}),
         ({}, {"flashing": True}),
         ({}, {"uids": frozenset({1001})}),
@@ -118,6 +118,11 @@ def test_neither_policy_nor_force_ends_ours_or_what_must_not_be_touched(
 ) -> None:
     verdict = judge(holder(**{**ORPHAN, **fields}), Rules(policy=policy, force=force, **rules), NOW)
     assert verdict.decision is not EVICT
+
+
+def test_an_orphan_adopted_by_a_daemon_that_is_pid_1_of_a_container_is_not_ours(holder: Make) -> None:
+    orphan = holder(orphaned=True, parent=Parent(1, "ocdsup"))
+    assert judge(orphan, Rules(own_pids=frozenset({1})), NOW).decision is EVICT
 
 
 def test_a_verdict_that_time_alone_may_change_says_when(holder: Make) -> None:
@@ -139,7 +144,7 @@ def test_a_left_holder_tells_how_to_get_the_probe(holder: Make) -> None:
 
 def test_the_breaker_trips_when_one_command_line_was_ended_thrice_within_a_minute(holder: Make) -> None:
     """Other ports do not make it another command line: IDEs pick new ones each time."""
-    breaker = RespawnBreaker()
+    breaker, respawned = RespawnBreaker(), holder()
     for at, port in ((0.0, 50000), (20.0, 50003), (59.0, 50006)):
         respawned = holder(pid=int(at) + 10, cmdline=("openocd", "-c", f"gdb_port {port}", "-f", "b.cfg"))
         assert not breaker.tripped(respawned, at)

@@ -1,0 +1,429 @@
+"""Real processes: who holds a device or a TCP probe, and how a holder is ended.
+
+`/dev/full` plays the probe's device node: a character device anybody may open and that next to nobody does.
+"""
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from ocdsup.probes.eviction import Decision, How, Patience, Rules, judge
+from ocdsup.probes.holders import Endpoint, Holder, Report
+from ocdsup.runtime import procfs, procs
+from ocdsup.runtime.procs import EvictionResult, Wanted, evict, find_holders, wanted
+
+NODE = "/dev/full"
+HURRY = Patience(shutdown_s=10, term_s=10, kill_s=10)
+IMPATIENT = Patience(shutdown_s=0.3, term_s=0.3, kill_s=10)
+HOLD = "import signal, sys, time\nprobe = open('/dev/full')\n"
+WAIT = "print('ready', flush=True)\nwhile True: signal.pause()\n"
+
+Start = Callable[..., int]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start Python code in a process of its own, wait for its first line, return its PID; all are gone afterwards."""
+    running: list[subprocess.Popen[str]] = []
+
+    def run(code: str, *argv: str) -> int:
+        process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), *argv], stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout
+        assert process.stdout.readline().startswith("ready")
+        return process.pid
+
+    yield run
+    for process in running:
+        process.kill()
+        process.wait()
+        assert process.stdout
+        process.stdout.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for a condition of the world that nobody announces."""
+    end, pause = monotonic() + seconds, threading.Event()
+    while not condition():
+        assert monotonic() < end, "the condition never came true"
+        pause.wait(0.01)
+
+
+def holder_of(pid: int, what: Wanted, *, ask: bool = True) -> Holder:
+    return next(holder for holder in find_holders(what, budget_s=10, ask=ask).holders if holder.pid == pid)
+
+
+def pids(report: Report) -> set[int]:
+    return {holder.pid for holder in report.holders}
+
+
+def is_running(pid: int) -> bool:
+    status = procfs.read_stat(pid)
+    return status is not None and status.state != "Z"
+
+
+# Finding -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_holder_is_found_by_the_device_it_has_open(start: Start) -> None:
+    pid = start(HOLD + WAIT)
+    holder = holder_of(pid, wanted([NODE]))
+    assert holder.nodes == (NODE,)
+    assert holder.exe == os.path.realpath(sys.executable)
+    assert holder.uid == os.geteuid()
+    assert holder.parent
+    assert holder.parent.pid == os.getpid()
+    assert holder.orphaned is False
+
+
+def test_a_node_is_the_same_device_under_another_name(start: Start, tmp_path: Path) -> None:
+    alias = tmp_path / "004"
+    alias.symlink_to(NODE)
+    pid = start(f"import signal\nprobe = open({str(alias)!r})\n{WAIT}")
+    assert pid in pids(find_holders(wanted([NODE]), budget_s=10))
+    assert holder_of(pid, wanted([alias])).nodes == (str(alias),)
+
+
+def test_who_has_another_device_open_or_only_mentions_this_one_is_no_holder(start: Start) -> None:
+    other = start("import signal\nprobe = open('/dev/zero')\n" + WAIT, NODE)
+    assert other not in pids(find_holders(wanted([NODE]), budget_s=10))
+
+
+def test_a_node_that_does_not_exist_is_held_by_nobody(tmp_path: Path) -> None:
+    plain = tmp_path / "file"
+    plain.touch()
+    assert wanted([tmp_path / "none", plain]) == Wanted()
+    assert not find_holders(Wanted(), budget_s=10).holders
+
+
+def test_a_forked_child_holds_the_probe_too(start: Start) -> None:
+    code = """
+        import os, signal
+        probe = open('/dev/full')
+        child = os.fork()
+        if child:
+            print('ready', child, flush=True)
+            try:
+                signal.pause()
+            finally:
+                os.kill(child, 9)
+        signal.pause()
+    """
+    pid = start(code)
+    children = {h.pid for h in find_holders(wanted([NODE]), budget_s=10).holders if h.parent and h.parent.pid == pid}
+    try:
+        assert len(children) == 1
+        assert pid in pids(find_holders(wanted([NODE]), budget_s=10))
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_scan_without_time_says_so() -> None:
+    report = find_holders(wanted([NODE]), budget_s=-1.0)
+    assert any("ran out of time" in unseen.reason for unseen in report.unseen)
+
+
+def test_a_tcp_holder_is_who_is_connected_to_the_server_not_the_server(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        pid = start(
+            "import signal, socket, sys\nprobe = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n" + WAIT, str(port)
+        )
+        link, _ = server.accept()
+        with link:
+            report = find_holders(wanted(servers=[port]), budget_s=10)
+            assert pids(report) == {pid}
+            assert report.holders[0].nodes == (f"tcp:127.0.0.1:{port}",)
+            assert not find_holders(wanted(servers=[port + 1 if port < 65535 else 1024]), budget_s=10).holders
+
+
+def test_listening_ports_and_clients_of_a_holder_are_seen(start: Start) -> None:
+    code = """
+        import signal, socket
+        probe = open('/dev/full')
+        server = socket.create_server(('127.0.0.1', 0))
+        print('ready', server.getsockname()[1], flush=True)
+        link = server.accept()
+        signal.pause()
+    """
+    pid = start(code)
+    holder = holder_of(pid, wanted([NODE]))
+    (port,) = holder.ports.unknown
+    assert holder.gdb_connected is False
+    with socket.create_connection(("127.0.0.1", port)):
+        until(lambda: holder_of(pid, wanted([NODE])).gdb_connected is None)
+
+
+# Ending ------------------------------------------------------------------------------------------------------------
+
+
+async def _end(pid: int, patience: Patience = HURRY, **fields: object) -> EvictionResult:
+    what = wanted([NODE])
+    holder = await asyncio.to_thread(holder_of, pid, what)
+    return await evict(replace(holder, **fields), what, patience)  # type: ignore[arg-type]  # fields of Holder by name
+
+
+async def test_a_holder_that_obeys_is_ended_by_term(start: Start) -> None:
+    pid = start(HOLD + WAIT)
+    result = await _end(pid)
+    assert (result.pid, result.how, result.ended) == (pid, How.TERM, True)
+    assert not is_running(pid)
+
+
+async def test_a_stubborn_holder_is_ended_by_kill(start: Start) -> None:
+    pid = start(HOLD + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAIT)
+    result = await _end(pid, IMPATIENT)
+    assert result.how is How.KILL
+    assert not is_running(pid)
+
+
+async def test_a_stopped_holder_is_continued_and_ended(start: Start) -> None:
+    pid = start(HOLD + WAIT)
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: (status := procfs.read_stat(pid)) is not None and status.state == "T")
+    result = await _end(pid)
+    assert result.how is How.TERM
+    assert not is_running(pid)
+
+
+async def test_a_stopped_and_stubborn_holder_is_ended_by_kill(start: Start) -> None:
+    pid = start(HOLD + "signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGSTOP))\n" + WAIT)
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: (status := procfs.read_stat(pid)) is not None and status.state == "T")
+    assert (await _end(pid, IMPATIENT)).how is How.KILL
+
+
+async def test_a_reused_pid_is_left_alone(start: Start) -> None:
+    pid = start(HOLD + WAIT)
+    result = await _end(pid, start_ticks=1)
+    assert result.how is How.GONE
+    assert "another process" in result.text
+    assert is_running(pid)
+
+
+async def test_a_holder_that_became_another_program_is_left_alone(start: Start) -> None:
+    pid = start(HOLD + WAIT)
+    result = await _end(pid, exe="/usr/bin/openocd")
+    assert result.how is How.REFUSED
+    assert "look again" in result.text
+    assert is_running(pid)
+
+
+async def test_a_holder_that_lets_go_before_it_is_signalled_is_left_alone(start: Start) -> None:
+    code = "import signal\nprobe = open('/dev/full')\nsignal.signal(signal.SIGUSR1, lambda *_: probe.close())\n"
+    pid = start(code + WAIT)
+    what = wanted([NODE])
+    holder = await asyncio.to_thread(holder_of, pid, what)
+    os.kill(pid, signal.SIGUSR1)
+    until(lambda: procs.still_holds(pid, what) is False)
+    result = await evict(holder, what, HURRY)
+    assert (result.how, result.text) == (How.GONE, "it has let go of the probe")
+    assert is_running(pid)
+
+
+async def test_a_holder_that_lets_go_on_term_is_not_killed(start: Start) -> None:
+    code = "import signal\nprobe = open('/dev/full')\nsignal.signal(signal.SIGTERM, lambda *_: probe.close())\n"
+    pid = start(code + WAIT)
+    result = await _end(pid, IMPATIENT)
+    assert (result.how, result.ended) == (How.TERM, True)
+    assert is_running(pid)
+
+
+async def test_a_holder_that_is_gone_needs_no_ending(start: Start) -> None:
+    pid = start(HOLD + WAIT)
+    holder = await asyncio.to_thread(holder_of, pid, wanted([NODE]))
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_running(pid))
+    assert (await evict(holder, wanted([NODE]), HURRY)).how is How.GONE
+
+
+async def test_the_child_of_an_ended_holder_is_the_next_holder(start: Start) -> None:
+    code = """
+        import os, signal
+        probe = open('/dev/full')
+        if os.fork():
+            print('ready', flush=True)
+        signal.pause()
+    """
+    pid = start(code)
+    child = next(h.pid for h in find_holders(wanted([NODE]), budget_s=10).holders if h.parent and h.parent.pid == pid)
+    try:
+        assert (await _end(pid)).how is How.TERM
+        assert child in await asyncio.to_thread(lambda: pids(find_holders(wanted([NODE]), budget_s=10)))
+        assert (await _end(child)).ended
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+async def test_nothing_is_left_open_by_an_eviction(start: Start) -> None:
+    pid = start(HOLD + WAIT)
+    holder = await asyncio.to_thread(holder_of, pid, wanted([NODE]))
+    before = len(os.listdir("/proc/self/fd"))
+    await evict(holder, wanted([NODE]), HURRY)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# A real foreign OpenOCD --------------------------------------------------------------------------------------------
+
+
+class Wire:
+    """The far end of a remote_bitbang adapter on loopback: answers every read with a one, or nothing at all."""
+
+    def __init__(self) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.server.getsockname()[1]
+        self.mute = threading.Event()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                link, _ = self.server.accept()
+                with link:
+                    self._answer(link)
+
+    def _answer(self, link: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chars := link.recv(4096):
+                if not self.mute.is_set() and (reads := chars.count(b"R")):
+                    link.sendall(b"1" * reads)
+
+    def close(self) -> None:
+        """End the thread: a shutdown wakes its accept."""
+        with contextlib.suppress(OSError):
+            self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()
+        self.thread.join(10)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    far_end = Wire()
+    yield far_end
+    far_end.close()
+
+
+IDE = """
+    import subprocess, sys
+    server = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    for line in server.stderr:
+        if 'tcl connections' in line:
+            break
+    print('ready', server.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+class Ide:
+    """A program that starts an OpenOCD and may die without taking it along."""
+
+    def __init__(self, wire: Wire, *more: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.tcl: int = probe.getsockname()[1]
+        settings = (f"tcl_port {self.tcl}", "telnet_port disabled", "gdb_port disabled", "adapter driver remote_bitbang")
+        link = (f"remote_bitbang port {wire.port}", "remote_bitbang host 127.0.0.1", "transport select jtag")
+        argv = ["openocd", *(word for command in (*settings, *link, "init", *more) for word in ("-c", command))]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(IDE), *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout
+        self.openocd = int(self.process.stdout.readline().split()[1])
+        self.pidfd = os.pidfd_open(self.openocd)
+
+    def die(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """End what is left, by the descriptor of exactly the OpenOCD that was started here."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        select.select([self.pidfd], [], [], 10)
+        os.close(self.pidfd)
+        self.die()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream:
+                stream.close()
+
+
+@pytest.fixture
+def ide(wire: Wire) -> Iterator[Ide]:
+    started = Ide(wire)
+    yield started
+    started.close()
+
+
+@pytest.mark.bench
+async def test_a_left_over_openocd_is_found_by_its_connection_judged_stale_and_ended_over_tcl(wire: Wire, ide: Ide) -> None:
+    what = wanted(servers=[wire.port])
+    (holder,) = (await asyncio.to_thread(find_holders, what, budget_s=10)).holders
+    assert (holder.pid, holder.kind, holder.tcl_port, holder.tcl_answers) == (ide.openocd, "openocd", ide.tcl, True)
+    assert judge(holder, Rules(), monotonic()).decision is Decision.LEAVE, "its IDE is alive"
+
+    ide.die()
+    until(lambda: holder_of(ide.openocd, what).orphaned is True)
+    (holder,) = (await asyncio.to_thread(find_holders, what, budget_s=10)).holders
+    verdict = judge(holder, Rules(), monotonic())
+    assert verdict.decision is Decision.EVICT
+    assert "gone" in verdict.reason
+
+    result = await evict(holder, what, HURRY)
+    assert (result.how, result.pid) == (How.SHUTDOWN, ide.openocd)
+    assert not find_holders(what, budget_s=10).holders
+
+
+@pytest.mark.bench
+async def test_a_stopped_openocd_counts_as_wedged_and_is_ended(wire: Wire, ide: Ide) -> None:
+    os.kill(ide.openocd, signal.SIGSTOP)
+    what = wanted(servers=[wire.port])
+    until(lambda: holder_of(ide.openocd, what, ask=False).state == "T")
+    holder = await asyncio.to_thread(holder_of, ide.openocd, what)
+    assert holder.tcl_answers is False
+    assert "stopped" in judge(holder, Rules(), monotonic()).reason
+    assert (await evict(holder, what, HURRY)).how is How.TERM
+    assert not find_holders(what, budget_s=10).holders
+
+
+@pytest.mark.bench
+async def test_an_openocd_blocked_by_its_adapter_is_found_wedged_and_killed(wire: Wire, ide: Ide) -> None:
+    """A bit-bang read that is never answered blocks OpenOCD's only thread: no Tcl answer, no reaction to SIGTERM."""
+    wire.mute.set()
+    with socket.create_connection(("127.0.0.1", ide.tcl)) as console:
+        console.sendall(b"jtag_reset 0 0; runtest 10; scan_chain; irscan x 0; jtag arp_init\x1a")
+        what = wanted(servers=[wire.port])
+        until(lambda: procs.ask_tcl(Endpoint("127.0.0.1", ide.tcl), 0.2) is False)
+    until(lambda: holder_of(ide.openocd, what, ask=False).tcl_port == ide.tcl)
+    holder = await asyncio.to_thread(holder_of, ide.openocd, what)
+    assert holder.tcl_answers is False
+    verdict = judge(replace(holder, console_clients=0, age_s=20.0), Rules(), monotonic())
+    assert "wedged" in verdict.reason
+    assert (await evict(holder, what, IMPATIENT)).how is How.KILL
+    assert not find_holders(what, budget_s=10).holders
+
+
+@pytest.mark.bench
+def test_a_dead_tcl_port_says_nothing_about_an_openocd() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert procs.ask_tcl(Endpoint("127.0.0.1", port), 0.2) is None
+
+
+def test_a_connection_that_is_never_answered_is_a_wedged_server() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert procs.ask_tcl(Endpoint("127.0.0.1", server.getsockname()[1]), 0.2) is False
