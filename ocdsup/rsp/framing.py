@@ -147,10 +147,7 @@ class Framer:
         frames: list[Frame] = []
         at, end = 0, len(self._buffer)
         while at < end:
-            if self._skipping:
-                after = self._skip(at)
-            else:
-                after = self._one(at, frames)
+            after = self._skip(at) if self._skipping else self._one(at, frames)
             if after == at:
                 break
             at = after

@@ -1,0 +1,112 @@
+"""Requests that would make OpenOCD end the connection, crash or over-read: they are answered here.
+
+Seen with OpenOCD 0.12 and read in its gdb_server.c: an unknown register number in `p`/`P`, a break- or watchpoint type above 4,
+and any malformed packet end the connection; `vFlashDone` without an image kills the process (SIGSEGV); a packet longer than its
+buffer ends the connection; `X` with less data than announced reads past it.
+"""
+
+import re
+from dataclasses import dataclass
+
+from .packets import EMPTY
+
+ERROR = b"E01"
+FLASH_ERROR = b"E05"  # what OpenOCD itself answers when a flash operation fails
+_LONGEST_READ = 1 << 20  # bytes; OpenOCD allocates what is asked for
+
+_HEX = rb"[0-9a-fA-F]"
+# What a well-formed request looks like; requests without a row here have no form that OpenOCD minds.
+_FORMS = {
+    b"m": re.compile(rb"m" + _HEX + rb"{1,16},(" + _HEX + rb"{1,8})"),
+    b"M": re.compile(rb"M" + _HEX + rb"{1,16},(" + _HEX + rb"{1,8}):((?:" + _HEX + rb"{2})*)"),
+    b"X": re.compile(rb"X" + _HEX + rb"{1,16},(" + _HEX + rb"{1,8}):(.*)", re.DOTALL),
+    b"p": re.compile(rb"p(" + _HEX + rb"{1,8})"),
+    b"P": re.compile(rb"P(" + _HEX + rb"{1,8})=(?:" + _HEX + rb"{2})+"),
+    b"G": re.compile(rb"G(?:" + _HEX + rb"{2})+"),
+    b"Z": re.compile(rb"[Zz]([0-9]+)," + _HEX + rb"{1,16}," + _HEX + rb"{1,8}(?:;.*)?", re.DOTALL),
+    b"c": re.compile(rb"[cs]" + _HEX + rb"{0,16}"),
+    b"vFlashErase": re.compile(rb"vFlashErase:" + _HEX + rb"{1,16}," + _HEX + rb"{1,8}"),
+    b"vFlashWrite": re.compile(rb"vFlashWrite:" + _HEX + rb"{1,16}:.*", re.DOTALL),
+    b"vFlashDone": re.compile(rb"vFlashDone"),
+    b"qCRC": re.compile(rb"qCRC:" + _HEX + rb"{1,16}," + _HEX + rb"{1,8}"),
+    b"qRcmd": re.compile(rb"qRcmd,(?:" + _HEX + rb"{2})*"),
+    b"qXfer": re.compile(rb"qXfer:[\w-]+:read:[^:]*:" + _HEX + rb"{1,8}," + _HEX + rb"{1,8}"),
+}
+_FORMS |= {b"z": _FORMS[b"Z"], b"s": _FORMS[b"c"]}
+_WORD = re.compile(rb"[vq][A-Za-z]+")
+# Registers that GDB numbers even when it was given no description (16 core, 8 + 1 FPA, CPSR: GDB 13 arm-tdep.h).
+_HIGHEST_UNDESCRIBED = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the backend has announced: its largest register number and packet, and whether it holds a flash image."""
+
+    highest_register: int | None
+    packet: int
+    image: bool
+
+
+def refusal(body: bytes, limits: Limits) -> bytes | None:
+    """Return the answer to a request that must not reach OpenOCD; None when it may."""
+    if len(body) > limits.packet:
+        return ERROR
+    first = body[:1]
+    key = first
+    if first in (b"v", b"q"):
+        word = _WORD.match(body)
+        key = word[0] if word else body
+    form = _FORMS.get(key)
+    if form is None:
+        return None
+    found = form.fullmatch(body)
+    if found is None:
+        return ERROR
+    return _limit(key, found, limits)
+
+
+def _limit(key: bytes, found: re.Match[bytes], limits: Limits) -> bytes | None:
+    match key:
+        case b"m":
+            return ERROR if int(found[1], 16) > _LONGEST_READ else None
+        case b"Z" | b"z":
+            return EMPTY if int(found[1]) > 4 else None
+        case b"p" | b"P":
+            highest = _HIGHEST_UNDESCRIBED if limits.highest_register is None else limits.highest_register
+            return ERROR if int(found[1], 16) > highest else None
+        case b"M":
+            return None if len(found[2]) == 2 * int(found[1], 16) else ERROR
+        case b"X":
+            return None if len(found[2]) - found[2].count(b"}") == int(found[1], 16) else ERROR
+        case b"vFlashDone":
+            return None if limits.image else FLASH_ERROR
+        case _:
+            return None
+
+
+_REG = re.compile(rb"<reg\s([^>]*)>")
+_REGNUM = re.compile(rb"""\bregnum\s*=\s*["'](\d+)["']""")
+
+
+def highest_register(description: bytes) -> int | None:
+    """Return the largest register number of a target description (GDB manual G.2.7); None when it lists no register."""
+    number, highest = -1, -1
+    for register in _REG.finditer(description):
+        stated = _REGNUM.search(register[1])
+        number = int(stated[1]) if stated else number + 1
+        highest = max(highest, number)
+    return highest if highest >= 0 else None
+
+
+# The first words of other protocols that land on a debug port: web pages, port scanners, TLS and SSH clients.
+_FOREIGN = (
+    (re.compile(rb"[A-Z]{3,10} \S*"), "an HTTP client"),
+    (re.compile(rb"\x16"), "a TLS client"),
+    (re.compile(rb"SSH-"), "an SSH client"),
+    (re.compile(rb"\xff[\xf0-\xff]"), "a telnet client"),
+)
+
+
+def foreign_greeting(junk: bytes) -> str | None:
+    """Return who says such first bytes instead of GDB; None when it cannot be told."""
+    return next((who for form, who in _FOREIGN if form.match(junk)), None)

@@ -1,0 +1,123 @@
+"""`monitor` lines: which may pass, which are settings that a new backend must hear again, and whose console noise is dropped.
+
+OpenOCD evaluates a `monitor` line in its Tcl interpreter, where `exec` starts programs (gdb_server.c gdb_query_packet): who may
+send any line has a shell as OpenOCD's user. `safe` therefore admits only plain words, read as Tcl would read them.
+"""
+
+import re
+
+OWN_WORD = "ocdsup"
+
+# Everything that makes Tcl do more than pass a word on: substitution, several commands, grouping, continuation.
+_ACTIVE = re.compile(r'[\[\];$\\{}"\x00-\x08\x0a-\x1f\x7f]')
+_NUMBER = r"(?:0[xX][0-9a-fA-F]+|[0-9]+)"
+
+# A command is admitted when one of these matches the whole line, its words joined by one space.
+_SAFE = re.compile(
+    "|".join(
+        (
+            r"reset(?: (?:run|halt|init))?",
+            rf"(?:soft_reset_halt|halt|wait_halt)(?: {_NUMBER})?",
+            rf"(?:resume|step)(?: {_NUMBER})?",
+            r"init",
+            r"targets(?: [\w.\-]+)?",
+            r"target (?:current|names|types)",
+            r"[\w.\-]+ curstate",
+            rf"reg(?: [\w]+(?: {_NUMBER}| force)?)?",
+            rf"md[bhwd](?: phys)? {_NUMBER}(?: {_NUMBER})?",
+            rf"(?:bp|wp)(?: {_NUMBER} {_NUMBER}(?: (?:hw|[rwa]))?)?|rbp (?:all|{_NUMBER})|rwp (?:all|{_NUMBER})",
+            r"flash (?:banks|list|(?:probe|info|erase_check) \w+)",
+            rf"flash (?:erase_sector|protect) \w+ {_NUMBER} (?:last|{_NUMBER})(?: (?:on|off))?",
+            rf"flash erase_address(?: pad| unlock)? {_NUMBER} {_NUMBER}",
+            rf"rtt (?:setup {_NUMBER} {_NUMBER}(?: [\w ]+)?|start|stop|channels|channellist|polling_interval(?: {_NUMBER})?)",
+            r"arm semihosting(?: (?:enable|disable))?",
+            r"arm semihosting_(?:fileio|resexit)(?: (?:enable|disable))?",
+            r"(?:cortex_m|riscv) (?:vector_catch|maskisr|reset_config)(?: [\w]+)*",
+            rf"adapter speed(?: {_NUMBER})?|adapter_khz(?: {_NUMBER})?|adapter name",
+            r"poll(?: (?:on|off))?",
+            r"gdb_sync|gdb sync",
+            r"gdb_breakpoint_override(?: (?:hard|soft|disable))?|gdb breakpoint_override(?: (?:hard|soft|disable))?",
+            rf"sleep {_NUMBER}(?: busy)?",
+            r"version|help(?: [\w ]+)?|usage(?: [\w ]+)?|ms",
+            r"CD(?:SWOConfigure|RTOSConfigure|LiveWatchSetup)(?: [\w.\-]+)*",
+            r"verify_image_checksum|stm32\w* (?:options_read|lock|unlock|mass_erase) \w+",
+        )
+    )
+)
+
+# Settings of the process that GDB's user made by `monitor` and that a new process has forgotten: what identifies the setting.
+_SETTING = re.compile(
+    r"(arm semihosting(?:_fileio|_resexit)?) (?:enable|disable)"
+    r"|(cortex_m (?:vector_catch|maskisr|reset_config)) \w[\w ]*"
+    r"|(adapter speed|adapter_khz) \d+"
+    r"|(poll) (?:on|off)"
+    r"|(gdb_breakpoint_override|gdb breakpoint_override) (?:hard|soft|disable)"
+    r"|(rtt setup) \w[\w ]*"
+    r"|(rtt start|rtt stop)"
+)
+_SPEED_KEYS = frozenset({"adapter speed", "adapter_khz"})
+
+# Console lines of OpenOCD that nobody at a debugger can use: one per single step (HLA), our own connections to the private
+# ports, and what it says when a resume is sent to a core that is running already (which a re-attach does on purpose).
+_NOISE = re.compile(
+    r"(?:Info : )?(?:"
+    r"halted: PC: 0x[0-9a-fA-F]+"
+    r"|accepting '(?:tcl|telnet)' connection on \S+"
+    r"|dropped '(?:tcl|telnet)' connection(?: .*)?"
+    r"|(?:Warn : )?(?:target|\[\S+\])? ?\S* ?was not halted when resume was requested"
+    r")\s*"
+)
+
+
+def words(line: str) -> str:
+    """Return a line with its words joined by single spaces, as Tcl separates them."""
+    return " ".join(line.split())
+
+
+def own(line: str) -> str | None:
+    """Return what follows our own word in a `monitor` line; None when the line is OpenOCD's."""
+    first, _, rest = words(line).partition(" ")
+    return rest if first == OWN_WORD else None
+
+
+def is_safe(line: str) -> bool:
+    """Tell whether `safe` admits a line: no active Tcl character, and a command of the list with plain arguments."""
+    return _ACTIVE.search(line) is None and _SAFE.fullmatch(words(line)) is not None
+
+
+def setting(line: str) -> str | None:
+    """Return the name of the setting that a line makes, to be repeated to a new backend; None for any other line."""
+    if _ACTIVE.search(line):
+        return None
+    found = _SETTING.fullmatch(words(line))
+    if found is None:
+        return None
+    return "rtt run" if (key := found[found.lastindex or 0]).startswith("rtt st") else key
+
+
+def is_adapter_speed(key: str) -> bool:
+    """Tell whether a setting is the adapter's clock."""
+    return key in _SPEED_KEYS
+
+
+def leaves_running(line: str) -> bool | None:
+    """Tell whether a line lets the core run (True), halts it (False), or neither (None)."""
+    match words(line).split(" "):
+        case ["reset"] | ["reset", "run"] | ["resume", *_]:
+            return True
+        case ["reset", "halt" | "init"] | ["halt" | "soft_reset_halt" | "init" | "step", *_]:
+            return False
+        case _:
+            return None
+
+
+def resets(line: str) -> bool:
+    """Tell whether a line resets the board on the user's own wish."""
+    return words(line).split(" ")[0] in ("reset", "soft_reset_halt")
+
+
+def without_noise(text: str) -> str:
+    """Return console text without the lines that are noise; other lines stay as they are."""
+    lines = text.splitlines(keepends=True)
+    kept = [line for line in lines if not line.strip() or not _NOISE.fullmatch(line)]
+    return text if len(kept) == len(lines) else "".join(kept)

@@ -1,0 +1,107 @@
+"""Requests that are answered here, and never reach the backend: pure decisions on one request at a time."""
+
+from dataclasses import dataclass
+
+from . import monitor
+from .answers import Answers
+from .guard import FLASH_ERROR, Limits, refusal
+from .outputs import News, Notice
+from .packets import EMPTY, OK, Answer, Group, Row, monitor_line, text_packet
+from .policy import Monitor, Policy
+from .replay import TRAPPED, told
+from .shadow import Flash, Shadow
+
+_FAILED = b"E01"
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """An answer of our own: its packets in order, and whether GDB may take the last one for the target's."""
+
+    replies: tuple[bytes, ...]
+    notice: Notice | None = None
+    believed: bool = False  # the shadow hears of the last reply as if the backend had given it
+    stop: bool = False  # the last reply is a stop
+
+
+def answer_here(row: Row, body: bytes, shadow: Shadow, answers: Answers, policy: Policy) -> Here | None:
+    """Return our own answer to a request of GDB for OpenOCD; None when it must be asked."""
+    limits = Limits(shadow.learned.highest_register, policy.request_limit, shadow.image)
+    refused = _flash_broken(row, shadow) or _refused(body, limits)
+    if refused is not None:
+        return refused
+    match row.name:
+        case "QStartNoAckMode":
+            return Here((OK,), believed=True)
+        case "qRcmd":
+            return _monitor(body, policy)
+    if row.group is Group.RESUME and row.answer is Answer.STOP and shadow.stale:
+        return _stale_resume(shadow)
+    known = answers.known(row, body)
+    if known is not None:
+        return Here((known,))
+    return Here((OK,), believed=True) if answers.put_off(row, body, shadow) else None
+
+
+def answer_while_away(row: Row, body: bytes, shadow: Shadow) -> Here | None:
+    """Return what can be answered truthfully while there is no backend; None when GDB has to wait."""
+    learned = shadow.learned.reply(row, body)
+    if learned is not None:
+        return Here((learned,), believed=True)
+    match row.name:
+        case "vMustReplyEmpty" | "qTStatus":
+            return Here((EMPTY,))
+        case "!" | "H":
+            return Here((OK,), believed=True)  # modes of the connection: the replay sets them
+    return None
+
+
+def expired(row: Row, shadow: Shadow, why: str) -> Here:
+    """Return the answer to a request that has waited long enough."""
+    if row.answer is Answer.NONE:
+        return Here(())
+    notice = Notice(News.EXPIRED, row.name)
+    if row.name == "?" and not shadow.attached:
+        return Here((b"E.ocdsup: " + _plain(why),), notice)
+    if row.group is Group.FLASH:
+        return Here((FLASH_ERROR,), Notice(News.FLASH_BROKEN, row.name))
+    if row.name == "qRcmd":
+        return Here((*told(f"ocdsup: {why}\n"), _FAILED), notice)
+    return Here((_FAILED,), notice)
+
+
+def _plain(why: str) -> bytes:
+    """Return text for an error packet: printable ASCII without what frames are made of."""
+    return "".join(c if " " <= c <= "~" and c not in "#$}*" else "?" for c in why[:200]).encode("ascii")
+
+
+def _flash_broken(row: Row, shadow: Shadow) -> Here | None:
+    if shadow.flash is Flash.BROKEN and row.name in ("vFlashWrite", "vFlashDone"):
+        return Here((FLASH_ERROR,), Notice(News.FLASH_BROKEN, row.name))
+    return None
+
+
+def _refused(body: bytes, limits: Limits) -> Here | None:
+    reply = refusal(body, limits)
+    if reply is None:
+        return None
+    return Here((reply,), Notice(News.REFUSED, body[:40].decode("ascii", "backslashreplace")))
+
+
+def _monitor(body: bytes, policy: Policy) -> Here | None:
+    line = monitor_line(body) or ""
+    if policy.monitor is Monitor.FULL or (policy.monitor is Monitor.SAFE and monitor.is_safe(line)):
+        return None
+    why = (
+        "monitor commands are switched off for this bench (monitor: off)"
+        if policy.monitor is Monitor.OFF
+        else "this monitor command is not on the safe list of this bench (monitor: safe)"
+    )
+    return Here((text_packet(f"ocdsup: {why}\n"), _FAILED), Notice(News.REFUSED, f"monitor {line[:80]}"))
+
+
+def _stale_resume(shadow: Shadow) -> Here:
+    """Answer the first resume after a reset that GDB does not know of by a stop: it then reads the new registers."""
+    text = shadow.untold
+    shadow.stale, shadow.untold = False, ""
+    return Here((*told(text), TRAPPED), Notice(News.RESET_TOLD, text.strip()), stop=True)

@@ -1,0 +1,244 @@
+"""What to say to a backend so that what GDB believes is true, as dialogues: generators that yield a request and get its reply.
+
+The recipes come from runs with OpenOCD 0.12 and HEAD:
+- a new process has no break- or watchpoints, and examination zeroes the comparators, but BKPT opcodes stay in RAM: the original
+  bytes are written back first, else the new process takes the opcode for the original;
+- a running core takes type 1 points and a resume (which arms the stop reply) without harm; all other points need a halted core;
+- `?` says S05 when the core stood at a breakpoint or after a step, S02 when attaching has halted it, S00 when it runs or nobody
+  knows; OpenOCD sends no stop reply for an interrupt while it does not owe one, so the halt is a `monitor halt`.
+"""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+
+from . import monitor
+from .packets import OK, Point, is_error, monitor_request, text_packet
+from .policy import BackendUp, OnDetach, Policy
+from .shadow import Shadow, stepping
+
+RESET_TEXT = "ocdsup: board was reset while OpenOCD was away; the program starts again from its reset vector\n"
+SERVER_TEXT = "ocdsup: the debug server went away and came back; its program is a new run\n"
+INTERRUPTED = b"T02"
+TRAPPED = b"T05"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The reply to a request of ours: its body, and the console text that came with it."""
+
+    body: bytes
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a dialogue ended: what GDB, who may wait for a stop, is to be told, and what is to be sent after all."""
+
+    stop: bytes | None = None  # a stop reply for GDB
+    resume: bytes | None = None  # the resume request to send again
+    console: str = ""  # text for GDB's console
+    lost: tuple[Point, ...] = ()  # points that could not be set
+    restored: bool = False
+
+
+Dialogue = Generator[bytes, Heard, Outcome]
+_Part = Generator[bytes, Heard, None]
+_Asking = Generator[bytes, Heard, bool]
+_Setting = Generator[bytes, Heard, tuple[Point, ...]]
+
+
+def greet(shadow: Shadow, up: BackendUp, policy: Policy) -> _Part:
+    """Bring a new connection into the modes of the old one."""
+    if policy.transparent:
+        if shadow.supported:
+            yield shadow.supported
+        if not shadow.no_ack:
+            return
+    yield b"QStartNoAckMode"
+    if shadow.extended:
+        yield b"!"
+    if up.same:
+        return
+    for key, line in shadow.settings.items():
+        if up.adapter_kept or not monitor.is_adapter_speed(key):
+            yield monitor_request(line)
+
+
+def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
+    """Make a new backend fit the belief; the board is left running or halted as GDB's user left it."""
+    yield from greet(shadow, up, policy)
+    if not shadow.attached:
+        yield from _threads(shadow)
+        return Outcome(restored=True)
+    if policy.transparent:
+        return (yield from _restore_any(shadow))
+    halted = up.halted if up.halted is not None else (yield from _is_halted())
+    reason = (yield b"?").body
+    yield from _threads(shadow)
+    if shadow.running:
+        return (yield from _restore_running(shadow, up, policy, halted, reason))
+    return (yield from _restore_halted(shadow, up, halted))
+
+
+def _restore_any(shadow: Shadow) -> Dialogue:
+    """Start over with a server of which nothing is known: its program is another run, and GDB must hear it."""
+    yield b"?"
+    yield from _threads(shadow)
+    lost = yield from _insert(shadow.points)
+    if shadow.running:
+        return Outcome(stop=TRAPPED, console=SERVER_TEXT, lost=lost, restored=True)
+    shadow.forget_writes()
+    shadow.stale, shadow.untold = True, SERVER_TEXT
+    return Outcome(lost=lost, restored=True)
+
+
+def _threads(shadow: Shadow) -> _Part:
+    yield from shadow.threads.values()
+
+
+def _restore_halted(shadow: Shadow, up: BackendUp, halted: bool) -> Dialogue:
+    if shadow.freed and not halted:
+        lost = yield from _insert(point for point in shadow.points if point.type == 1)
+        return Outcome(lost=lost, restored=True)
+    if not halted:
+        yield monitor_request("halt")
+    yield from _heal_ram(shadow)
+    lost = yield from _insert(shadow.points)
+    if up.reset or not halted:
+        shadow.forget_writes()
+        shadow.stale = True
+        shadow.untold = RESET_TEXT if up.reset else "ocdsup: the core ran while OpenOCD was away and was halted again\n"
+    else:
+        yield from _pending_writes(shadow)
+    return Outcome(lost=lost, restored=True)
+
+
+def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reason: bytes) -> Dialogue:
+    console = RESET_TEXT if up.reset else ""
+    stop = _stop_owed(shadow, up, policy, halted, reason)
+    # Only what a running core cannot take halts it: points of other types, or a stop that GDB is owed anyway.
+    must_halt = stop is not None or any(point.type != 1 for point in shadow.points)
+    if must_halt and not halted:
+        yield monitor_request("halt")
+    if must_halt or halted:
+        yield from _heal_ram(shadow)
+    lost = yield from _insert(shadow.points)
+    if stop is not None:
+        return Outcome(stop=stop, console=console, lost=lost, restored=True)
+    return Outcome(resume=shadow.resume, console=console, lost=lost, restored=True)
+
+
+def _stop_owed(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reason: bytes) -> bytes | None:
+    """Return the stop reply that the truth asks for; None when the target is to run on."""
+    if up.reset:
+        return TRAPPED if policy.stop_after_reset else None
+    if stepping(shadow):
+        return TRAPPED  # the step may or may not have been made: GDB looks at the PC and goes on from there
+    if halted and not reason.startswith((b"S02", b"T02")):
+        return TRAPPED
+    return None
+
+
+def _pending_writes(shadow: Shadow) -> _Part:
+    if shadow.unsettled is not None:
+        yield shadow.unsettled
+    if shadow.all_registers is not None:
+        yield shadow.all_registers
+    yield from list(shadow.registers.values())
+
+
+def _is_halted() -> _Asking:
+    heard = yield monitor_request("[target current] curstate")
+    return "halted" in heard.text
+
+
+_TRAPS = (
+    (2, 1, b"\xbe"),  # Thumb BKPT #n: low byte free (OpenOCD writes 0xbe11)
+    (4, 0, b"\x73\x00\x10\x00"),  # RISC-V EBREAK
+    (2, 0, b"\x02\x90"),  # RISC-V C.EBREAK
+)
+
+
+def is_trap(code: bytes) -> bool:
+    """Tell whether bytes are a breakpoint opcode that OpenOCD puts into RAM; ARM's `BKPT #n` in 32 bit included."""
+    if len(code) == 4 and code[2:] == b"\x20\xe1" and code[0] & 0xF0 == 0x70:
+        return True
+    return any(len(code) == size and code[at : at + len(mark)] == mark for size, at, mark in _TRAPS)
+
+
+def _heal_ram(shadow: Shadow) -> _Part:
+    """Write the original bytes back where a breakpoint opcode was left in RAM; anything else there is left alone."""
+    for point, under in list(shadow.under.items()):
+        found = (yield b"m%x,%x" % (point.address, len(under))).body
+        try:
+            code = bytes.fromhex(found.decode("ascii"))
+        except (UnicodeDecodeError, ValueError):
+            continue
+        if code != under and is_trap(code):
+            yield b"M%x,%x:%b" % (point.address, len(under), under.hex().encode("ascii"))
+        if point not in shadow.points:
+            del shadow.under[point]
+
+
+def _insert(points: Iterable[Point]) -> _Setting:
+    lost = []
+    for point in list(points):
+        if (yield b"Z" + point.body).body != OK:
+            lost.append(point)
+    return tuple(lost)
+
+
+def reexamined(shadow: Shadow, removed: list[bytes]) -> Dialogue:
+    """Set hardware points again after OpenOCD has examined the target anew, which zeroed them while its own list keeps them.
+
+    A running core is halted for watchpoints only. `removed` are `z` bodies that GDB was already told were done.
+    """
+    yield from removed
+    points = [point for point in shadow.points if point.type != 0]
+    must_halt = shadow.running and any(point.type != 1 for point in points)
+    if must_halt:
+        yield monitor_request("halt")
+    for point in points:
+        yield b"z" + point.body
+    lost = yield from _insert(points)
+    return Outcome(resume=shadow.resume if must_halt else None, lost=lost, restored=True)
+
+
+def recheck(shadow: Shadow, held: bytes) -> Dialogue:
+    """Find out whether a stop without a reason was true: the core may have been running all the time."""
+    if (yield from _is_halted()):
+        return Outcome(stop=held)
+    return Outcome(resume=shadow.resume)
+
+
+def halt_now() -> Dialogue:
+    """Halt the core for an interrupt that OpenOCD itself would not answer any more."""
+    heard = yield monitor_request("halt")
+    if is_error(heard.body):
+        return Outcome(console="ocdsup: the target cannot be halted now\n")
+    return Outcome(stop=INTERRUPTED)
+
+
+def farewell(shadow: Shadow, on_detach: OnDetach, removed: list[bytes], *, detach: bool) -> Dialogue:
+    """Take out all points and leave the core as the policy says; `detach` also passes GDB's `D` on."""
+    running = shadow.running or shadow.freed
+    points = [b"z" + point.body for point in shadow.points]
+    if running and any(not body.startswith(b"z1") for body in points):
+        yield monitor_request("halt")
+        halted_here = True
+    else:
+        halted_here = False
+    yield from (*removed, *points)
+    if detach:
+        yield b"D"
+    wanted = {OnDetach.RESUME: True, OnDetach.HALT: False, OnDetach.LEAVE: running}[on_detach]
+    if wanted and (halted_here or not running):
+        yield monitor_request("resume")
+    if not wanted and running and not halted_here:
+        yield monitor_request("halt")
+    return Outcome()
+
+
+def told(console: str) -> list[bytes]:
+    """Return the console packets of a text, each small enough for any GDB."""
+    return [text_packet(console[at : at + 200]) for at in range(0, len(console), 200)]

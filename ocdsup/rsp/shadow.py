@@ -1,0 +1,266 @@
+"""What GDB believes about the target: everything a new backend has to be told, or GDB has to be told otherwise.
+
+Facts behind each field: OpenOCD 0.12 loses break- and watchpoints, register writes that wait for the next resume, the last `X`
+(acknowledged before it is written), connection modes and process settings when it restarts; the core keeps its run state, and
+a software breakpoint's opcode stays in RAM.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from . import monitor
+from .guard import highest_register
+from .packets import OK, Group, Point, Row, is_error, monitor_line, point_of, span_of, steps
+
+
+class Flash(Enum):
+    """How far a flash transaction of GDB is."""
+
+    IDLE = "idle"
+    OPEN = "open"  # an erase or a write was acknowledged, the final `vFlashDone` was not
+    BROKEN = "broken"  # the backend that held the image is gone: the rest must fail
+
+
+@dataclass(slots=True)
+class Learned:
+    """What a backend has said about itself and its target: it outlives sessions, so that GDB can attach during an outage."""
+
+    replies: dict[bytes, bytes] = field(default_factory=dict)  # request body -> reply body, see `_LASTING`
+    description: dict[int, bytes] = field(default_factory=dict)  # offset -> piece of target.xml
+    highest_register: int | None = None
+
+    def note(self, row: Row, body: bytes, reply: bytes) -> None:
+        """Keep the reply of a request whose answer lasts as long as the target is the same."""
+        if is_error(reply) or not lasting(row, body):
+            return
+        # GDB's own features vary from client to client; OpenOCD ignores them.
+        self.replies[b"qSupported" if row.name == "qSupported" else body] = reply
+        if body.startswith(_DESCRIPTION):
+            self._describe(body, reply)
+
+    def reply(self, row: Row, body: bytes) -> bytes | None:
+        """Return the reply that was given to this request before; None when there was none."""
+        return self.replies.get(b"qSupported" if row.name == "qSupported" else body)
+
+    def _describe(self, body: bytes, reply: bytes) -> None:
+        offset = int(body[len(_DESCRIPTION) :].partition(b",")[0], 16)
+        if offset == 0:
+            self.description.clear()
+        self.description[offset] = reply[1:]
+        if reply[:1] == b"l":
+            self.highest_register = highest_register(b"".join(self.description.values()))
+
+
+_DESCRIPTION = b"qXfer:features:read:target.xml:"
+_LASTING_XFER = (b"qXfer:features:", b"qXfer:memory-map:")
+
+
+def lasting(row: Row, body: bytes) -> bool:
+    """Tell whether the answer to a request stays the same as long as the configuration of the backend does."""
+    if row.name == "qXfer":
+        return body.startswith(_LASTING_XFER)
+    return row.name in ("qSupported", "vCont?", "vMustReplyEmpty", "qTStatus", "qOffsets", "qAttached")
+
+
+@dataclass(slots=True)
+class Shadow:
+    """The belief of one GDB session; changed by what was acknowledged, never by what was only asked."""
+
+    learned: Learned = field(default_factory=Learned)
+    supported: bytes | None = None  # GDB's own `qSupported` request
+    no_ack: bool = False
+    non_stop: bool = False
+    extended: bool = False
+    attached: bool = False  # GDB has seen a stop reply and believes in a stopped or running target
+    ended: bool = False  # detached, killed or exited: a lost backend is no loss any more
+    threads: dict[bytes, bytes] = field(default_factory=dict)  # b"Hg" -> b"Hg0"
+    points: dict[Point, None] = field(default_factory=dict)  # in the order in which they were set
+    under: dict[Point, bytes] = field(
+        default_factory=dict
+    )  # RAM as it was before a software breakpoint was (perhaps) put there
+    registers: dict[int, bytes] = field(default_factory=dict)  # written, to be flushed by the next resume: number -> `P` body
+    all_registers: bytes | None = None  # the `G` body that came before them
+    unsettled: bytes | None = None  # the last acknowledged `X`: OpenOCD may not have written it yet
+    settings: dict[str, str] = field(default_factory=dict)  # name -> monitor line
+    resume: bytes | None = None  # the resume request that waits for a stop
+    freed: bool = False  # the user let the core run behind GDB's back (`monitor resume`, `monitor reset run`)
+    flash: Flash = Flash.IDLE
+    image: bool = False  # this very backend has taken a `vFlashWrite`
+    stale: bool = False  # the board was reset: GDB's idea of the registers is history
+    untold: str = ""  # what GDB's console has still to be told
+
+    @property
+    def running(self) -> bool:
+        """Tell whether GDB believes that the target runs."""
+        return self.resume is not None
+
+    def asked(self, row: Row, body: bytes) -> None:
+        """Note a request at the moment it is sent to the backend."""
+        if row.group is Group.RESUME and row.name != "vCont?" and not self.non_stop:
+            self.resume = body
+            self.forget_writes()
+            self.freed = False
+
+    def answered(self, row: Row, body: bytes, reply: bytes) -> None:
+        """Note the reply to a request."""
+        self.unsettled = None
+        if row.group is Group.READ and row.name != "?":
+            # A full read after the reset: GDB asks only when it holds no registers, so it now holds the new ones.
+            if row.name == "g" and not is_error(reply):
+                self.stale = False
+            return
+        change = _CHANGES.get(row.name)
+        if change is not None:
+            change(self, body, reply)
+        if row.group is Group.QUERY:
+            self.learned.note(row, body, reply)
+
+    def stopped(self, reply: bytes) -> None:
+        """Note a stop reply."""
+        self.resume, self.freed = None, False
+        self.attached = True
+        if reply[:1] in b"WX":
+            self.attached = False
+            self.points.clear()
+            self.under.clear()
+
+    def lost(self) -> None:
+        """Note that the backend is gone, with all it held."""
+        self.image = False
+        if self.flash is Flash.OPEN:
+            self.flash = Flash.BROKEN
+
+    def planting(self, point: Point, code: bytes) -> None:
+        """Note the RAM under a software breakpoint that is about to be set; an earlier note is nearer to the original."""
+        self.under.setdefault(point, code)
+
+    def forget_writes(self) -> None:
+        """Forget register and memory writes that waited: they have been flushed, or are void after a reset."""
+        self.registers.clear()
+        self.all_registers = None
+        self.unsettled = None
+
+    def detached(self) -> None:
+        """Forget the target; the connection may go on (extended mode)."""
+        self.attached, self.resume, self.stale, self.untold, self.freed = False, None, False, "", False
+        self.points.clear()
+        self.under.clear()
+        self.forget_writes()
+        self.flash = Flash.IDLE
+
+    # One function per request that changes the belief: (body, reply).
+
+    def _supported(self, body: bytes, reply: bytes) -> None:
+        self.supported = body
+
+    def _no_ack(self, body: bytes, reply: bytes) -> None:
+        self.no_ack = self.no_ack or reply == OK
+
+    def _non_stop(self, body: bytes, reply: bytes) -> None:
+        if reply == OK:
+            self.non_stop = body.endswith(b"1")
+
+    def _extended(self, body: bytes, reply: bytes) -> None:
+        self.extended = self.extended or reply == OK
+
+    def _thread(self, body: bytes, reply: bytes) -> None:
+        if reply == OK:
+            self.threads[body[:2]] = body
+
+    def _why(self, body: bytes, reply: bytes) -> None:
+        if reply[:1] in (b"S", b"T"):
+            self.attached = True
+
+    def _point_set(self, body: bytes, reply: bytes) -> None:
+        point = point_of(body)
+        if reply == OK and point is not None:
+            self.points[point] = None
+        elif point is not None and point not in self.points:
+            self.under.pop(point, None)
+
+    def _point_cleared(self, body: bytes, reply: bytes) -> None:
+        point = point_of(body)
+        if reply == OK and point is not None:
+            self.points.pop(point, None)
+            self.under.pop(point, None)
+
+    def _register(self, body: bytes, reply: bytes) -> None:
+        if reply == OK:
+            self.registers[int(body[1:].partition(b"=")[0], 16)] = body
+
+    def _all_registers(self, body: bytes, reply: bytes) -> None:
+        if reply == OK:
+            self.all_registers = body
+            self.registers.clear()
+
+    def _written(self, body: bytes, reply: bytes) -> None:
+        span = span_of(body)
+        if reply != OK or span is None:
+            return
+        if body[:1] == b"X" and span[1]:
+            self.unsettled = body
+        for point, code in list(self.under.items()):
+            if span[0] < point.address + len(code) and point.address < span[0] + span[1]:
+                del self.under[point]  # GDB wrote over it: nobody knows what is to be restored
+
+    def _flash(self, body: bytes, reply: bytes) -> None:
+        if reply != OK:
+            return
+        self.image = self.image or body.startswith(b"vFlashWrite")
+        self.flash = Flash.OPEN
+
+    def _flash_done(self, body: bytes, reply: bytes) -> None:
+        self.flash, self.image = Flash.IDLE, False
+
+    def _detached(self, body: bytes, reply: bytes) -> None:
+        if reply == OK:
+            self.detached()
+            self.ended = not self.extended
+
+    def _monitor(self, body: bytes, reply: bytes) -> None:
+        line = monitor_line(body) or ""
+        if is_error(reply):
+            return
+        key = monitor.setting(line)
+        if key is not None:
+            self.settings[key] = line
+        running = monitor.leaves_running(line)
+        if running is not None:
+            self.freed = running and not self.running
+        if monitor.resets(line):
+            self.forget_writes()
+            self.stale, self.untold = False, ""  # the user knows of this reset; GDB's view is theirs to refresh
+
+    def _run(self, body: bytes, reply: bytes) -> None:
+        self.forget_writes()
+        self.stale = False
+        if reply[:1] in (b"S", b"T"):
+            self.attached = True
+
+
+_CHANGES = {
+    "qSupported": Shadow._supported,
+    "QStartNoAckMode": Shadow._no_ack,
+    "QNonStop": Shadow._non_stop,
+    "!": Shadow._extended,
+    "H": Shadow._thread,
+    "?": Shadow._why,
+    "Z": Shadow._point_set,
+    "z": Shadow._point_cleared,
+    "P": Shadow._register,
+    "G": Shadow._all_registers,
+    "M": Shadow._written,
+    "X": Shadow._written,
+    "vFlashErase": Shadow._flash,
+    "vFlashWrite": Shadow._flash,
+    "vFlashDone": Shadow._flash_done,
+    "D": Shadow._detached,
+    "qRcmd": Shadow._monitor,
+    "vRun": Shadow._run,
+    "vAttach": Shadow._run,
+}
+
+
+def stepping(shadow: Shadow) -> bool:
+    """Tell whether the resume that waits for a stop is a step."""
+    return shadow.resume is not None and steps(shadow.resume)

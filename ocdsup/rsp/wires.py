@@ -1,0 +1,98 @@
+"""The two connections of a proxy: framing, acknowledgements and retransmission, each on its own leg."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .framing import ACK, NACK, Frame, Framer, Kind, Side, encode
+from .outputs import Output, ToBackend, ToClient
+from .packets import Row
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """One request on its way: GDB's own, or one of ours (`ours` is then the dialogue it belongs to)."""
+
+    row: Row
+    body: bytes
+    raw: bytes
+    since: float  # seconds, when it came in
+    ours: object | None = None
+    abandoned: bool = False  # GDB has been given an error: the late reply is dropped
+    again: bool = False  # a backend was lost while it waited
+    text: list[str] = field(default_factory=list)
+
+
+class _Wire:
+    """One connection that may still use acknowledgements."""
+
+    __slots__ = ("_framer", "_last", "_write")
+
+    def __init__(self, framer: Framer, write: Callable[[bytes], Output]) -> None:
+        self._framer = framer
+        self._write = write
+        self._last = b""
+
+    @property
+    def acks(self) -> bool:
+        """Tell whether this leg acknowledges packets."""
+        return self._framer.verify
+
+    @acks.setter
+    def acks(self, on: bool) -> None:
+        self._framer.verify = on
+
+    def take(self, data: bytes, out: list[Output]) -> list[Frame]:
+        """Return the frames that matter above; acknowledgements are given and obeyed here, at once."""
+        frames = self._framer.feed(data)
+        if not self._framer.verify and len(frames) == 1 and frames[0].kind is Kind.PACKET:
+            return frames
+        return [frame for frame in frames if self._pass(frame, out)]
+
+    def _pass(self, frame: Frame, out: list[Output]) -> bool:
+        match frame.kind:
+            case Kind.PACKET | Kind.OVERSIZE:
+                if self.acks:
+                    out.append(self._write(ACK))
+                return True
+            case Kind.NACK:
+                if self._last and self.acks:
+                    out.append(self._write(encode(self._last[1:-3])))  # a damaged checksum is repaired on the way
+                return True
+            case Kind.DAMAGED:
+                out.append(self._write(NACK))
+                return False
+            case _:
+                return True
+
+    def send(self, raw: bytes, out: list[Output]) -> None:
+        """Write one whole frame."""
+        if self._framer.verify:
+            self._last = raw
+        out.append(self._write(raw))
+
+
+class ClientWire(_Wire):
+    """The connection to GDB."""
+
+    __slots__ = ()
+
+    def __init__(self, limit: int) -> None:
+        """Start with acknowledgements, as every GDB does; `limit` in bytes."""
+        super().__init__(Framer(Side.CLIENT, limit=limit), ToClient)
+
+
+class BackendWire(_Wire):
+    """The connection to one backend, with the requests that wait for its replies, in order."""
+
+    __slots__ = ("waiting",)
+
+    def __init__(self, limit: int, *, acks: bool) -> None:
+        """Start with nothing asked; `limit` in bytes."""
+        super().__init__(Framer(Side.SERVER, limit=limit, verify=acks), ToBackend)
+        self.waiting: deque[Ask] = deque()
+
+    @property
+    def owed(self) -> bool:
+        """Tell whether GDB waits for a reply that will come on this connection."""
+        return any(ask.ours is None and not ask.abandoned for ask in self.waiting)

@@ -1,0 +1,101 @@
+"""The guard: nothing that makes OpenOCD end a connection or crash gets through, and nothing else is stopped."""
+
+import pytest
+
+from ocdsup.rsp.guard import Limits, foreign_greeting, highest_register, refusal
+
+LIMITS = Limits(highest_register=41, packet=0x4000, image=False)
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        (b"p2a", b"E01"),
+        (b"p29", None),
+        (b"pzz", b"E01"),
+        (b"P2a=00000000", b"E01"),
+        (b"P1=00000000", None),
+        (b"P1", b"E01"),
+        (b"Z5,20000000,4", b""),
+        (b"Z99,20000000,4", b""),
+        (b"z5,20000000,4", b""),
+        (b"Z4,20000000,4", None),
+        (b"Z1,8000234,2;X3,220027", None),
+        (b"Z1,8000234", b"E01"),
+        (b"Z", b"E01"),
+        (b"m20000000", b"E01"),
+        (b"m20000000,", b"E01"),
+        (b"mxyz,4", b"E01"),
+        (b"m20000000,4", None),
+        (b"m0,ffffffff", b"E01"),
+        (b"M20000000,2:aabb", None),
+        (b"M20000000,2:aa", b"E01"),
+        (b"M20000000,2:aab", b"E01"),
+        (b"X20000000,2:ab", None),
+        (b"X20000000,0:", None),
+        (b"X20000000,2:a}\x03", None),
+        (b"X20000000,3:ab", b"E01"),
+        (b"X20000000", b"E01"),
+        (b"vFlashErase:08000000,00004000", None),
+        (b"vFlashErase:08000000", b"E01"),
+        (b"vFlashWrite:08000000:\x00\xff", None),
+        (b"vFlashWrite", b"E01"),
+        (b"vFlashDone", b"E05"),
+        (b"qCRC:0", b"E01"),
+        (b"qRcmd,7", b"E01"),
+        (b"qRcmd,72", None),
+        (b"qXfer:features:read:target.xml:0,ffb", None),
+        (b"qXfer:features:read:target.xml", b"E01"),
+        (b"g", None),
+        (b"vCont;c", None),
+        (b"czz", b"E01"),
+        (b"c8000000", None),
+        (b"vSomethingNew:1", None),
+        (b"", None),
+        (b"X20000000,4001:" + b"a" * 0x4001, b"E01"),
+    ],
+)
+def test_each_request_passes_or_is_answered(body: bytes, answer: bytes | None) -> None:
+    """The answer of the table is given, or the request passes (None)."""
+    assert refusal(body, LIMITS) == answer
+
+
+def test_flash_done_passes_only_with_an_image() -> None:
+    """`vFlashDone` reaches a backend only when that very backend has taken a `vFlashWrite`."""
+    assert refusal(b"vFlashDone", Limits(41, 0x4000, image=True)) is None
+
+
+def test_without_a_description_only_the_classic_registers_pass() -> None:
+    """Registers above 25 are refused as long as nobody has said that they exist."""
+    unknown = Limits(None, 0x4000, image=False)
+    assert refusal(b"p19", unknown) is None
+    assert refusal(b"p1a", unknown) == b"E01"
+
+
+@pytest.mark.parametrize(
+    ("xml", "highest"),
+    [
+        (b'<reg name="r0" bitsize="32" regnum="0"/><reg name="psp" regnum="92" bitsize="32"/>', 92),
+        (b'<reg name="a" bitsize="8"/><reg name="b" bitsize="8"/>', 1),
+        (b'<reg name="a" regnum="5"/><reg name="b"/>', 6),
+        (b"<target/>", None),
+    ],
+)
+def test_the_description_says_which_registers_exist(xml: bytes, highest: int | None) -> None:
+    """Stated numbers count, others follow on (GDB manual G.2.7)."""
+    assert highest_register(xml) == highest
+
+
+@pytest.mark.parametrize(
+    ("junk", "who"),
+    [
+        (b"GET / HTTP/1.1\r\n", "an HTTP client"),
+        (b"\x16\x03\x01", "a TLS client"),
+        (b"SSH-2.0-x", "an SSH client"),
+        (b"\xff\xfb\x03", "a telnet client"),
+        (b"\r\n", None),
+    ],
+)
+def test_other_protocols_are_known_by_their_greeting(junk: bytes, who: str | None) -> None:
+    """HTTP, TLS, SSH and telnet are named; stray bytes are not."""
+    assert foreign_greeting(junk) == who
