@@ -1,0 +1,114 @@
+"""The USB rungs of recovery: reset the probe's device, take it off the bus and back, cycle the power of its hub port.
+
+A wedged ioctl sits in D state and cannot be interrupted, so each rung runs in a child process with a deadline, and the
+daemon only waits for so long. Each touches this probe alone. Blocking, for a thread.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocdsup.probes.probe import Probe
+from ocdsup.probes.selector import Found, match, pin
+from ocdsup.runtime import usb
+
+RESET_CODE = "import fcntl, os, sys; fcntl.ioctl(os.open(sys.argv[1], os.O_WRONLY), 0x5514)"
+"""USBDEVFS_RESET is _IO('U', 20) (include/uapi/linux/usbdevice_fs.h)."""
+REAUTHORISE_CODE = (
+    "import sys, time; path = sys.argv[1]\n"
+    "for value in '01':\n"
+    "    with open(path, 'w') as file: file.write(value)\n"
+    "    time.sleep(0.2)\n"
+)
+"""Deauthorised, a device keeps its power but loses its configuration (Documentation/usb/authorization.rst)."""
+QUIET_S = 0.2
+
+_stuck: list[subprocess.Popen[str]] = []
+"""Children that outlived SIGKILL: in D state, to be reaped when the kernel lets them go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rung came to. `wedged`: the child is stuck in the kernel, only a replug helps; do not retry."""
+
+    ok: bool
+    text: str
+    wedged: bool = False
+
+
+def reset(probe: Probe, deadline_s: float = 5.0, sys_root: Path = usb.SYS, dev: Path = usb.DEV) -> Outcome:
+    """Reset the probe's USB device; it keeps its number. Needs write permission on its node."""
+    node = next((node.path for node in probe.nodes if node.kind == "usb"), None)
+    if node is None or not _still_there(probe, sys_root, dev):
+        return _moved(probe)
+    return _run("USB reset", [sys.executable, "-I", "-S", "-c", RESET_CODE, node], deadline_s)
+
+
+def reauthorise(probe: Probe, deadline_s: float = 5.0, sys_root: Path = usb.SYS, dev: Path = usb.DEV) -> Outcome:
+    """Take the probe off the bus and back by software. Needs root (sysfs `authorized`)."""
+    if probe.location is None or not _still_there(probe, sys_root, dev):
+        return _moved(probe)
+    path = sys_root / usb.DEVICES / probe.location / "authorized"
+    return _run("USB re-authorisation", [sys.executable, "-I", "-S", "-c", REAUTHORISE_CODE, str(path)], deadline_s)
+
+
+def cycle_power(probe: Probe, deadline_s: float = 10.0, sys_root: Path = usb.SYS, dev: Path = usb.DEV) -> Outcome:
+    """Switch the power of the probe's hub port off and on with uhubctl, where the hub can switch single ports."""
+    if probe.location is None or not _still_there(probe, sys_root, dev):
+        return _moved(probe)
+    uhubctl = shutil.which("uhubctl")
+    if uhubctl is None:
+        return Outcome(False, "uhubctl is not installed; install it, or replug the probe")
+    hub, port = hub_port(probe.location)
+    return _run("port power", [uhubctl, "-l", hub, "-p", str(port), "-a", "cycle", "-d", "2"], deadline_s)
+
+
+def hub_port(location: str) -> tuple[str, int]:
+    """Return the hub and the port on it, as uhubctl's -l and -p take them: `1-2.3` is port 3 of `1-2`, `1-2` port 2 of `1`."""
+    cut = max(location.rfind("."), location.rfind("-"))
+    return location[:cut], int(location[cut + 1 :])
+
+
+def _still_there(probe: Probe, sys_root: Path, dev: Path) -> bool:
+    """Only this probe: the device with its number must still be the one that was judged."""
+    seen = match(pin(probe), usb.inventory(sys_root, dev))
+    return isinstance(seen, Found) and seen.probe.identity == probe.identity
+
+
+def _moved(probe: Probe) -> Outcome:
+    return Outcome(False, f"{probe} is not on the bus as it was; look again")
+
+
+def _run(what: str, argv: Sequence[str], deadline_s: float) -> Outcome:
+    _stuck[:] = [child for child in _stuck if child.poll() is None]
+    child = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+    try:
+        _, errors = child.communicate(timeout=deadline_s)
+    except subprocess.TimeoutExpired:
+        return _give_up(what, child, deadline_s)
+    if child.returncode == 0:
+        return Outcome(True, f"{what} done")
+    last = (errors.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
+    return Outcome(False, f"{what} failed: {last[:200]}{_rights(last)}")
+
+
+def _give_up(what: str, child: subprocess.Popen[str], deadline_s: float) -> Outcome:
+    child.kill()
+    try:
+        child.communicate(timeout=QUIET_S)
+    except subprocess.TimeoutExpired:
+        _stuck.append(child)
+        return Outcome(False, f"{what} is stuck in the kernel since {deadline_s:g} s: replug the probe", wedged=True)
+    return Outcome(False, f"{what} did not finish within {deadline_s:g} s")
+
+
+def _rights(error: str) -> str:
+    if "PermissionError" not in error:
+        return ""
+    return "; needs write access to the device node (group plugdev)" if os.geteuid() else ""

@@ -1,0 +1,128 @@
+"""The inventory of a laid-out bus, presence of a bench's probe, and hot-plug."""
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from ocdsup.probes.known import Sharing
+from ocdsup.probes.selector import Absent, Ambiguous, Found, ProbeSelector
+from ocdsup.runtime import usb
+
+
+class Bus(Protocol):
+    """What `conftest.Bus` offers."""
+
+    sys: Path
+    dev: Path
+
+    def plug(self, location: str, vid_pid: str, serial: str = "", product: str = "", **more: Any) -> Path: ...
+    def unplug(self, location: str) -> None: ...
+    def bind(self, home: Path, number: int, driver: str) -> None: ...
+    def add_hidraw(self, home: Path, number: int) -> None: ...
+    def add_tty(self, home: Path, number: int) -> None: ...
+
+
+def test_every_probe_is_listed_in_the_order_of_its_path_and_nothing_else_is(bus: Bus) -> None:
+    bus.plug("1-10", "0483:3748", "A")
+    bus.plug("1-2.3", "2e8a:000c", "B", "Debugprobe on Pico (CMSIS-DAP)", interfaces=("CMSIS-DAP v2 Interface",))
+    bus.plug("1-2", "1d6b:0002", product="Hub")
+    bus.plug("1-3", "046d:c31c", product="Keyboard")
+    probes = usb.inventory(bus.sys, bus.dev)
+    assert [(probe.location, probe.model.kind, probe.serial) for probe in probes] == [
+        ("1-2.3", "cmsis-dap", "B"),
+        ("1-10", "st-link", "A"),
+    ]
+
+
+def test_a_pc_without_usb_has_no_probes(tmp_path: Path) -> None:
+    assert usb.inventory(tmp_path, tmp_path) == ()
+
+
+def test_nodes_drivers_and_permissions_are_told(bus: Bus) -> None:
+    home = bus.plug("1-2", "0d28:0204", "A", "DAPLink CMSIS-DAP", interfaces=("CMSIS-DAP v1", "mbed Serial Port"))
+    bus.add_hidraw(home, 7)
+    bus.add_tty(home, 3)
+    bus.bind(home, 0, "usbhid")
+    (probe,) = usb.inventory(bus.sys, bus.dev)
+    assert [(node.kind, os.path.basename(node.path), node.usable) for node in probe.nodes] == [
+        ("usb", "002", True),
+        ("hidraw", "hidraw7", True),
+        ("tty", "ttyACM3", True),
+    ]
+    assert probe.drivers == ("usbhid", "")
+    assert not probe.claimed
+    assert probe.model.sharing is Sharing.SHARED
+    assert probe.nodes[0].owner == "root"
+
+
+def test_a_claimed_interface_is_seen_without_any_right(bus: Bus) -> None:
+    bus.bind(bus.plug("1-2", "0483:3748", "A"), 0, "usbfs")
+    assert usb.inventory(bus.sys, bus.dev)[0].claimed
+
+
+def test_a_raw_serial_is_read_byte_for_byte(bus: Bus) -> None:
+    raw = "\xaa\xbc\x6e\x06\x50\x75\xff\x0a\x17\x42\x19\x3f"
+    bus.plug("1-2", "0483:3748", raw)
+    assert isinstance(usb.find(ProbeSelector(serial="AABC6E065075FF0A1742193F"), bus.sys, bus.dev), Found)
+
+
+def test_a_device_that_vanishes_while_it_is_read_is_left_out(bus: Bus) -> None:
+    (bus.plug("1-2", "0483:3748", "A") / "devnum").unlink()
+    (bus.sys / "bus/usb/devices/1-9").symlink_to("/nowhere")
+    assert usb.inventory(bus.sys, bus.dev) == ()
+
+
+def test_the_probe_of_a_bench_is_found_absent_or_ambiguous(bus: Bus) -> None:
+    assert isinstance(usb.find(ProbeSelector(), bus.sys, bus.dev), Absent)
+    bus.plug("1-2", "0483:3748", "A")
+    assert isinstance(usb.find(ProbeSelector(), bus.sys, bus.dev), Found)
+    bus.plug("1-3", "0483:3748", "A")
+    both = usb.find(ProbeSelector(serial="A"), bus.sys, bus.dev)
+    assert isinstance(both, Ambiguous)
+    assert "1-2 and 1-3" in both.text
+
+
+# Hot-plug ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_poll_sees_plug_unplug_and_replug_and_nothing_in_between(bus: Bus) -> None:
+    watch = usb.PollWatch(bus.sys)
+    assert watch.fileno() is None
+    seen = [watch.changed()]
+    bus.plug("1-2", "0483:3748", "A")
+    seen += [watch.changed(), watch.changed()]
+    bus.unplug("1-2")
+    seen += [watch.changed(), watch.changed()]
+    bus.plug("1-2", "0483:3748", "A")
+    watch.changed()
+    bus.unplug("1-2")
+    bus.plug("1-2", "0483:3748", "A")
+    seen.append(watch.changed())
+    assert seen == [False, True, False, True, False, True], "the last one is a replug between two looks"
+
+
+def test_a_replugged_probe_has_another_identity_and_another_node(bus: Bus) -> None:
+    bus.plug("1-2", "0483:3748", "A")
+    before = usb.find(ProbeSelector(serial="A"), bus.sys, bus.dev)
+    bus.unplug("1-2")
+    bus.plug("1-2", "0483:3748", "A")
+    after = usb.find(ProbeSelector(serial="A"), bus.sys, bus.dev)
+    assert isinstance(before, Found)
+    assert isinstance(after, Found)
+    assert before.probe.identity != after.probe.identity
+    assert before.probe.nodes[0].path != after.probe.nodes[0].path
+
+
+def test_udev_is_listened_to_only_where_it_runs(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(usb.watch(bus.sys), usb.PollWatch)
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    assert isinstance(usb.watch(), usb.PollWatch)
+
+
+def test_udev_s_socket_can_be_waited_for_and_tells_nothing_while_nothing_happens() -> None:
+    watch = usb.UdevWatch()
+    assert watch.fileno() > 2
+    assert watch.changed() is False
+    watch.close()
