@@ -35,7 +35,8 @@ class Wire:
     """A connected stream: bytes in by callback, bytes out buffered, closed exactly once.
 
     `on_bytes(data)` is called for every read, `on_closed(reason)` once when the peer or the network ended the stream; neither
-    is called after `close`. `on_drained()` is called when everything written was handed to the kernel.
+    is called after `close`. `on_drained()` is called when everything written was handed to the kernel. With `on_eof` a peer that
+    only stops sending (a half-close) is told apart from the end of the stream: it may still read.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Wire:
         on_bytes: Callable[[bytes], None],
         on_closed: Callable[[str], None],
         on_drained: Callable[[], None] | None = None,
+        on_eof: Callable[[], None] | None = None,
     ) -> None:
         tune(sock)
         self._sock = sock
@@ -52,6 +54,7 @@ class Wire:
         self._on_bytes = on_bytes
         self._on_closed = on_closed
         self._on_drained = on_drained
+        self._on_eof = on_eof
         self._out = bytearray()
         self._closing = False
         self._open = True
@@ -123,6 +126,9 @@ class Wire:
             return
         if data:
             self._on_bytes(data)
+        elif self._on_eof is not None:
+            self.pause()
+            self._on_eof()
         else:
             self._ended("closed by peer")
 

@@ -1,0 +1,182 @@
+"""The stable telnet port of a bench: carries bytes between a client, the pure bridge, and OpenOCD's own console."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from ocdsup.runtime import wire
+from ocdsup.runtime.listeners import Listener
+from ocdsup.runtime.tasks import Tasks
+from ocdsup.runtime.wire import Wire
+from ocdsup.telnet.bridge import Bridge
+from ocdsup.telnet.effects import Away, Backend, Close, Effect, OwnCommand, ToBackend, ToClient
+
+MAX_CLIENTS = 16
+GREETING_S = 0.05  # a program that speaks first (nc in a pipe) gets answers only
+SLOW = 1024 * 1024  # bytes: a reader this far behind loses log lines of OpenOCD, never an answer of ours
+DEAF_S = 30.0  # a client that lets SLOW bytes wait for so long is cut
+
+# Answers `verb` with `args` in text for a person; never raises.
+Answer = Callable[[str, dict[str, Any]], Awaitable[str]]
+
+
+class TelnetSession:
+    """One client and, while there is an OpenOCD, its own console connection to it."""
+
+    def __init__(self, sock: socket.socket, port: TelnetPort) -> None:
+        self._port = port
+        self._loop = asyncio.get_running_loop()
+        self._bridge = Bridge(port.away)
+        self._up: Wire | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._deaf: asyncio.TimerHandle | None = None
+        self._greeting = self._loop.call_later(GREETING_S, self._greet)
+        self._client = Wire(sock, self._from_client, self._client_gone, self._drained, on_eof=self._client_eof)
+        self.dial()
+
+    def _greet(self) -> None:
+        self._do(self._bridge.greet())
+
+    def _from_client(self, data: bytes) -> None:
+        self._do(self._bridge.client_bytes(data))
+
+    def _client_eof(self) -> None:
+        """The client closed its sending side (`nc -N`, `nc -q`); answers still reach it."""
+        self._do(self._bridge.client_eof())
+
+    def _client_gone(self, _reason: str) -> None:
+        self.close()
+
+    def _do(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case ToClient(data):
+                    self._to_client(data)
+                case ToBackend(data):
+                    if self._up is not None:
+                        self._up.send(data)
+                case OwnCommand():
+                    self._port.tasks.spawn("telnet-answer", self._own(effect))
+                case Close(reason):
+                    if reason:
+                        self._port.log.warning("telnet_refused", reason=reason)
+                    self.close()
+
+    def _to_client(self, data: bytes) -> None:
+        self._client.send(data)
+        if self._client.backlog > SLOW and self._deaf is None:
+            self._deaf = self._loop.call_later(DEAF_S, self._too_deaf)
+            if self._up is not None:
+                self._up.pause()
+
+    def _drained(self) -> None:
+        if self._deaf is not None:
+            self._deaf.cancel()
+            self._deaf = None
+        if self._up is not None:
+            self._up.resume()
+
+    def _too_deaf(self) -> None:
+        self._port.log.warning("telnet_deaf", backlog=self._client.backlog)
+        self._client.abort()
+        self.close()
+
+    async def _own(self, command: OwnCommand) -> None:
+        text = await self._port.answer(command.verb, command.args)
+        self._do(self._bridge.own_answer(command.id, text))
+
+    def dial(self) -> None:
+        """Open a console connection if there is an OpenOCD to connect to."""
+        if self._up is None and self._dialling is None and self._port.endpoint is not None:
+            self._dialling = self._port.tasks.spawn("telnet-dial", self._dial(*self._port.endpoint))
+
+    async def _dial(self, host: str, port: int) -> None:
+        try:
+            sock = await wire.connect(host, port)
+        except OSError as error:
+            self._port.log.info("telnet_upstream_refused", error=error.strerror)
+            return
+        finally:
+            self._dialling = None
+        if not self._client.is_open:
+            sock.close()
+            return
+        self._up = Wire(sock, self._from_backend, self._backend_gone)
+        self._do(self._bridge.backend_up(Backend(self._port.version)))
+
+    def _from_backend(self, data: bytes) -> None:
+        self._do(self._bridge.backend_bytes(data))
+
+    def _backend_gone(self, _reason: str) -> None:
+        self._up = None
+        self._do(self._bridge.backend_down(self._port.away))
+
+    def backend_down(self) -> None:
+        """OpenOCD is going, or the reason it is away has changed."""
+        if self._up is not None:
+            self._up.abort()
+            self._up = None
+        self._do(self._bridge.backend_down(self._port.away))
+
+    def close(self) -> None:
+        """End both connections; what was already said still arrives."""
+        self._greeting.cancel()
+        if self._deaf is not None:
+            self._deaf.cancel()
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._up is not None:
+            self._up.abort()
+            self._up = None
+        self._client.close()
+        self._port.forget(self)
+
+
+class TelnetPort:
+    """The listener of one bench and its sessions."""
+
+    def __init__(self, sockets: Sequence[socket.socket], answer: Answer, tasks: Tasks, log: Any) -> None:
+        self.answer = answer
+        self.tasks = tasks
+        self.log = log
+        self.version = ""
+        self.away = Away("stopped")
+        self.endpoint: tuple[str, int] | None = None
+        self._sessions: list[TelnetSession] = []
+        self._listener = Listener(sockets, self._accept)
+        self.port = self._listener.port
+
+    def _accept(self, sock: socket.socket) -> None:
+        if len(self._sessions) >= MAX_CLIENTS:
+            self.log.warning("telnet_too_many_clients", port=self.port)
+            sock.close()
+            return
+        self._sessions.append(TelnetSession(sock, self))
+
+    def forget(self, session: TelnetSession) -> None:
+        """A session is over."""
+        if session in self._sessions:
+            self._sessions.remove(session)
+
+    def backend_up(self, endpoint: tuple[str, int], version: str) -> None:
+        """OpenOCD's console is at `endpoint` now."""
+        self.endpoint = endpoint
+        self.version = version
+        for session in tuple(self._sessions):
+            session.dial()
+
+    def backend_down(self, away: Away) -> None:
+        """OpenOCD is away, for the reason given; called again whenever that changes."""
+        self.endpoint = None
+        self.away = away
+        for session in tuple(self._sessions):
+            session.backend_down()
+
+    def close(self) -> None:
+        """End the port and its sessions."""
+        self._listener.close()
+        for session in tuple(self._sessions):
+            session.close()
