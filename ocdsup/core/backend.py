@@ -6,12 +6,13 @@ must stand in `IGNORED`, with the reason; anything else is a mistake of ours and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from ocdsup.core import actions as act
 from ocdsup.core import events as ev
+from ocdsup.core import living, people, ticking, world
 from ocdsup.core.state import Phase
 from ocdsup.core.turn import Turn
 
@@ -30,79 +31,91 @@ class Row:
     to: frozenset[Phase]
 
 
+def _on(phases: Iterable[Phase], event: type[ev.Event], action: Action, *to: Phase) -> Iterator[Row]:
+    return (Row(phase, event, action, frozenset(to)) for phase in phases)
+
+
+def _but(*phases: Phase) -> tuple[Phase, ...]:
+    return tuple(phase for phase in P if phase not in phases)
+
+
+_EVERY = tuple(P)
+_UP = (P.READY, P.DEGRADED)
+_RUNS = (P.STARTING, *_UP, P.CURING)  # a backend runs and is meant to
 _LAUNCH = (P.STARTING, P.BACKOFF, P.FAILED)  # what `again` may come to: launched, too soon, intensity spent
 _CLEAR = (P.CLEARING, P.STOPPED, P.LENT, P.BLOCKED, *_LAUNCH)
 _TROUBLE = (P.CURING, *_CLEAR)
 _STOP = (P.STOPPING, P.STOPPED, P.LENT)
 
 
-def _rows() -> tuple[Row, ...]:
-    rows: list[Row] = []
-
-    def on(phases: tuple[Phase, ...], event: type[ev.Event], action: Action, *to: Phase) -> None:
-        rows.extend(Row(phase, event, action, frozenset(to)) for phase in phases)
-
-    every = tuple(P)
-    living = (P.READY, P.DEGRADED)
-    with_backend = (P.STARTING, P.READY, P.DEGRADED, P.CURING, P.CLEARING, P.STOPPING, P.BLOCKED)
-    # People
-    on((P.STOPPED, P.FAILED), ev.StartAsked, act.start, *_CLEAR)
-    on((P.STOPPING, P.LENT), ev.StartAsked, act.want)
-    on(tuple(p for p in every if p not in {P.STOPPED, P.LENT, P.STOPPING}), ev.StopAsked, act.stop_asked, *_STOP)
-    on((P.STOPPING, P.LENT), ev.StopAsked, act.unwant)
-    on(tuple(p for p in every if p not in {P.LENT, P.STOPPING}), ev.RestartAsked, act.restart, *_CLEAR)
-    on((P.STOPPING,), ev.RestartAsked, act.want)
-    on(tuple(p for p in every if p is not P.LENT), ev.LendAsked, act.lend, *_STOP)
-    on((P.LENT, P.STOPPING), ev.LendEnded, act.lend_ended, P.STOPPED, *_CLEAR)
-    on(tuple(p for p in every if p not in {P.LENT, P.STOPPING, P.STOPPED}), ev.EvictAsked, act.evict_asked)
-    on(every, ev.PolicyChanged, act.policy_changed, *_CLEAR)
-    # A backend's life
-    on((P.STARTING,), ev.LaunchFailed, act.launch_failed, *_TROUBLE)
-    on((P.CLEARING,), ev.LaunchFailed, act.own_gone, *_CLEAR)
-    on((P.STOPPING,), ev.LaunchFailed, act.stopped, *_STOP, *_CLEAR)
-    on((P.STARTING,), ev.BackendReady, act.backend_ready)
-    on((P.STARTING, P.CURING), ev.CoreVerified, act.core_verified, P.READY, *_TROUBLE)
-    on((P.CURING,), ev.Examined, act.examined, *_TROUBLE)
-    on((P.STARTING, P.READY, P.DEGRADED, P.CURING), ev.Alive, act.alive)
-    on((P.STARTING, P.CURING), ev.LineFound, act.line_while_starting)
-    on(living, ev.LineFound, act.line_while_up, P.READY, P.DEGRADED, *_TROUBLE)
-    on((P.STARTING, P.READY, P.DEGRADED, P.CURING), ev.BackendExited, act.exited, *_TROUBLE)
-    on((P.CLEARING,), ev.BackendExited, act.own_gone, *_CLEAR)
-    on((P.STOPPING,), ev.BackendExited, act.stopped, *_STOP, *_CLEAR)
-    on((P.BLOCKED,), ev.BackendExited, act.stuck_gone, *_LAUNCH, P.STOPPED, P.LENT)
-    on((P.READY, P.DEGRADED, P.STARTING, P.CURING), ev.FlashBusy, act.flash_busy)
-    on(with_backend, ev.Launched, act.launched)
-    # What the PC shows
-    on(living, ev.ProbeSeen, act.probe_seen_while_up, P.READY, P.DEGRADED, *_TROUBLE)
-    on((P.CLEARING,), ev.ProbeSeen, act.probe_seen_while_clearing, *_CLEAR)
-    on((P.BLOCKED,), ev.ProbeSeen, act.probe_seen_while_blocked, *_LAUNCH)
-    on((P.CLEARING,), ev.HoldersSeen, act.holders_seen_while_clearing, *_CLEAR)
-    on((P.BLOCKED,), ev.HoldersSeen, act.holders_seen_while_blocked, P.CLEARING, *_LAUNCH)
-    on((P.CLEARING,), ev.HolderEnded, act.holder_ended_while_clearing, *_CLEAR)
-    on((P.CLEARING,), ev.UsbWasReset, act.usb_was_reset, *_CLEAR)
-    on((P.BLOCKED,), ev.PortsOpened, act.ports_opened, *_LAUNCH)
-    on(tuple(p for p in every if p is not P.BLOCKED), ev.PortsOpened, act.ports_are_open)
-    on(every, ev.PortTaken, act.port_taken)
-    # Time
-    on((P.STARTING,), ev.Tick, act.tick_starting, P.BLOCKED, *_TROUBLE)
-    on(living, ev.Tick, act.tick_up, P.READY, *_TROUBLE)
-    on((P.CURING,), ev.Tick, act.tick_curing, *_TROUBLE)
-    on((P.CLEARING,), ev.Tick, act.tick_clearing, *_CLEAR)
-    on((P.BACKOFF,), ev.Tick, act.tick_backoff, *_LAUNCH)
-    on((P.BLOCKED,), ev.Tick, act.tick_blocked, *_LAUNCH)
-    on((P.STOPPING,), ev.Tick, act.tick_stopping, P.BLOCKED)
-    on((P.STOPPED, P.LENT, P.FAILED), ev.Tick, act.nothing)
-    # Facts that are only remembered
-    for event, action in (
-        (ev.TargetSeen, act.target_seen),
-        (ev.VoltageSeen, act.voltage_seen),
-        (ev.SessionsChanged, act.sessions_changed),
-    ):
-        on(every, event, action)
-    return tuple(rows)
+def _people() -> Iterator[Row]:
+    yield from _on((P.STOPPED, P.FAILED), ev.StartAsked, people.start, *_CLEAR)
+    yield from _on((P.STOPPING, P.LENT, P.BLOCKED), ev.StartAsked, people.want)
+    yield from _on(_but(P.STOPPED, P.LENT, P.STOPPING), ev.StopAsked, people.stop_asked, *_STOP)
+    yield from _on((P.STOPPING, P.LENT), ev.StopAsked, people.unwant)
+    yield from _on(_but(P.LENT, P.STOPPING), ev.RestartAsked, people.restart, *_CLEAR)
+    yield from _on((P.STOPPING,), ev.RestartAsked, people.want)
+    yield from _on(_but(P.LENT), ev.LendAsked, people.lend, *_STOP)
+    yield from _on((P.LENT, P.STOPPING, P.BLOCKED), ev.LendEnded, people.lend_ended, P.STOPPED, *_CLEAR)
+    yield from _on(_but(*_STOP), ev.EvictAsked, people.evict_asked)
+    yield from _on(_EVERY, ev.PolicyChanged, people.policy_changed, *_CLEAR)
 
 
-ROWS = _rows()
+def _coming_up() -> Iterator[Row]:
+    running = (*_RUNS, P.CLEARING, P.STOPPING, P.BLOCKED)
+    yield from _on(running, ev.Launched, living.launched)
+    yield from _on((P.STARTING,), ev.BackendReady, living.backend_ready)
+    yield from _on((P.STARTING, P.CURING), ev.CoreVerified, living.core_verified, P.READY, *_TROUBLE)
+    yield from _on((P.CURING,), ev.Examined, living.examined, *_TROUBLE)
+    yield from _on(_RUNS, ev.Alive, living.alive)
+    yield from _on(_RUNS, ev.FlashBusy, living.flash_busy)
+    yield from _on((P.STARTING, P.CURING), ev.LineFound, living.line_while_starting)
+    yield from _on(_UP, ev.LineFound, living.line_while_up, *_UP, *_TROUBLE)
+
+
+def _going_down() -> Iterator[Row]:
+    yield from _on((P.STARTING,), ev.LaunchFailed, living.launch_failed, *_TROUBLE)
+    yield from _on(_RUNS, ev.BackendExited, living.exited, *_TROUBLE)
+    for gone in (ev.LaunchFailed, ev.BackendExited):
+        yield from _on((P.CLEARING,), gone, living.own_gone, *_CLEAR)
+        yield from _on((P.STOPPING,), gone, living.stopped, *_STOP, *_CLEAR)
+        yield from _on((P.BLOCKED,), gone, living.stuck_gone, P.STOPPED, P.LENT, *_LAUNCH)
+
+
+def _pc() -> Iterator[Row]:
+    yield from _on(_UP, ev.ProbeSeen, world.probe_seen_while_up, *_TROUBLE)
+    yield from _on((P.CLEARING,), ev.ProbeSeen, world.probe_seen_while_clearing, *_CLEAR)
+    yield from _on((P.BLOCKED,), ev.ProbeSeen, world.probe_seen_while_blocked, *_LAUNCH)
+    yield from _on((P.CLEARING,), ev.HoldersSeen, world.holders_seen_while_clearing, *_CLEAR)
+    yield from _on((P.BLOCKED,), ev.HoldersSeen, world.holders_seen_while_blocked, P.CLEARING, *_LAUNCH)
+    yield from _on((*_RUNS, P.BACKOFF, P.FAILED), ev.HoldersSeen, world.holders_seen_aside)
+    yield from _on((P.CLEARING,), ev.HolderEnded, world.holder_ended_while_clearing, *_CLEAR)
+    yield from _on((P.BACKOFF,), ev.HolderEnded, world.holder_ended_while_waiting, *_LAUNCH)
+    yield from _on(_but(P.CLEARING, P.BACKOFF), ev.HolderEnded, world.holder_ended_aside)
+    yield from _on((P.CLEARING,), ev.UsbWasReset, world.usb_was_reset, *_CLEAR)
+    yield from _on((P.BLOCKED,), ev.PortsOpened, world.ports_opened, *_LAUNCH)
+    yield from _on(_but(P.BLOCKED), ev.PortsOpened, world.ports_are_open)
+    yield from _on(_EVERY, ev.PortTaken, world.port_taken)
+
+
+def _time() -> Iterator[Row]:
+    yield from _on((P.STARTING,), ev.Tick, ticking.tick_starting, *_TROUBLE)
+    yield from _on(_UP, ev.Tick, ticking.tick_up, P.READY, *_TROUBLE)
+    yield from _on((P.CURING,), ev.Tick, ticking.tick_curing, *_TROUBLE)
+    yield from _on((P.CLEARING,), ev.Tick, ticking.tick_clearing, *_CLEAR)
+    yield from _on((P.BACKOFF,), ev.Tick, ticking.tick_backoff, *_LAUNCH)
+    yield from _on((P.BLOCKED,), ev.Tick, ticking.tick_blocked, *_LAUNCH)
+    yield from _on((P.STOPPING,), ev.Tick, ticking.tick_stopping, P.BLOCKED)
+    yield from _on((P.STOPPED, P.LENT, P.FAILED), ev.Tick, ticking.nothing)
+
+
+def _facts() -> Iterator[Row]:
+    yield from _on(_EVERY, ev.TargetSeen, world.target_seen)
+    yield from _on(_EVERY, ev.VoltageSeen, world.voltage_seen)
+    yield from _on(_EVERY, ev.SessionsChanged, world.sessions_changed)
+
+
+ROWS = tuple(chain(_people(), _coming_up(), _going_down(), _pc(), _time(), _facts()))
 TABLE: dict[tuple[Phase, type[ev.Event]], Row] = {(row.phase, row.event): row for row in ROWS}
 
 # Events that come too late, or that change nothing in the phase they find. The reason is for the reader of a journal.
@@ -124,6 +137,5 @@ IGNORED: dict[type[ev.Event], str] = {
     ev.BackendExited: "its end was seen already",
     ev.ProbeSeen: "nobody waits for this look any more",
     ev.HoldersSeen: "nobody waits for this look any more",
-    ev.HolderEnded: "the eviction ended after its deadline",
     ev.UsbWasReset: "the USB reset ended after its deadline",
 }

@@ -12,6 +12,7 @@ from ocdsup.core.timers import Timer
 from ocdsup.core.turn import Turn
 
 HISTORY = 20  # recoveries kept for the status
+_BLINK_S = 0.1  # shortest pause: a budget that frees itself "now" must not be missed by a rounding error, again and again
 
 # What is looked at again while a bench is blocked, and how often in seconds. A look costs no restart.
 RECHECK_S: dict[str, float] = {
@@ -77,6 +78,7 @@ def launch(turn: Turn) -> None:
     state.restarts += state.run > 1
     state.evidence = ()
     state.failures = ()
+    state.remark = None
     state.backend = Backend(state.run, state.profile, turn.now)
     turn.go(Phase.STARTING)
     turn.arm(Timer.PHASE, state.policy.start_timeout_s)
@@ -89,7 +91,7 @@ def _spent(turn: Turn) -> None:
     if state.fault is not None and FAULTS[state.fault.code].whose is Whose.BACKEND:
         rest_failed(turn)
         return
-    wait(turn, state.launches[0] + state.policy.period_s - turn.now)
+    wait(turn, max(_BLINK_S, state.launches[0] + state.policy.period_s - turn.now))
 
 
 def rest_failed(turn: Turn) -> None:
@@ -116,13 +118,15 @@ def recheck(turn: Turn) -> None:
     turn.arm(Timer.RECHECK, RECHECK_S[code])
     match code:
         case "probe-held":
-            turn.do(LookForHolders())
+            turn.do(LookForProbe(), LookForHolders())
         case "probe-absent" | "probe-denied" | "probe-wedged":
             turn.do(LookForProbe())
         case "wrong-target":
             again(turn)  # only OpenOCD can tell which chip is connected now
+        case "port-in-use" if turn.state.ports_taken is None:
+            again(turn)  # it was a private port of OpenOCD, which nobody but OpenOCD tries
         case _:
-            pass  # port-in-use: the listener tries by itself and says PortsOpened
+            pass  # a stable port: its listener tries by itself and says PortsOpened
 
 
 def blame(turn: Turn, code: str, text: str | None = None, evidence: tuple[str, ...] = ()) -> None:
@@ -138,8 +142,8 @@ def ready(turn: Turn, targets: tuple[str, ...]) -> None:
     """OpenOCD says it is up: believe it only when the core answers."""
     turn.change_backend(ready=True)
     turn.state.targets = tuple(Target(name) for name in targets)
-    from_start = turn.backend()
-    turn.note("backend_ready", run=from_start.run, took_s=round(turn.now - from_start.since, 3))
+    backend = turn.backend()
+    turn.note("backend_ready", run=backend.run, took_s=round(turn.now - backend.since, 3))
 
 
 def up(turn: Turn) -> None:
@@ -149,12 +153,12 @@ def up(turn: Turn) -> None:
     if backend.profile.under_reset:
         turn.do(RestoreResetConfig(backend.run))
     state.fault = None
-    state.remark = None if state.remark and state.remark.code == "flash-failed" else state.remark
     state.failures = ()
     turn.go(Phase.READY)
     close_recovery(turn, "recovered")
     turn.arm(Timer.BEAT, state.policy.beat_s)
-    turn.arm(Timer.HANG, state.policy.hang_timeout_s)
+    if not backend.busy:
+        turn.arm(Timer.HANG, state.policy.hang_timeout_s)
     turn.arm(Timer.STABLE, state.policy.window_s)
     turn.note("bench_ready", run=backend.run)
 
@@ -175,10 +179,14 @@ def close_recovery(turn: Turn, outcome: str) -> None:
 def stop(turn: Turn) -> None:
     """Come to rest: nothing runs and nothing is wanted, or the probe is lent."""
     if turn.state.backend is not None:
+        if is_stuck(turn):
+            wedged(turn)  # the truth: the probe is not free, and only its own end makes it so
+            return
         turn.go(Phase.STOPPING)
         turn.stop_backend()
         return
     turn.state.fault = None
+    turn.state.remark = None
     close_recovery(turn, "stopped")
     turn.go(Phase.LENT if turn.state.borrower is not None else Phase.STOPPED)
 
@@ -193,7 +201,19 @@ def harsher(turn: Turn) -> None:
         case Signalled.KILL:
             turn.change_backend(signalled=Signalled.STUCK)
             turn.note("backend_stuck", run=backend.run, pid=backend.pid)
-            text = f"OpenOCD (PID {backend.pid}) sits in the kernel on a transfer that never ends, beyond even SIGKILL"
-            block(turn, "probe-wedged", text)
+            wedged(turn)
         case _:
             pass
+
+
+def is_stuck(turn: Turn) -> bool:
+    """Whether our backend survived SIGKILL: nothing can be launched or lent beside it."""
+    backend = turn.state.backend
+    return backend is not None and backend.signalled is Signalled.STUCK
+
+
+def wedged(turn: Turn) -> None:
+    """Rest until the kernel lets our backend go."""
+    pid = turn.backend().pid
+    text = f"OpenOCD (PID {pid}) sits in the kernel on a transfer that never ends, beyond even SIGKILL"
+    block(turn, "probe-wedged", text)

@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ocdsup.core import events as ev
-from ocdsup.core.effects import EndHolder, Examine, LookForHolders, LookForProbe, Profile, ResetUsb, VerifyCore
+from ocdsup.core.effects import Examine, LookForHolders, LookForProbe, Profile, ResetUsb, VerifyCore
 from ocdsup.core.faults import FAULTS, Whose
 from ocdsup.core.ladder import Need, Rung, next_rung
-from ocdsup.core.launching import after_reset, again, blame, block, default_profile, rest_failed, stop
+from ocdsup.core.launching import (
+    after_reset,
+    again,
+    blame,
+    block,
+    default_profile,
+    is_stuck,
+    rest_failed,
+    stop,
+    wedged,
+)
 from ocdsup.core.policy import AfterRecovery, UnderReset
 from ocdsup.core.state import Phase, Recovery
 from ocdsup.core.timers import Timer
@@ -37,7 +47,8 @@ def climb(turn: Turn, code: str) -> None:
     choice = next_rung(code, state.tried, _able(turn))
     if state.recovery is None:
         state.recovery = Recovery(turn.now, code)
-    state.tried = (*state.tried, (code, choice.rung))
+    if not choice.exhausted:  # repeats of the last rung change no later choice, and an outage may last for months
+        state.tried = (*state.tried, (code, choice.rung))
     state.exhausted = choice.exhausted
     turn.note("rung_chosen", fault=code, rung=choice.rung.value, exhausted=choice.exhausted)
     if choice.rung is not Rung.EVICT:  # an eviction is recorded when a process really was ended
@@ -47,15 +58,18 @@ def climb(turn: Turn, code: str) -> None:
         turn.arm(Timer.PHASE, CURE_S)
         turn.do(Examine(turn.backend().run))
         return
-    state.held = choice.rung is Rung.HOLD_HALTED
+    # OpenOCD's own end does not let a halted core run; every cure that may reset or power it does.
+    state.held = choice.rung is Rung.HOLD_HALTED or (state.held and choice.rung in {Rung.RESTART, Rung.EVICT})
     state.profile = _profile(turn, choice.rung)
     clear(turn, looks=choice.looks, usb=choice.rung is Rung.RESET_USB)
 
 
 def record(turn: Turn, rung: str) -> None:
-    """Write a rung into the running recovery."""
+    """Write a rung into the running recovery; endless repeats of the last one count as one."""
     recovery = turn.state.recovery
-    if recovery is not None:
+    if recovery is None:
+        return
+    if not (turn.state.exhausted and recovery.rungs and recovery.rungs[-1] == rung):
         turn.state.recovery = replace(recovery, rungs=(*recovery.rungs, rung))
 
 
@@ -87,7 +101,10 @@ def _profile(turn: Turn, rung: Rung) -> Profile:
 def clear(turn: Turn, *, looks: bool, usb: bool = False) -> None:
     """Remove what is in the way: our own backend, and with `looks` the stale holders of the probe."""
     state = turn.state
-    state.world_was_bad = False
+    if is_stuck(turn):
+        wedged(turn)
+        return
+    _forget_looks(turn)
     waits = set()
     turn.go(Phase.CLEARING)
     if state.backend is not None:
@@ -104,6 +121,16 @@ def clear(turn: Turn, *, looks: bool, usb: bool = False) -> None:
     turn.arm(Timer.PHASE, 2 * state.policy.grace_s + CURE_S)
     if not waits:
         cleared(turn)
+
+
+def _forget_looks(turn: Turn) -> None:
+    """What was in the way some time ago must not block the next launch; the identity stays, to notice a replug."""
+    state = turn.state
+    state.world_was_bad = False
+    state.holders = ()
+    state.unseen = ""
+    if state.probe is not None and bad_presence(state.probe):
+        state.probe = None
 
 
 def done(turn: Turn, what: str) -> None:
@@ -172,31 +199,6 @@ def held_text(holders: tuple[ev.HolderSeen, ...]) -> str:
     """Who has the probe and why they were left alone."""
     who = ", ".join(f"PID {h.pid} {h.name}, user {h.user}, since {h.since} ({h.why})" for h in holders)
     return f"held by {who}"
-
-
-def holders_seen(turn: Turn, seen: ev.HoldersSeen) -> None:
-    """Remember the holders, and end those that the policy lets us end."""
-    state = turn.state
-    state.holders = seen.holders
-    state.unseen = seen.unseen
-    for holder in seen.holders:
-        wait_for = f"evict:{holder.pid}"
-        if holder.evict and wait_for not in state.waits:
-            state.waits |= {wait_for}
-            turn.note("evicting", pid=holder.pid, name=holder.name, user=holder.user, why=holder.why)
-            turn.do(EndHolder(holder.pid, holder.start))
-
-
-def holder_ended(turn: Turn, ended: ev.HolderEnded) -> None:
-    """A holder is gone, or could not be ended; `text` says why."""
-    state = turn.state
-    turn.note("holder_ended", pid=ended.pid, ended=ended.ended, how=ended.how, text=ended.text)
-    if ended.ended:
-        state.holders = tuple(h for h in state.holders if h.pid != ended.pid)
-        state.evictions += 1
-        record(turn, Rung.EVICT.value)
-    else:
-        state.holders = tuple(replace(h, evict=False, why=ended.text) if h.pid == ended.pid else h for h in state.holders)
 
 
 def verify(turn: Turn) -> None:

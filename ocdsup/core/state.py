@@ -118,6 +118,7 @@ class State:
     probe: ProbeSeen | None = None
     holders: tuple[HolderSeen, ...] = ()
     unseen: str = ""
+    refused: frozenset[tuple[int, int]] = frozenset()  # (pid, start) of holders that could not be ended
     ports_taken: str | None = None
     targets: tuple[Target, ...] = ()
     sessions: tuple[int, ...] = ()

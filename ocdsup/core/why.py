@@ -9,7 +9,10 @@ SHOWN = 3  # recoveries told
 
 
 def why(bench: Mapping[str, Any]) -> str:
-    """Tell what is wrong with one bench (a snapshot of `status.snapshot`), what was tried, what comes next, what hands can do."""
+    """Tell what is wrong with one bench, what was tried, what comes next and what hands can do.
+
+    `bench` is a snapshot made by `status.snapshot`.
+    """
     parts = [f"{bench['name']}: {bench['summary']}"]
     fault = bench["fault"]
     if fault is None:

@@ -1,0 +1,98 @@
+"""What people and programs ask of a bench, and what its row of the phase table does about it."""
+
+from __future__ import annotations
+
+from ocdsup.core import events as ev
+from ocdsup.core.effects import LookForHolders, Profile
+from ocdsup.core.launching import afresh, after_reset, close_recovery, default_profile, stop
+from ocdsup.core.policy import UnderReset
+from ocdsup.core.recovering import clear
+from ocdsup.core.state import Fault, Phase
+from ocdsup.core.turn import Turn
+
+
+def start(turn: Turn, _event: ev.StartAsked) -> None:
+    """Start a bench that is down or has given up."""
+    turn.state.wanted = True
+    fresh_start(turn, default_profile(turn))
+
+
+def want(turn: Turn, _event: ev.StartAsked | ev.RestartAsked) -> None:
+    """Remember the wish; the end of what is going on now will honour it."""
+    turn.state.wanted = True
+
+
+def unwant(turn: Turn, _event: ev.StopAsked) -> None:
+    """Remember that nobody wants the bench any more."""
+    turn.state.wanted = False
+
+
+def stop_asked(turn: Turn, _event: ev.StopAsked) -> None:
+    """Bring the bench down, whatever it is doing."""
+    turn.state.wanted = False
+    stop(turn)
+
+
+def restart(turn: Turn, event: ev.RestartAsked) -> None:
+    """Start over now, with budgets and ladder as new."""
+    turn.state.wanted = True
+    fresh_start(turn, _asked_profile(turn, event))
+
+
+def _asked_profile(turn: Turn, event: ev.RestartAsked) -> Profile:
+    if not event.under_reset:
+        return default_profile(turn)
+    if turn.state.policy.under_reset is UnderReset.NEVER:
+        turn.note("under_reset_refused", reason="recovery.under_reset is never for this bench")
+        return default_profile(turn)
+    return Profile(under_reset=True, after=after_reset(turn))
+
+
+def fresh_start(turn: Turn, profile: Profile) -> None:
+    """Launch `profile` as if nothing had ever failed: a person wants it now."""
+    state = turn.state
+    close_recovery(turn, "interrupted")
+    afresh(turn)
+    state.launches = ()
+    state.fault = None
+    state.profile = profile
+    state.probe = None
+    state.refused = frozenset()
+    if state.ports_taken is not None:
+        state.fault = Fault("port-in-use", turn.now, state.ports_taken)
+    clear(turn, looks=False)
+
+
+def lend(turn: Turn, event: ev.LendAsked) -> None:
+    """Free the probe for another tool."""
+    turn.state.borrower = event.borrower
+    turn.note("lent", borrower=event.borrower)
+    stop(turn)
+
+
+def lend_ended(turn: Turn, _event: ev.LendEnded) -> None:
+    """Take the probe back, if the bench is wanted."""
+    state = turn.state
+    turn.note("lend_ended", borrower=state.borrower)
+    state.borrower = None
+    if state.phase is not Phase.LENT:
+        return  # our backend is still going; its end decides
+    if state.wanted:
+        fresh_start(turn, default_profile(turn))
+    else:
+        stop(turn)
+
+
+def evict_asked(turn: Turn, event: ev.EvictAsked) -> None:
+    """Look who has the probe; the answer ends those whom the policy (or `force`) allows."""
+    turn.state.refused = frozenset()
+    turn.do(LookForHolders(force=event.force))
+
+
+def policy_changed(turn: Turn, event: ev.PolicyChanged) -> None:
+    """Take over a new configuration; a bench that had given up tries again with it."""
+    state = turn.state
+    state.policy = event.policy
+    resting = state.phase in {Phase.STOPPED, Phase.STOPPING, Phase.LENT}
+    if state.wanted and not resting and (event.relaunch or state.phase is Phase.FAILED):
+        fresh_start(turn, default_profile(turn))

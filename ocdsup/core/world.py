@@ -1,0 +1,166 @@
+"""What the PC shows, and what its rows of the phase table make of it: bus, holders, USB reset, ports, plain facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ocdsup.core import events as ev
+from ocdsup.core.evicting import evict_first, holder_ended, holders_seen
+from ocdsup.core.launching import afresh, again, block, default_profile
+from ocdsup.core.recovering import (
+    HOLDERS,
+    PROBE,
+    USB,
+    bad_presence,
+    done,
+    held_text,
+    trouble,
+)
+from ocdsup.core.state import Fault
+from ocdsup.core.turn import Turn
+
+_LOOKED_FOR = frozenset({"probe-absent", "probe-denied", "probe-wedged", "probe-held"})  # blocks that a look at the bus can end
+_ENOUGH_V = 1.65  # lowest supply the STM32 families debug at (ST, AN4488); OpenOCD warns below 1.5 V
+
+
+def _code(turn: Turn) -> str | None:
+    return turn.state.fault.code if turn.state.fault is not None else None
+
+
+def probe_seen_while_up(turn: Turn, event: ev.ProbeSeen) -> None:
+    """A probe that is gone explains the failures; an ambiguous or forbidden one is still open in our OpenOCD."""
+    turn.state.probe = event
+    if event.presence is ev.Presence.ABSENT:
+        trouble(turn, "probe-absent", event.text or None)
+
+
+def probe_seen_while_clearing(turn: Turn, event: ev.ProbeSeen) -> None:
+    """The look at the bus is done; what it means is judged when the way is clear."""
+    turn.state.probe = event
+    done(turn, PROBE)
+
+
+def probe_seen_while_blocked(turn: Turn, event: ev.ProbeSeen) -> None:
+    """End the block when the probe is back, or call the obstacle by its new name."""
+    state = turn.state
+    before, state.probe = state.probe, event
+    if _code(turn) not in _LOOKED_FOR or state.backend is not None:
+        return  # with a backend: an OpenOCD that even SIGKILL did not end still has the old device
+    if code := bad_presence(event):
+        if code != _code(turn):
+            block(turn, code, event.text or None)
+        state.world_was_bad = True
+    elif _code(turn) != "probe-held":
+        _probe_is_there(turn, event, replugged=before is not None and before.identity != event.identity)
+
+
+def _probe_is_there(turn: Turn, event: ev.ProbeSeen, *, replugged: bool) -> None:
+    state = turn.state
+    changed = replugged or state.world_was_bad
+    if _code(turn) == "probe-wedged" and not changed and event.presence is ev.Presence.PRESENT:
+        return  # the same wedged device; a probe without a bus (UNKNOWN) can only be tried
+    if changed:
+        afresh(turn)
+        state.profile = default_profile(turn)
+    again(turn)
+
+
+def holders_seen_while_clearing(turn: Turn, event: ev.HoldersSeen) -> None:
+    """End those holders that may be ended, before the launch."""
+    holders_seen(turn, event)
+    done(turn, HOLDERS)
+
+
+def holders_seen_while_blocked(turn: Turn, event: ev.HoldersSeen) -> None:
+    """End holders that became stale; launch when the probe is free."""
+    state = turn.state
+    if state.backend is not None:
+        holders_seen(turn, event)
+    elif evict_first(turn, event):
+        return
+    elif _code(turn) == "probe-held":
+        _still_held(turn, event)
+
+
+def _still_held(turn: Turn, event: ev.HoldersSeen) -> None:
+    state = turn.state
+    if event.holders:
+        state.world_was_bad = True
+        state.fault = replace(state.fault, text=held_text(state.holders)) if state.fault else None
+        return
+    if state.world_was_bad:
+        afresh(turn)
+    again(turn)
+
+
+def holders_seen_aside(turn: Turn, event: ev.HoldersSeen) -> None:
+    """A person asked for evictions while the bench does something else, which is not disturbed."""
+    holders_seen(turn, event)
+
+
+def holder_ended_while_clearing(turn: Turn, event: ev.HolderEnded) -> None:
+    """One obstacle less, or one that stays."""
+    holder_ended(turn, event)
+    done(turn, f"evict:{event.pid}")
+
+
+def holder_ended_while_waiting(turn: Turn, event: ev.HolderEnded) -> None:
+    """The probe is free again, so the rest of the back-off is pointless."""
+    holder_ended(turn, event)
+    if event.ended and _code(turn) == "probe-held":
+        afresh(turn)
+        again(turn)
+
+
+def holder_ended_aside(turn: Turn, event: ev.HolderEnded) -> None:
+    """Remember the end of a holder that nothing here waits for."""
+    holder_ended(turn, event)
+
+
+def usb_was_reset(turn: Turn, event: ev.UsbWasReset) -> None:
+    """The USB reset is over; whether it helped shows at the next start."""
+    turn.note("usb_reset", ok=event.ok, text=event.text)
+    done(turn, USB)
+
+
+def ports_opened(turn: Turn, event: ev.PortsOpened) -> None:
+    """The stable ports are ours: a bench that waited for them starts."""
+    ports_are_open(turn, event)
+    if _code(turn) == "port-in-use":
+        turn.state.fault = None
+        afresh(turn)
+        again(turn)
+
+
+def ports_are_open(turn: Turn, _event: ev.PortsOpened) -> None:
+    """Remember that the stable ports are ours."""
+    turn.state.ports_taken = None
+
+
+def port_taken(turn: Turn, event: ev.PortTaken) -> None:
+    """Remember who has a stable port; the next start waits for it, a running backend is not ended for it."""
+    state = turn.state
+    state.ports_taken = event.text
+    if state.fault is not None and state.fault.code == "port-in-use":
+        state.fault = Fault("port-in-use", state.fault.since, event.text)
+    turn.note("port_taken", text=event.text)
+
+
+def target_seen(turn: Turn, event: ev.TargetSeen) -> None:
+    """Remember the state of a core."""
+    state = turn.state
+    state.targets = tuple(replace(t, state=event.state) if t.name == event.target else t for t in state.targets)
+
+
+def voltage_seen(turn: Turn, event: ev.VoltageSeen) -> None:
+    """Remember the supply; enough of it takes the remark about too little of it back."""
+    state = turn.state
+    state.voltage = event.volts
+    if event.volts >= _ENOUGH_V and state.remark is not None and state.remark.code == "target-unpowered":
+        state.remark = None
+
+
+def sessions_changed(turn: Turn, event: ev.SessionsChanged) -> None:
+    """Remember who debugs, which decides how a recovery leaves the core."""
+    turn.state.sessions = event.counts
+    turn.state.session_halted = event.halted
