@@ -82,7 +82,7 @@ class ProtocolError(OcdsupError):
 class ControlError(OcdsupError):
     """A control verb was refused or could not be delivered.
 
-    `code` is the stable word of the reply: `unknown-bench`, `bad-request`, `not-running`, … (`control.verbs.CODES`).
+    `code` is the stable word of the reply: `unknown-bench`, `bad-request`, `not-running`, … (`control.codes`).
     """
 
     def __init__(self, code: str, what: str, why: str = "", hint: str = "") -> None:

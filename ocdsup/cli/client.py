@@ -1,0 +1,139 @@
+"""A blocking client of the control socket, small enough that `ocdsup status` stays instant.
+
+Only `socket` and `json` are imported, and the package's error page only when there is an error: dataclasses, typing and our own
+enums would cost more than the whole request. Annotations are text for the same reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from ocdsup.errors import ControlError
+
+ANSWER_LIMIT = 16 * 1024 * 1024  # bytes of one answer; a daemon that sends more is not ours
+PATIENCE_S = 30.0  # how long a daemon may be silent
+
+
+def default_socket(environment: Mapping[str, str], uid: int) -> str:
+    """Return the socket to try: OCDSUP_SOCKET, else the first that exists of the user's and the system's daemon."""
+    from ocdsup.config.paths import control_candidates
+
+    candidates = control_candidates(uid, environment.get("XDG_RUNTIME_DIR"))
+    existing = (path for path in candidates if os.path.exists(path))
+    return environment.get("OCDSUP_SOCKET") or next(existing, candidates[0])
+
+
+class Client:
+    """One connection to a daemon; a context manager. `patience` is how many seconds the daemon may be silent."""
+
+    def __init__(self, path: str, patience: float | None = PATIENCE_S) -> None:
+        self._stream = socket.socket(socket.AF_UNIX)
+        self._stream.settimeout(patience)
+        self._rest = bytearray()
+        self._last_id = 0
+        try:
+            self._stream.connect(path)
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+            self._stream.close()
+            raise _unreachable(path, error) from None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; that also ends a stream."""
+        self._stream.close()
+
+    def request(self, verb: str, bench: str | None = None, args: Mapping[str, object] | None = None) -> Any:
+        """Return the result of one request.
+
+        Raises:
+            ControlError: the daemon refused it, or went away.
+        """
+        name = self._send(verb, bench, args)
+        while True:
+            answer = self._answer(name)
+            if "event" not in answer:
+                return answer["result"]
+
+    def stream(self, verb: str, bench: str | None = None, args: Mapping[str, object] | None = None) -> Iterator[Any]:
+        """Yield every event of a stream and, unless it is null, the result that ends it."""
+        name = self._send(verb, bench, args)
+        while True:
+            answer = self._answer(name)
+            if "event" in answer:
+                yield answer["event"]
+                continue
+            if answer["result"] is not None:
+                yield answer["result"]
+            return
+
+    def _send(self, verb: str, bench: str | None, args: Mapping[str, object] | None) -> int:
+        self._last_id += 1
+        line = {"id": self._last_id, "verb": verb, "bench": bench, "args": dict(args or {})}
+        try:
+            self._stream.sendall(json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            raise _lost(error) from None
+        return self._last_id
+
+    def _answer(self, name: int) -> dict[str, Any]:
+        """Return the next line for this request; raise its error."""
+        while True:
+            try:
+                answer = json.loads(self._line())
+                if answer["id"] not in {name, None}:
+                    continue  # the end of an earlier stream
+                if "event" in answer or answer["ok"]:
+                    return dict(answer)
+                fault = answer["error"]
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise _lost("it sent something that is no answer") from None
+            from ocdsup.errors import ControlError
+
+            raise ControlError(str(fault["code"]), str(fault["text"]), hint=str(fault.get("hint", "")))
+
+    def _line(self) -> bytes:
+        while (end := self._rest.find(b"\n")) < 0:
+            if len(self._rest) > ANSWER_LIMIT:
+                raise _lost("its answer is too long")
+            try:
+                part = self._stream.recv(65536)
+            except OSError as error:  # includes the time-out
+                raise _lost(error) from None
+            if not part:
+                raise _lost("it closed the connection")
+            self._rest += part
+        line = bytes(self._rest[:end])
+        del self._rest[: end + 1]
+        return line
+
+
+def _unreachable(path: str, error: Exception) -> ControlError:
+    from ocdsup.errors import ControlError
+
+    if isinstance(error, PermissionError):
+        hint = "join the group that owns the socket, or use the daemon's user"
+        return ControlError("not-running", f"reach the daemon at {path}", "permission denied", hint)
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        hint = "start it with `ocdsup run` or `systemctl start ocdsup`, or name its socket with --socket"
+        return ControlError("not-running", f"reach the daemon at {path}", "nobody listens there", hint)
+    why = str(getattr(error, "strerror", None) or error)
+    return ControlError("not-running", f"reach the daemon at {path}", why, "name its socket with --socket")
+
+
+def _lost(why: object) -> ControlError:
+    from ocdsup.errors import ControlError
+
+    text = "it did not answer in time" if isinstance(why, TimeoutError) else str(getattr(why, "strerror", None) or why)
+    return ControlError("lost", "hear from the daemon", text, "look at its log: `journalctl -u ocdsup`")

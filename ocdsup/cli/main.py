@@ -1,0 +1,105 @@
+"""`ocdsup VERB …`: finds the verb, imports its one file, runs it, turns errors into sentences and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+VERBS = {
+    "run": "the daemon in the foreground",
+    "demo": "the whole story on a simulated board, no hardware needed",
+    "status": "what is going on",
+    "why": "the diagnosis in plain words",
+    "logs": "recent lines of OpenOCD and decisions of the supervisor",
+    "restart": "restart a bench's OpenOCD",
+    "stop": "take a bench's OpenOCD down and keep it down",
+    "start": "bring a bench's OpenOCD back",
+    "reload": "let the daemon read its configuration again",
+    "wait": "return when a bench's GDB port is usable",
+    "check": "validate a configuration and show its effective values",
+    "schema": "the JSON schema of the configuration",
+    "sim": "the simulated ST-LINK and board on their own",
+}
+"""Every verb with its line in `--help`; the verb's file is `ocdsup/cli/VERB.py`."""
+
+WITH_VALUE = frozenset({"-c", "--config", "--socket"})
+EXIT_CODES = "exit codes: 0 done · 1 failed · 2 usage or configuration error · 3 daemon not running · 4 bench not usable"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = parser(verb_in(arguments)).parse_args(arguments)
+    options.config = options.config or os.environ.get("OCDSUP_CONFIG")
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        code = run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `ocdsup logs | head`: the reader has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001  (report() raises again what is not an error of ours)
+        code = report(error)
+    return code
+
+
+def verb_in(arguments: Sequence[str]) -> str | None:
+    """Return the verb among the arguments if it is a known one; options of `ocdsup` itself may come before it."""
+    words = iter(arguments)
+    for word in words:
+        if word in WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word if word in VERBS else None
+        elif word in {"-h", "--help"}:
+            return None
+    return None
+
+
+def parser(verb: str | None) -> argparse.ArgumentParser:
+    """Return the parser for one verb, or the one that lists them all."""
+    from ocdsup import __version__
+
+    top = argparse.ArgumentParser(prog="ocdsup", description="The OpenOCD supervisor.", epilog=EXIT_CODES)
+    top.add_argument("--version", action="version", version=f"ocdsup {__version__}")
+    _common(top, None)
+    verbs = top.add_subparsers(metavar="VERB", required=True, title="verbs")
+    if verb is None:
+        for name, text in VERBS.items():
+            verbs.add_parser(name, help=text)
+        return top
+    from importlib import import_module
+
+    import_module(f"ocdsup.cli.{verb}").add_parser(verbs)
+    _common(verbs.choices[verb], argparse.SUPPRESS)
+    return top
+
+
+def _common(one: argparse.ArgumentParser, default: str | None) -> None:
+    """Add the options that may stand before and after the verb; a verb that has its own keeps it."""
+    taken = one._option_string_actions  # argparse has no public way to ask
+    if "-c" not in taken:
+        one.add_argument("-c", "--config", metavar="FILE", default=default, help="configuration (OCDSUP_CONFIG)")
+    if "--socket" not in taken:
+        one.add_argument("--socket", metavar="PATH", default=default, help="control socket (OCDSUP_SOCKET)")
+
+
+def report(error: Exception) -> int:
+    """Print an error of the package's tree and return its exit code; raise any other, which is a bug."""
+    errors = sys.modules.get("ocdsup.errors")  # never imported: then this cannot be one of its errors
+    if errors is None or not isinstance(error, errors.OcdsupError):
+        raise error
+    from ocdsup.control.codes import EXIT_CODES, FAILED, USAGE
+
+    if isinstance(error, errors.ConfigError):
+        print(error, file=sys.stderr)
+        return USAGE
+    print(f"ocdsup: {error}", file=sys.stderr)
+    return EXIT_CODES.get(error.code, FAILED) if isinstance(error, errors.ControlError) else FAILED

@@ -1,0 +1,21 @@
+"""`ocdsup stop BENCH`: end a bench's OpenOCD and keep it down; the stable ports stay open."""
+
+from __future__ import annotations
+
+from ocdsup.cli.ask import act
+
+TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    verb = verbs.add_parser("stop", description="End a bench's OpenOCD and keep it down; the stable ports stay open.")
+    verb.add_argument("bench", metavar="BENCH")
+    verb.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask for it."""
+    return act(options, "stop")

@@ -1,0 +1,1 @@
+"""The control protocol: JSON lines over a unix socket. `verbs` is the fixed table, `protocol` the bytes; both are pure."""
