@@ -1,0 +1,95 @@
+"""Gap from `kill -9` of OpenOCD to a GDB port that answers, beside a bare OpenOCD start on the same simulated probe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from time import perf_counter
+
+from common import Row, median
+
+from ocdsup.demo.stage import Stage, until
+
+ROUNDS = 9
+PACKET = b"+$qSupported#37"
+
+
+def _answers(port: int) -> bool:
+    """Whether a GDB packet on the port is answered by OpenOCD (not merely acknowledged)."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 10) as sock:
+        sock.sendall(PACKET)
+        data = b""
+        while b"PacketSize" not in data:
+            if not (more := sock.recv(4096)):
+                return False
+            data += more
+        return True
+    return False
+
+
+def _bare(stage: Stage, *, under_reset: bool) -> float:
+    """Seconds from the start of a plain OpenOCD to an answer of its GDB port."""
+    reset = "reset_config srst_only srst_nogate connect_assert_srst"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [f"gdb_port {port}", "tcl_port disabled", "telnet_port disabled"]
+    after = [reset, "init", "reset run"] if under_reset else ["init"]
+    argv = ["openocd", "-f", "interface/stlink.cfg", "-c", f"hla_stlink_backend tcp {stage.sim_port}"]
+    argv += ["-f", "target/stm32f4x.cfg", *(part for word in words + after for part in ("-c", word))]
+    began = perf_counter()
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until("answer on the bare OpenOCD's port", lambda: _answers(port), 20, alive=process)
+        return perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _gap(stage: Stage, *, early: bool) -> float:
+    """Seconds from SIGKILL to an answer on the stable port."""
+    bench = stage.await_bench("be ready", lambda b: b["phase"] == "ready" and (early or b["backend"]["uptime_s"] > 1.5), 60)
+    port, pid = bench["ports"]["gdb"][0], bench["backend"]["pid"]
+    began = perf_counter()
+    os.kill(pid, signal.SIGKILL)
+    until("see the end of the old OpenOCD", lambda: not os.path.exists(f"/proc/{pid}"), 5)
+    until("answer on the stable port", lambda: _answers(port), 30)
+    return perf_counter() - began
+
+
+def _recovery(stage: Stage) -> float:
+    """Seconds from the verdict (third failed examination) to a verified core, as the daemon recorded it."""
+    before = len(stage.await_bench("be ready", lambda b: b["phase"] == "ready", 60)["recoveries"])
+    stage.tell_sim({"break": "silent"})
+    stage.await_bench("see the verdict", lambda b: b["phase"] not in {"ready", "degraded"}, 30)
+    stage.tell_sim({"heal": None})
+    bench = stage.await_bench("recover", lambda b: b["phase"] == "ready" and len(b["recoveries"]) > before, 60)
+    took: float = bench["recoveries"][-1]["took_s"]
+    return took
+
+
+def run() -> list[Row]:
+    """Both kinds of gap, each beside its bare start, in turn."""
+    gaps, early, bares, resets, recoveries = [], [], [], [], []
+    for _ in range(ROUNDS):
+        with Stage(0, 0) as stage:
+            stage.start_sim()
+            bares.append(_bare(stage, under_reset=False))
+            resets.append(_bare(stage, under_reset=True))
+            stage.start_daemon()
+            gaps.append(_gap(stage, early=False))
+            early.append(_gap(stage, early=True))
+        with Stage(0, 0) as stage:
+            stage.start_sim()
+            stage.start_daemon()
+            recoveries.append(_recovery(stage))
+    bare, reset = median(bares), median(resets)
+    return [
+        Row("gap after kill -9 / bare start", median(gaps) / bare, 1.25, f"{median(gaps):.3f} s / {bare:.3f} s"),
+        Row("gap, child just up / bare start", median(early) / bare, 1.25, f"{median(early):.3f} s / {bare:.3f} s"),
+        Row("verdict to verified core / bare start under reset", median(recoveries) / reset, 2.0, f"/ {reset:.3f} s"),
+    ]
