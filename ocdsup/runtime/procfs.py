@@ -7,7 +7,7 @@ not be looked at, is an ordinary answer here (None, or an entry in `Scan.denied`
 import os
 import stat
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -36,14 +36,36 @@ class Stat:
     start_ticks: int
 
 
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What to look for among open files: paths by device number, paths by file, and socket inodes.
+
+    `files` (device and inode of the node itself) finds nodes whose file is not the device: umockdev, some FUSE mounts.
+    """
+
+    devices: Mapping[int, str] = field(default_factory=dict)
+    files: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    sockets: Collection[int] = ()
+
+    def node(self, status: os.stat_result) -> str | None:
+        """Return the path of the device node that this open file is, None if it is none of those."""
+        if stat.S_ISCHR(status.st_mode) and (path := self.devices.get(status.st_rdev)):
+            return path
+        return self.files.get((status.st_dev, status.st_ino)) if self.files else None
+
+    def socket(self, status: os.stat_result) -> int | None:
+        """Return the inode if this open file is one of the sockets."""
+        return status.st_ino if stat.S_ISSOCK(status.st_mode) and status.st_ino in self.sockets else None
+
+
 @dataclass(slots=True)
 class Scan:
     """Open files of all processes that lead to the devices and sockets asked for.
 
-    `devices` and `sockets` map a PID to what it has open of these; `denied` are the processes we may not look at.
+    `nodes` and `sockets` map a PID to what it has open of these; `denied` are the processes we may not look at.
     """
 
-    devices: dict[int, set[int]] = field(default_factory=dict)
+    nodes: dict[int, set[str]] = field(default_factory=dict)
     sockets: dict[int, set[int]] = field(default_factory=dict)
     denied: list[int] = field(default_factory=list)
     looked_at: int = 0
@@ -124,8 +146,8 @@ def pids(proc: Path = PROC) -> list[int]:
     return [int(name) for name in os.listdir(proc) if name.isdecimal()]
 
 
-def scan(devices: Collection[int], sockets: Collection[int], proc: Path = PROC, budget_s: float = 0.5) -> Scan:
-    """Find every process that has one of these device numbers or socket inodes open, within the time budget in seconds.
+def scan(targets: Targets, proc: Path = PROC, budget_s: float = 0.5) -> Scan:
+    """Find every process that has one of the targets open, within the time budget in seconds.
 
     By device number, not by path: a bind mount, a symlink or a container shows the same device under another name, and
     a replugged probe shows another device under the same name.
@@ -136,7 +158,7 @@ def scan(devices: Collection[int], sockets: Collection[int], proc: Path = PROC, 
             found.in_time = False
             break
         try:
-            _look_at(pid, devices, sockets, found, proc, mounts)
+            _look_at(pid, targets, found, proc, mounts)
         except PermissionError:
             _denied(pid, found, proc)
         except OSError:
@@ -145,14 +167,12 @@ def scan(devices: Collection[int], sockets: Collection[int], proc: Path = PROC, 
     return found
 
 
-def _look_at(
-    pid: int, devices: Collection[int], sockets: Collection[int], found: Scan, proc: Path, slow: tuple[str, ...]
-) -> None:
+def _look_at(pid: int, targets: Targets, found: Scan, proc: Path, slow: tuple[str, ...]) -> None:
     for status in open_files(pid, proc, slow):
-        if stat.S_ISCHR(status.st_mode) and status.st_rdev in devices:
-            found.devices.setdefault(pid, set()).add(status.st_rdev)
-        elif stat.S_ISSOCK(status.st_mode) and status.st_ino in sockets:
-            found.sockets.setdefault(pid, set()).add(status.st_ino)
+        if (node := targets.node(status)) is not None:
+            found.nodes.setdefault(pid, set()).add(node)
+        elif (inode := targets.socket(status)) is not None:
+            found.sockets.setdefault(pid, set()).add(inode)
 
 
 def open_files(pid: int, proc: Path = PROC, slow: tuple[str, ...] = ()) -> Iterator[os.stat_result]:

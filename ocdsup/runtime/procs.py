@@ -10,6 +10,7 @@ import os
 import pwd
 import signal
 import socket
+import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,11 +31,12 @@ TCL_LIMIT = 4096
 class Wanted:
     """What must be open in a process for it to count as a holder of the probe.
 
-    `devices` maps device numbers to the paths they were taken from. `servers` are ST-LINK servers on loopback: whoever
-    is connected to one holds its probe.
+    `devices` and `files` lead from device numbers, and from the nodes' own inodes, to the paths of the nodes. `servers`
+    are the ports of ST-LINK servers on loopback: whoever is connected to one holds its probe.
     """
 
     devices: Mapping[int, str] = field(default_factory=dict)
+    files: Mapping[tuple[int, int], str] = field(default_factory=dict)
     servers: frozenset[int] = frozenset()
 
 
@@ -43,25 +45,28 @@ def wanted(nodes: Iterable[str | Path] = (), servers: Iterable[int] = ()) -> Wan
 
     A node that does not exist (any more) is held by nobody and is left out.
     """
-    devices = {}
+    devices, files = {}, {}
     for node in nodes:
         with suppress(OSError):
-            devices[os.stat(node).st_rdev] = str(node)
-    devices.pop(0, None)  # not a device at all
-    return Wanted(devices, frozenset(servers))
+            status = os.stat(node)
+            if stat.S_ISCHR(status.st_mode):
+                devices[status.st_rdev] = str(node)
+                files[status.st_dev, status.st_ino] = str(node)
+    return Wanted(devices, files, frozenset(servers))
 
 
 def find_holders(what: Wanted, *, proc: Path = procfs.PROC, budget_s: float = 0.5, ask: bool = True) -> Report:
     """Return who holds the probe and what could not be seen. Blocks: the budget in seconds, and 1 s per OpenOCD asked.
 
-    `ask` puts a bare 0x1A and `curstate` to the Tcl port of foreign OpenOCDs, to tell the wedged and the dead.
+    `ask` puts a bare 0x1A and `curstate` to the Tcl port of unused foreign OpenOCDs, to tell the wedged and the dead.
     """
     began = monotonic()
     links = _server_links(what.servers, procfs.read_sockets("self", proc))
-    found = procfs.scan(what.devices.keys(), links.keys(), proc, budget_s)
+    targets = procfs.Targets(what.devices, what.files, links.keys())
+    found = procfs.scan(targets, proc, budget_s)
     took = monotonic() - began
-    holding = {*found.devices, *found.sockets}
-    processes = [_process(pid, _names(pid, found, what, links), proc) for pid in sorted(holding)]
+    holding = sorted({*found.nodes, *found.sockets})
+    processes = [_process(pid, _names(pid, found, links), proc) for pid in holding]
     parents = {pid: parent for pid in {p.ppid for p in processes if p} if (parent := _parent(pid, proc))}
     holders = join(filter(None, processes), parents)
     unseen = (*_unseen(found, proc), *_unseen_links(found, links))
@@ -77,10 +82,9 @@ def _server_links(ports: frozenset[int], sockets: Iterable[Socket]) -> dict[int,
     }
 
 
-def _names(pid: int, found: procfs.Scan, what: Wanted, links: Mapping[int, Socket]) -> tuple[str, ...]:
-    devices = {what.devices[number] for number in found.devices.get(pid, ())}
+def _names(pid: int, found: procfs.Scan, links: Mapping[int, Socket]) -> tuple[str, ...]:
     servers = {f"tcp:{links[inode].remote}" for inode in found.sockets.get(pid, ())}
-    return tuple(sorted(devices | servers))
+    return tuple(sorted(found.nodes.get(pid, set()) | servers))
 
 
 def _process(pid: int, nodes: tuple[str, ...], proc: Path) -> Process | None:
@@ -140,7 +144,8 @@ def _unseen(found: procfs.Scan, proc: Path) -> Iterable[Unseen]:
         yield Unseen(hidden, "the host's PID namespace (`--pid host`) or a /proc without hidepid")
     if found.denied:
         users = sorted({_user(uid) for pid in found.denied if (uid := procfs.read_uid(pid, proc)) is not None})
-        yield Unseen(f"{len(found.denied)} processes of {', '.join(users[:5]) or 'other users'} cannot be looked at", SEEING)
+        count = f"{len(found.denied)} process{'es' if len(found.denied) > 1 else ''}"
+        yield Unseen(f"{count} of {', '.join(users[:5]) or 'other users'} cannot be looked at", SEEING)
     if not found.in_time:
         yield Unseen(f"the scan ran out of time after {found.looked_at} processes", "a less loaded machine")
 
@@ -161,14 +166,17 @@ def still_holds(pid: int, what: Wanted, proc: Path = procfs.PROC) -> bool | None
         return False
     except OSError:
         return None
-    return any(status.st_rdev in what.devices or status.st_ino in links for status in files)
+    targets = procfs.Targets(what.devices, what.files, links.keys())
+    return any(targets.node(status) is not None or targets.socket(status) is not None for status in files)
 
 
 # Asking a foreign OpenOCD ------------------------------------------------------------------------------------------
 
 
 def _asked(holder: Holder) -> Holder:
-    if holder.kind != tools.OPENOCD.kind or holder.ports.tcl is None or holder.same_namespace is False:
+    """A session that lives is not disturbed: whether its OpenOCD is well is its own affair."""
+    busy = holder.gdb_connected or holder.console_clients
+    if holder.kind != tools.OPENOCD.kind or busy or holder.ports.tcl is None or holder.same_namespace is False:
         return holder
     if holder.state in "DTt":
         return replace(holder, tcl_answers=False)

@@ -56,8 +56,8 @@ def test_the_scan_finds_devices_through_links_and_survives_dangling_ones(tmp_pat
     (files / "4").symlink_to("/nowhere/at/all")
     lay(tmp_path, 813)
     number = os.stat("/dev/full").st_rdev
-    found = procfs.scan({number}, (), tmp_path, 10)
-    assert found.devices == {812: {number}}
+    found = procfs.scan(procfs.Targets({number: "/dev/x"}), tmp_path, 10)
+    assert found.nodes == {812: {"/dev/x"}}
     assert (found.looked_at, found.in_time, found.denied) == (2, True, [])
 
 
@@ -114,3 +114,29 @@ def test_the_real_proc_is_read() -> None:
     assert procfs.read_boot_time() > 0
     assert procfs.namespace("self", "pid") == os.readlink("/proc/self/ns/pid")
     assert me in procfs.pids()
+
+
+def test_a_process_that_may_not_be_looked_at_is_counted_unless_it_is_the_kernel_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(tmp_path, 812)
+    lay(tmp_path, 2, "kthreadd", flags=procfs.KTHREAD)
+    lay(tmp_path, 813, state="Z")
+    real = os.listdir
+
+    def refuse(path: str) -> list[str]:
+        if str(path).endswith("/fd"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert procfs.scan(procfs.Targets(), tmp_path, 10).denied == [812]
+
+
+def test_a_node_is_found_by_its_own_inode_where_the_open_file_is_no_device(tmp_path: Path) -> None:
+    fake = tmp_path / "dev-004"
+    fake.touch()
+    (lay(tmp_path / "proc", 812) / "fd" / "3").symlink_to(fake)
+    status = fake.stat()
+    targets = procfs.Targets(files={(status.st_dev, status.st_ino): "/dev/bus/usb/001/004"})
+    assert procfs.scan(targets, tmp_path / "proc", 10).nodes == {812: {"/dev/bus/usb/001/004"}}

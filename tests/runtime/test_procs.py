@@ -132,6 +132,20 @@ def test_a_forked_child_holds_the_probe_too(start: Start) -> None:
             os.kill(child, signal.SIGKILL)
 
 
+def test_what_may_not_be_looked_at_is_said_with_the_missing_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "scan", lambda *_: procfs.Scan(denied=[os.getpid()]))
+    report = find_holders(wanted([NODE]))
+    assert not report.complete
+    assert any("CAP_SYS_PTRACE" in str(unseen) and "1 process of" in str(unseen) for unseen in report.unseen)
+
+
+def test_a_connection_whose_process_is_not_visible_is_said_with_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "scan", lambda *_: procfs.Scan())
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        report = find_holders(wanted(servers=[server.getsockname()[1]]))
+    assert any("is connected to 127.0.0.1" in unseen.reason for unseen in report.unseen)
+
+
 def test_a_scan_without_time_says_so() -> None:
     report = find_holders(wanted([NODE]), budget_s=-1.0)
     assert any("ran out of time" in unseen.reason for unseen in report.unseen)
