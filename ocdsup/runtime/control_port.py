@@ -1,0 +1,155 @@
+"""The control socket: JSON lines over a Unix socket that only the daemon's user, root and its group can open."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from ocdsup.control.protocol import Event, Refused, Reply, Request, Requests, encode
+from ocdsup.errors import ControlError
+from ocdsup.runtime.listeners import Listener
+from ocdsup.runtime.tasks import Report, Tasks
+from ocdsup.runtime.wire import Wire
+
+MAX_CLIENTS = 32
+DEAF = 4 * 1024 * 1024  # bytes a client may leave unread before it is cut
+_MODE = 0o660
+
+# Carries out a request; `emit` sends an event of a stream. Raises ControlError.
+Emit = Callable[[Any], None]
+CarryOut = Callable[[Request, Emit], Awaitable[Any]]
+
+
+def open_socket(path: str) -> socket.socket:
+    """A listening control socket at `path`; a stale one of a daemon that died is replaced.
+
+    Raises ControlError when another daemon listens there, or when something that is no socket is in the way.
+    """
+    with suppress(FileExistsError):
+        os.makedirs(os.path.dirname(path) or ".", mode=0o750)
+    _make_room(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o777 & ~_MODE)
+    try:
+        sock.bind(path)
+    except OSError as error:
+        sock.close()
+        raise ControlError("failed", f"open the control socket {path}", error.strerror or "", "see --socket") from error
+    finally:
+        os.umask(before)
+    sock.listen(MAX_CLIENTS)
+    sock.setblocking(False)
+    return sock
+
+
+def _make_room(path: str) -> None:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    what = f"open the control socket {path}"
+    if not stat.S_ISSOCK(found.st_mode):
+        raise ControlError("failed", what, "something that is no socket has that name", "remove it or set `control:`")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)  # nobody listens: left behind by a daemon that was killed
+            return
+        except OSError as error:
+            raise ControlError("failed", what, error.strerror or "no answer from its owner") from error
+    raise ControlError("busy", what, "another ocdsup daemon listens there", "`ocdsup status` asks it")
+
+
+def peer(sock: socket.socket) -> tuple[int, int]:
+    """PID and user id of the client (unix(7), SO_PEERCRED)."""
+    pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid
+
+
+class _Session:
+    def __init__(self, sock: socket.socket, port: ControlPort) -> None:
+        self._port = port
+        self.peer = peer(sock)
+        self._requests = Requests()
+        self._tasks = Tasks(port.report)
+        self._wire = Wire(sock, self._bytes, self._gone)
+
+    def _bytes(self, data: bytes) -> None:
+        for request in self._requests.feed(data):
+            if isinstance(request, Refused):
+                self._send(request)
+            else:
+                self._tasks.spawn(f"control-{request.verb}", self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        if request.row.acts:
+            pid, uid = self.peer
+            self._port.log.info("asked", verb=request.verb, bench=request.bench, args=dict(request.args), pid=pid, uid=uid)
+        try:
+            result = await self._port.carry_out(request, lambda event: self._send(Event(request.id, event)))
+        except ControlError as error:
+            self._send(Reply(request.id, error=error))
+        except Exception as error:  # noqa: BLE001  # a bug of ours must not leave a client without an answer
+            self._port.report(f"control-{request.verb}", error)
+            self._send(Reply(request.id, error=ControlError("internal", request.verb, "a mistake in ocdsup; see its log")))
+        else:
+            self._send(Reply(request.id, result))
+
+    def _send(self, answer: Reply | Event | Refused) -> None:
+        self._wire.send(encode(answer))
+        if self._wire.backlog > DEAF:
+            self._port.log.warning("control_deaf", pid=self.peer[0])
+            self.close()
+
+    def _gone(self, _reason: str) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._wire.close()
+        self._port.forget(self)
+        self._port.tasks.spawn("control-end", self._tasks.cancel())
+
+
+class ControlPort:
+    """The listener and its clients."""
+
+    def __init__(
+        self, path: str, carry_out: CarryOut, tasks: Tasks, report: Report, log: Any
+    ) -> None:
+        self.carry_out = carry_out
+        self.tasks = tasks
+        self.report = report
+        self.log = log
+        self._path = path
+        self._sessions: list[_Session] = []
+        sock = open_socket(path)
+        self._made = os.stat(path).st_ino
+        self._listener = Listener([sock], self._accept)
+
+    def _accept(self, sock: socket.socket) -> None:
+        if len(self._sessions) >= MAX_CLIENTS:
+            self.log.warning("control_too_many_clients")
+            sock.close()
+            return
+        self._sessions.append(_Session(sock, self))
+
+    def forget(self, session: _Session) -> None:
+        """A client is gone."""
+        with suppress(ValueError):
+            self._sessions.remove(session)
+
+    def close(self) -> None:
+        """End the socket and its clients; what was already said still arrives."""
+        self._listener.close()
+        with suppress(OSError):
+            if os.stat(self._path).st_ino == self._made:  # not the socket of a daemon that came after us
+                os.unlink(self._path)
+        for session in tuple(self._sessions):
+            session.close()

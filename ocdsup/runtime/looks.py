@@ -1,0 +1,156 @@
+"""Looks at the world for one bench: is its probe there, who else has it, and ending whom the policy lets us end.
+
+Every look blocks a little (sysfs, /proc, an ST-LINK server), so each runs in a thread; the answers are events of the bench.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ocdsup.core import events as ev
+from ocdsup.errors import ProbeError
+from ocdsup.probes.eviction import Decision, Policy, RespawnBreaker, Rules, Verdict, judge
+from ocdsup.probes.history import History, remember
+from ocdsup.probes.holders import Holder
+from ocdsup.probes.probe import Probe
+from ocdsup.probes.selector import Absent, Ambiguous, Found, Match, ProbeSelector, same_serial
+from ocdsup.runtime import procs, stlink_server, usb, usb_reset
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    holder: Holder
+    verdict: Verdict
+
+
+class Looks:
+    """The eyes, and the one hand, of a bench. `backend_pid` and `flashing` tell what is going on right now."""
+
+    def __init__(
+        self,
+        selector: ProbeSelector,
+        policy: Policy,
+        grace_s: float,
+        backend_pid: Callable[[], int | None],
+        flashing: Callable[[], bool],
+    ) -> None:
+        self._selector = selector
+        self.policy = policy
+        self._grace_s = grace_s
+        self._backend_pid = backend_pid
+        self._flashing = flashing
+        self._history = History()
+        self._breaker = RespawnBreaker()
+        self._judged: dict[tuple[int, int], _Judged] = {}
+        self._wanted = procs.Wanted()
+
+    async def probe(self) -> ev.ProbeSeen:
+        """Whether the probe is on the bus, and may be opened."""
+        match await asyncio.to_thread(usb.find, self._selector):
+            case Found(probe):
+                return _present(probe)
+            case Absent(text):
+                return ev.ProbeSeen(ev.Presence.ABSENT, text)
+            case Ambiguous(text=text):
+                return ev.ProbeSeen(ev.Presence.AMBIGUOUS, text)
+
+    async def holders(self, *, force: bool = False) -> ev.HoldersSeen:
+        """Who else has the probe open, and what the policy says of each."""
+        found = await asyncio.to_thread(usb.find, self._selector)
+        self._wanted = procs.wanted(_nodes(found), _servers(self._selector))
+        report = await asyncio.to_thread(procs.find_holders, self._wanted)
+        now = asyncio.get_running_loop().time()
+        others = await asyncio.to_thread(self._of_this_probe, [h for h in report.holders if not self._is_ours(h)])
+        self._history, holders = remember(self._history, others, now)
+        rules = Rules(
+            policy=self.policy,
+            own_pids=self._own_pids(),
+            grace_s=self._grace_s,
+            flashing=self._flashing(),
+            force=force,
+        )
+        self._judged = {(h.pid, h.start_ticks): _Judged(h, self._breaker.check(h, judge(h, rules, now), now)) for h in holders}
+        return ev.HoldersSeen(tuple(map(_seen, self._judged.values())), "; ".join(map(str, report.unseen)))
+
+    def _own_pids(self) -> frozenset[int]:
+        return frozenset(pid for pid in (os.getpid(), self._backend_pid()) if pid is not None)
+
+    def _is_ours(self, holder: Holder) -> bool:
+        family = {holder.pid, holder.parent.pid if holder.parent else holder.pid}
+        return bool(family & self._own_pids())
+
+    def _of_this_probe(self, holders: list[Holder]) -> list[Holder]:
+        """Those that hold *this* probe. Blocks.
+
+        A device node belongs to one probe; a connection to an ST-LINK server does not say which probe it uses. If another
+        probe of that server is in use too, only a command line that names our serial proves it.
+        """
+        if self._selector.server is None or not holders:
+            return holders
+        try:
+            probes = stlink_server.list_probes(self._selector.server, 1.0)
+        except ProbeError:
+            return holders
+        used = [probe for probe in probes if probe.in_use]
+        ours = [probe for probe in used if _is(self._selector, probe)]
+        if not ours:
+            return []
+        if len(used) == 1:
+            return holders
+        return [holder for holder in holders if any(ours[0].serial in word for word in holder.cmdline)]
+
+    async def end(self, pid: int, start: int) -> ev.HolderEnded:
+        """End one holder that was judged so, politely first; refused when it is no longer the one that was judged."""
+        judged = self._judged.get((pid, start))
+        if judged is None or judged.verdict.decision is not Decision.EVICT:
+            return ev.HolderEnded(pid, ended=False, how="refused", text="it was not judged to be ended")
+        result = await procs.evict(judged.holder, self._wanted)
+        if result.ended:
+            self._breaker = self._breaker.record(judged.holder, asyncio.get_running_loop().time())
+        return ev.HolderEnded(pid, ended=result.ended, how=result.how.value, text=result.text)
+
+    async def reset_usb(self) -> ev.UsbWasReset:
+        """Reset the probe's USB device, and only this one."""
+        found = await asyncio.to_thread(usb.find, self._selector)
+        if not isinstance(found, Found) or found.probe.server is not None:
+            return ev.UsbWasReset(ok=False, text="the probe is not on USB")
+        outcome = await asyncio.to_thread(usb_reset.reset, found.probe)
+        return ev.UsbWasReset(outcome.ok, outcome.text)
+
+
+def _present(probe: Probe) -> ev.ProbeSeen:
+    if probe.server is None and probe.denied:
+        node = probe.denied[0]
+        text = f"{node.path} is {node.mode:04o} {node.owner}:{node.group}; this user may not open it"
+        return ev.ProbeSeen(ev.Presence.DENIED, text, probe.identity, probe.location)
+    return ev.ProbeSeen(ev.Presence.PRESENT, str(probe), probe.identity, probe.location)
+
+
+def _nodes(found: Match) -> list[str]:
+    return [node.path for node in found.probe.nodes] if isinstance(found, Found) else []
+
+
+def _servers(selector: ProbeSelector) -> list[int]:
+    return [int(selector.server.rpartition(":")[2])] if selector.server else []
+
+
+def _is(selector: ProbeSelector, probe: Probe) -> bool:
+    return selector.serial is None or same_serial(selector.serial, probe.serial)
+
+
+def _seen(judged: _Judged) -> ev.HolderSeen:
+    holder, verdict = judged.holder, judged.verdict
+    why = f"{verdict.reason}; {verdict.advice}" if verdict.advice else verdict.reason
+    return ev.HolderSeen(
+        pid=holder.pid,
+        start=holder.start_ticks,
+        name=holder.name,
+        user=holder.user,
+        since=holder.since,
+        stale=bool(verdict.stale),
+        evict=verdict.decision is Decision.EVICT,
+        why=why,
+    )
