@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket
+import struct
 from collections.abc import Callable
 
 READ = 64 * 1024
+LINGER_S = 10.0  # a closed stream whose peer does not take the rest for so long is dropped
+_SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes of the send queue that never left, because the peer's window is full
 _KEEPALIVE = (
     (socket.SO_KEEPALIVE, 1, socket.SOL_SOCKET),
     (socket.TCP_KEEPIDLE, 15, socket.IPPROTO_TCP),
@@ -35,8 +39,8 @@ class Wire:
     """A connected stream: bytes in by callback, bytes out buffered, closed exactly once.
 
     `on_bytes(data)` is called for every read, `on_closed(reason)` once when the peer or the network ended the stream; neither
-    is called after `close`. `on_drained()` is called when everything written was handed to the kernel. With `on_eof` a peer that
-    only stops sending (a half-close) is told apart from the end of the stream: it may still read.
+    is called after `close`. `on_drained()` is called when everything written was handed to the kernel. With `on_eof` a peer
+    that only stops sending (a half-close) is told apart from the end of the stream: it may still read.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Wire:
         self._closing = False
         self._open = True
         self._reading = True
+        self._ended_by_peer = False
+        self._linger: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._fd, self._readable)
 
     @property
@@ -76,31 +82,30 @@ class Wire:
         if not self.is_open or not data:
             return
         if not self._out:
-            data = self._push(data)
-            if not data:
+            sent = self._push(data)
+            if sent == len(data):
                 return
+            data = data[sent:]
             self._loop.add_writer(self._fd, self._writable)
         self._out += data
 
-    def _push(self, data: bytes | bytearray) -> bytes:
-        """Hand to the kernel what it takes; the rest comes back. A broken stream takes everything and is reported later."""
+    def _push(self, data: bytes | bytearray) -> int:
+        """Hand to the kernel what it takes, in bytes. A broken stream takes everything and is reported later."""
         try:
-            sent = self._sock.send(data)
+            return self._sock.send(data)
         except (BlockingIOError, InterruptedError):
-            sent = 0
+            return 0
         except OSError as error:
-            self._loop.call_soon(self._ended, error.strerror or "write failed")
-            return b""
-        return bytes(data[sent:]) if sent < len(data) else b""
+            self._loop.call_soon(self._broken, error.strerror or "write failed")
+            return len(data)
 
     def _writable(self) -> None:
-        rest = self._push(self._out)
-        self._out = bytearray(rest)
-        if self._out or not self._open:
+        del self._out[: self._push(self._out)]
+        if self._out:
             return
         self._loop.remove_writer(self._fd)
         if self._closing:
-            self._drop()
+            self._finish()
         elif self._on_drained is not None:
             self._on_drained()
 
@@ -112,7 +117,7 @@ class Wire:
 
     def resume(self) -> None:
         """Read again."""
-        if self._open and not self._reading:
+        if self.is_open and not self._reading and not self._ended_by_peer:
             self._reading = True
             self._loop.add_reader(self._fd, self._readable)
 
@@ -126,11 +131,30 @@ class Wire:
             return
         if data:
             self._on_bytes(data)
-        elif self._on_eof is not None:
+        else:
+            self._eof()
+
+    def _eof(self) -> None:
+        """The peer sends no more. It may still read: what is on its way to it is written first."""
+        self._ended_by_peer = True
+        if self._on_eof is not None:
             self.pause()
             self._on_eof()
-        else:
-            self._ended("closed by peer")
+            return
+        self.close()
+        self._on_closed("closed by peer")
+
+    def _broken(self, reason: str) -> None:
+        """Writing failed. The last words of a peer that reset the stream are still there to be read."""
+        while self._open and self._reading:
+            try:
+                data = self._sock.recv(READ)
+            except OSError:
+                break
+            if not data:
+                break
+            self._on_bytes(data)
+        self._ended(reason)
 
     def _ended(self, reason: str) -> None:
         if not self._open:
@@ -141,13 +165,47 @@ class Wire:
             self._on_closed(reason)
 
     def close(self) -> None:
-        """Write what is left and close. The peer gets every byte; nothing is called back any more."""
+        """Write what is left and close. A peer that reads gets every byte; nothing is called back any more."""
         if not self._open or self._closing:
             return
         self._closing = True
         self.pause()
+        self._linger = self._loop.call_later(LINGER_S, self._drop)
         if not self._out:
+            self._finish()
+
+    def _finish(self) -> None:
+        """The kernel has everything. Closing with unread input, or before more input, makes it reset the stream and throw away
+        what a peer with a full window has not got yet; so input is discarded, and such a peer is waited for.
+        """
+        if self._discard() or not self._unsent():
             self._drop()
+            return
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+        self._loop.add_reader(self._fd, self._until_peer_ends)
+
+    def _until_peer_ends(self) -> None:
+        if self._discard():
+            self._drop()
+
+    def _discard(self) -> bool:
+        """Throw away what the peer sent, at most 1 MiB a turn; return whether it sends no more."""
+        for _ in range(16):
+            try:
+                if not self._sock.recv(READ):
+                    return True  # nothing can come any more: the kernel delivers the rest without us
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError:
+                return True
+        return False
+
+    def _unsent(self) -> int:
+        if self._sock.family == socket.AF_UNIX:
+            return 0  # its bytes are in the peer's queue as soon as they are sent
+        answer = fcntl.ioctl(self._fd, _SIOCOUTQNSD, bytes(4))
+        return int(struct.unpack("i", answer)[0])
 
     def abort(self) -> None:
         """Close now, whatever is left."""
@@ -156,6 +214,8 @@ class Wire:
 
     def _drop(self) -> None:
         self._open = False
+        if self._linger is not None:
+            self._linger.cancel()
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
         with contextlib.suppress(OSError):

@@ -1,6 +1,8 @@
-"""Lays out a USB bus in a temporary sysfs and /dev, shaped as the kernel shapes it."""
+"""Lays out a USB bus in a temporary sysfs and /dev, shaped as the kernel shapes it; and waits for what nobody announces."""
 
+import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,15 @@ class Bus:
 def bus(tmp_path: Path) -> Bus:
     """Return an empty USB bus."""
     return Bus(tmp_path)
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Return a wait for a condition that nobody announces: the loop goes on, and 20 s are the end of patience."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110  # what is waited for is the world, which sets no event
+                await asyncio.sleep(0)
+
+    return wait
