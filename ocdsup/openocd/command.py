@@ -1,0 +1,226 @@
+"""The command line of one OpenOCD run, and the Tcl asked of it later. The only place that spells `reset_config`.
+
+Order matters twice: what a configuration file may override is said again behind it (`bindto`, ports), and `reset_config`
+merges per group, so that the last word wins (src/jtag/core.c, handle_reset_config_command; seen with 0.10 … master).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ocdsup.openocd.dialect import Names, Version, names
+from ocdsup.openocd.tcl import parse_list, tcl_list, tcl_quote
+
+AFTER = ("leave", "run", "halt", "init")
+UNDER_RESET = "reset_config srst_only srst_nogate connect_assert_srst"
+# An empty gdb-attach body counts as unset and brings `halt` back (0.11+); with this one an attach disturbs nothing.
+_ATTACH = "foreach _t [target names] {$_t configure -event gdb-attach {set _ 0}}"
+_SAFE_PATH = re.compile(r"[^{}\\\x00-\x1f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchProfile:
+    """How one run gets to the target.
+
+    `speed_khz` overrides the adapter speed; `after` is the reset behind `init`: `leave` issues none. A start under reset
+    must issue one: `init` alone keeps NRST low for ever (0.10 … master). Raises ValueError otherwise.
+    """
+
+    under_reset: bool = False
+    speed_khz: int | None = None
+    after: str = "leave"
+
+    def __post_init__(self) -> None:
+        if self.after not in AFTER:
+            raise ValueError(f"after must be one of {', '.join(AFTER)}, not {self.after!r}")
+        if self.under_reset and self.after == "leave":
+            raise ValueError("a start under reset without a reset command leaves the board dead in reset")
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """What the configuration says about one OpenOCD.
+
+    `vid_pid` is `0483:374b` (hexadecimal), `stlink_server_port` selects ST's server on loopback instead of USB (0.12+),
+    `debug` is OpenOCD's `-d` level or None for its default.
+    """
+
+    binary: str = "openocd"
+    config: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    vid_pid: str | None = None
+    serial: str | None = None
+    location: str | None = None
+    stlink_server_port: int | None = None
+    adapter_speed_khz: int | None = None
+    debug: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """OpenOCD's own, private ports; 0 lets the kernel choose (0.11+: the log says which)."""
+
+    gdb: int = 0
+    telnet: int = 0
+    tcl: int = 0
+
+
+def argv(spec: BackendSpec, version: Version, profile: LaunchProfile, ports: Ports, token: str) -> list[str]:
+    """The full command line; when `token` is echoed (see `parse_ready`), OpenOCD is in its main loop's reach.
+
+    Raises ValueError for port 0 with OpenOCD 0.10, which never says what it got, and for text that Tcl cannot carry.
+    """
+    known = names(version)
+    if not known.announces_ports and 0 in (ports.gdb, ports.telnet, ports.tcl):
+        raise ValueError(f"OpenOCD {version} does not print its ports: give it fixed ones")
+    line = [spec.binary]
+    for directory in spec.search:
+        line += ["-s", directory]
+    if spec.debug is not None:
+        line.append(f"-d{spec.debug}")
+    line += _commands([_listen(ports)])
+    for path in spec.config:
+        # OpenOCD itself builds the text `script {PATH}` (options.c): a brace in the path would be evaluated as Tcl.
+        line += ["-f", path] if _SAFE_PATH.fullmatch(path) else ["-c", f"script {tcl_quote(path)}"]
+    return line + _commands([*_setup(spec, known, profile), _listen(ports), _ATTACH, *_go(profile, token)])
+
+
+def _commands(scripts: Iterable[str]) -> list[str]:
+    return [word for script in scripts for word in ("-c", script)]
+
+
+def _listen(ports: Ports) -> str:
+    return f"bindto 127.0.0.1; gdb_port {ports.gdb}; telnet_port {ports.telnet}; tcl_port {ports.tcl}"
+
+
+def _setup(spec: BackendSpec, known: Names, profile: LaunchProfile) -> list[str]:
+    """Everything between the configuration files and `init`, in the order in which the last word must win."""
+    speed = profile.speed_khz or spec.adapter_speed_khz
+    return [
+        *_probe(spec, known),
+        *spec.commands,
+        *([f"{known.speed} {speed:d}"] if speed else []),
+        "gdb_report_data_abort enable",
+        *(["gdb_report_register_access_error enable"] if known.register_error else []),
+        *([_REMEMBER, UNDER_RESET] if profile.under_reset else []),
+    ]
+
+
+def _go(profile: LaunchProfile, token: str) -> list[str]:
+    # Without `catch` a reset that fails in a -c ends OpenOCD with exit code 1.
+    reset = [] if profile.after == "leave" else [f"catch {{reset {profile.after}}}; list"]
+    return ["init", *reset, f'echo "{token} [target names]"']
+
+
+def _first_of(attempts: Sequence[str], refusal: str | None) -> str:
+    """Tcl that tries commands until one is accepted; none at all is an error that says `refusal`, or nothing."""
+    script = f"error {tcl_quote(refusal)}" if refusal else "list"
+    for attempt in reversed(attempts):
+        script = f"if {{[catch {{{attempt}}}]}} {{{script}}}"
+    return f"{script}; list"
+
+
+def _probe(spec: BackendSpec, known: Names) -> list[str]:
+    """Which probe. A serial that cannot be set is an error: OpenOCD would silently take the first probe it finds."""
+    scripts: list[str] = []
+    if spec.stlink_server_port is not None:
+        backend = [f"{name} tcp {spec.stlink_server_port:d}" for name in _BACKENDS]
+        scripts.append(_first_of(backend, "ocdsup: this adapter driver has no ST-LINK server backend"))
+    if spec.vid_pid and spec.stlink_server_port is None:
+        vid, pid = (int(part, 16) for part in spec.vid_pid.split(":"))
+        scripts.append(_first_of([f"{name} 0x{vid:04x} 0x{pid:04x}" for name in known.vid_pid], None))
+    if spec.serial:
+        serial = tcl_quote(spec.serial)
+        scripts.append(_first_of([f"{name} {serial}" for name in known.serial], _NO_SERIAL))
+    if spec.location and spec.stlink_server_port is None:
+        location = tcl_quote(spec.location)
+        refusal = None if spec.serial else _NO_LOCATION
+        scripts.append(_first_of([f"{name} {location}" for name in known.location], refusal))
+    return scripts
+
+
+_NO_SERIAL = "ocdsup: this adapter driver cannot select a probe by serial"
+_NO_LOCATION = "ocdsup: this adapter driver cannot select a probe by USB location"
+# The HLA driver and the direct driver each have their own name for it, and only the selected driver's exists.
+_BACKENDS = ("st-link backend", "hla_stlink_backend", "hla stlink_backend")
+
+# `reset_config` without arguments tells the signals first; the modes are told only while SRST is among the signals.
+_REMEMBER = (
+    "set _ocdsup_signals [lindex [capture {reset_config}] 0]; reset_config srst_only; "
+    "set _ocdsup_modes [lrange [capture {reset_config}] 1 end]; list"
+)
+
+
+def parse_ready(text: str, token: str) -> tuple[str, ...] | None:
+    """The target names from the echoed readiness line, None for any other line."""
+    head, _, rest = text.partition(" ")
+    return tuple(parse_list(rest)) if head == token else None
+
+
+# Asked over Tcl while OpenOCD runs --------------------------------------------------------------------------------
+
+
+def restore_reset_config() -> str:
+    """Tcl that puts the board's own reset_config back after a start under reset: under reset to get in, never to stay."""
+    return "if {[info exists ::_ocdsup_signals]} {eval reset_config $::_ocdsup_signals $::_ocdsup_modes}; list"
+
+
+def verify_cores() -> str:
+    """Tcl that polls every target now: a list of name, code of the poll (0 = answered) and state, for `parse_cores`.
+
+    The poll is needed: under HLA `curstate` alone says `running` of a dead target for ever (seen with 0.12).
+    """
+    poll = "set _c [catch {$_t arp_poll}]; lappend _ocdsup_l $_t $_c [$_t curstate]"
+    return f"set _ocdsup_l {{}}; foreach _t [target names] {{{poll}}}; set _ocdsup_l"
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """One target as OpenOCD sees it now: `state` is unknown, running, halted, reset or debug-running."""
+
+    target: str
+    answers: bool
+    state: str
+
+
+def parse_cores(text: str) -> tuple[Core, ...]:
+    """Read the answer to `verify_cores`. Raises ProtocolError when it is no Tcl list."""
+    words = parse_list(text)
+    return tuple(Core(*_core(words[at : at + 3])) for at in range(0, len(words) - 2, 3))
+
+
+def _core(words: list[str]) -> tuple[str, bool, str]:
+    return words[0], words[1] == "0", words[2]
+
+
+def examine() -> str:
+    """Tcl that examines every target again, the mildest cure: a running core keeps running."""
+    return "foreach _t [target names] {$_t arp_examine}"
+
+
+def halt(target: str) -> str:
+    """Tcl that halts one target, and fails when it is not halted after 1 s."""
+    name = tcl_quote(target)
+    return f"{name} arp_halt; {name} arp_waitstate halted 1000"
+
+
+def resume(target: str) -> str:
+    """Tcl that lets one target run on from where it stands, leaving the current target of the console as it was."""
+    back = "targets $_ocdsup_c; if {$_ocdsup_e} {error $_ocdsup_m}"
+    select = tcl_list(["targets", target])
+    return f"set _ocdsup_c [target current]; {select}; set _ocdsup_e [catch {{resume}} _ocdsup_m]; {back}"
+
+
+def reset(mode: str) -> str:
+    """Tcl for `reset run`, `reset halt` or `reset init`. Raises ValueError for another mode."""
+    if mode not in AFTER[1:]:
+        raise ValueError(f"no reset mode {mode!r}")
+    return f"reset {mode}"
+
+
+def shutdown() -> str:
+    """Tcl that ends OpenOCD in order; the connection closes instead of an answer."""
+    return "shutdown"
