@@ -109,7 +109,7 @@ def _node(path: Path, kind: str) -> Iterator[Node]:
         status = path.stat()
     except OSError:
         return  # not made by udev yet, or not mounted into our container
-    usable = os.access(path, os.R_OK | os.W_OK, effective_ids=True)
+    usable = os.access(path, os.R_OK | os.W_OK)
     yield Node(str(path), kind, stat.S_IMODE(status.st_mode), _owner(status.st_uid), _group(status.st_gid), usable)
 
 

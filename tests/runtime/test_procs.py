@@ -441,3 +441,61 @@ def test_a_dead_tcl_port_says_nothing_about_an_openocd() -> None:
 def test_a_connection_that_is_never_answered_is_a_wedged_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert procs.ask_tcl(Endpoint("127.0.0.1", server.getsockname()[1]), 0.2) is False
+
+
+# Other users and other namespaces (these need root) ------------------------------------------------------------------
+
+AS_NOBODY = """
+    import asyncio, concurrent.futures.thread, os, sys
+    from ocdsup.probes.holders import Process, describe
+    from ocdsup.runtime import procfs, procs
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    what = procs.wanted([sys.argv[1]])
+    report = procs.find_holders(what, budget_s=10)
+    print(int(sys.argv[2]) in {holder.pid for holder in report.holders})
+    print(*report.unseen, sep=" | ")
+    pid = int(sys.argv[2])
+    holder = describe(Process(pid, procfs.read_stat(pid).start_ticks, 1, 0, "S", "x", sys.executable, (), 0.0, 0.0), None)
+    print(asyncio.run(procs.evict(holder, what)).how)
+    print(procs.send(os.pidfd_open(pid), ["TERM"]))
+"""
+
+
+@pytest.mark.system
+def test_without_rights_a_holder_of_another_user_is_neither_seen_nor_ended_and_the_missing_right_is_named(
+    start: Start,
+) -> None:
+    pid = start(HOLD + WAIT)
+    argv = [sys.executable, "-c", textwrap.dedent(AS_NOBODY), NODE, str(pid)]
+    source = str(Path(__file__).parents[2])
+    done = subprocess.run(argv, capture_output=True, text=True, cwd="/", env={"PYTHONPATH": source}, check=False)
+    seen, unseen, how, text = done.stdout.splitlines() or [done.stderr] * 4
+    assert seen == "False"
+    assert "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE" in unseen
+    assert how == "refused"
+    assert "CAP_KILL" in text
+    assert is_running(pid)
+
+
+@pytest.fixture
+def container() -> Iterator[int]:
+    """Hold the node in PID and network namespaces of its own; the PID is that of what started them."""
+    argv = ["unshare", "--pid", "--net", "--fork", "--kill-child", sys.executable, "-c", HOLD + WAIT]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("ready")
+        yield process.pid
+        process.kill()
+
+
+@pytest.mark.system
+async def test_a_holder_in_a_container_cannot_be_judged_but_can_be_ended_when_forced(container: int) -> None:
+    what = wanted([NODE])
+    report = await asyncio.to_thread(find_holders, what, budget_s=10)
+    holder = next(holder for holder in report.holders if holder.parent and holder.parent.pid == container)
+    openocd = replace(holder, kind="openocd", gdb_connected=False, orphaned=True)
+    assert holder.same_namespace is False
+    assert judge(openocd, Rules(), monotonic()).decision is Decision.CANNOT_TELL
+    assert judge(holder, Rules(force=True), monotonic()).decision is Decision.EVICT
+    assert (await evict(holder, what, IMPATIENT)).ended
+    assert not is_running(holder.pid)

@@ -1,6 +1,8 @@
 """The inventory of a laid-out bus, presence of a bench's probe, and hot-plug."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -126,3 +128,102 @@ def test_udev_s_socket_can_be_waited_for_and_tells_nothing_while_nothing_happens
     assert watch.fileno() > 2
     assert watch.changed() is False
     watch.close()
+
+
+# The same with the kernel's interfaces emulated by umockdev (Debian packages umockdev, gir1.2-umockdev-1.0, usbutils) ----
+
+DESCRIPTORS = (
+    "12010002EF02014083044B370001010203010902200001010080320904000003FF000004070581024000000705010240000007058202400000"
+)
+ST_LINK = f"""P: /devices/pci0000:00/0000:00:14.0/usb1/{{location}}
+N: bus/usb/001/{{number:03}}
+E: DEVTYPE=usb_device
+E: SUBSYSTEM=usb
+E: DEVNAME=/dev/bus/usb/001/{{number:03}}
+E: BUSNUM=001
+E: DEVNUM={{number:03}}
+E: MAJOR=189
+E: MINOR={{minor}}
+A: idVendor=0483
+A: idProduct=374b
+A: serial=066BFF555185754867211234
+A: product=STM32 STLink
+A: busnum=1
+A: devnum={{number}}
+A: speed=12
+H: descriptors={DESCRIPTORS}
+"""
+
+LOOK = """
+import sys
+from ocdsup.runtime import procs, usb
+from ocdsup.probes.selector import ProbeSelector
+probes = usb.inventory()
+print(*(f"{probe.vid_pid} {probe.serial} {probe.location} {probe.nodes[0].usable}" for probe in probes), sep="|")
+print(type(usb.find(ProbeSelector(serial="066bff555185754867211234"))).__name__)
+with open(probes[0].nodes[0].path):
+    what = procs.wanted([node.path for node in probes[0].nodes])
+    print(*(f"{holder.nodes[0]}" for holder in procs.find_holders(what, budget_s=10).holders))
+"""
+
+HOTPLUG = """
+import select, sys
+import gi
+gi.require_version("UMockdev", "1.0")
+from gi.repository import UMockdev
+from ocdsup.probes.selector import ProbeSelector
+from ocdsup.runtime import usb
+bed = UMockdev.Testbed.new()
+bed.add_from_string(open(sys.argv[1]).read())
+path = "/sys/devices/pci0000:00/0000:00:14.0/usb1/1-2"
+watch = usb.UdevWatch()
+def heard():
+    return bool(select.select([watch.fileno()], [], [], 20)[0]) and watch.changed()
+print(type(usb.find(ProbeSelector())).__name__, watch.changed())
+bed.uevent(path, "remove"); bed.remove_device(path)
+print(heard(), type(usb.find(ProbeSelector())).__name__)
+bed.add_from_string(open(sys.argv[2]).read()); bed.uevent(path, "add")
+print(heard(), usb.find(ProbeSelector()).probe.identity)
+"""
+
+
+def describe(path: Path, *places: tuple[str, int]) -> Path:
+    texts = (ST_LINK.format(location=location, number=number, minor=number - 1) for location, number in places)
+    path.write_text("\n".join(texts))
+    return path
+
+
+def run(*argv: str) -> list[str]:
+    paths = os.pathsep.join(entry for entry in sys.path if entry)
+    environ = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}{os.pathsep}{paths}"}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.system
+def test_an_emulated_st_link_is_listed_found_and_seen_held_and_lsusb_agrees(tmp_path: Path) -> None:
+    emulate = ("umockdev-run", "--device", str(describe(tmp_path / "st-link", ("1-2", 4))), "--")
+    listed, found, held = run(*emulate, sys.executable, "-c", LOOK)
+    assert listed == "0483:374b 066BFF555185754867211234 1-2 True"
+    assert found == "Found"
+    assert held == "/dev/bus/usb/001/004"
+    assert any("Bus 001 Device 004: ID 0483:374b" in line for line in run(*emulate, "lsusb"))
+
+
+@pytest.mark.system
+def test_two_emulated_clones_are_ambiguous(tmp_path: Path) -> None:
+    device = describe(tmp_path / "clones", ("1-2", 4), ("1-3", 5))
+    listed, found, _ = run("umockdev-run", "--device", str(device), "--", sys.executable, "-c", LOOK)
+    assert [text.split()[2] for text in listed.split("|")] == ["1-2", "1-3"]
+    assert found == "Ambiguous"
+
+
+@pytest.mark.system
+def test_udev_tells_unplug_and_replug_and_the_probe_is_found_under_its_new_number(tmp_path: Path) -> None:
+    """Runs under Debian's own Python, which has the bindings of umockdev."""
+    before, after = describe(tmp_path / "before", ("1-2", 4)), describe(tmp_path / "after", ("1-2", 5))
+    script = tmp_path / "hotplug.py"
+    script.write_text(HOTPLUG)
+    lines = run("umockdev-wrapper", "/usr/bin/python3", str(script), str(before), str(after))
+    assert lines == ["Found False", "True Absent", "True 001/005"]
