@@ -3,6 +3,7 @@
 Pure: facts about the bus and about processes come in as values, verdicts and steps go out. `runtime/usb.py` and
 `runtime/procs.py` gather the facts and carry out the steps.
 
+    serials.py   the many spellings of a serial number
     probe.py     what is known about one probe on the bus      selector.py  which of them a bench means
     known.py     the models, as a table                        tools.py     the programs that open probes, as a table
     holders.py   processes + sockets → holders                 history.py   how long a holder has been like that

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from os.path import basename
 
 from ocdsup.probes import tools
+from ocdsup.probes.serials import printable
 
 LISTEN, ESTABLISHED = "LISTEN", "ESTABLISHED"
 LOOPBACK = ("127.0.0.1", "::1")
@@ -126,7 +127,7 @@ class Holder:
     @property
     def name(self) -> str:
         """The short name shown in `status`: the executable's name, else the kind."""
-        return basename(self.exe.removesuffix(" (deleted)")) if self.exe else self.kind
+        return printable(basename(self.exe.removesuffix(" (deleted)"))) if self.exe else self.kind
 
     @property
     def since(self) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ocdsup.probes.known import Model
+from ocdsup.probes.serials import shown_serial
 
 USBFS = "usbfs"
 """The kernel driver that an interface is bound to while a program has claimed it (libusb)."""
@@ -25,7 +26,8 @@ class Probe:
     """One debug probe, on USB or behind an ST-LINK server.
 
     `location` is the bus-port path (`1-2.3`), which survives a replug; `bus` and `device` do not. `drivers` are the kernel
-    drivers of its interfaces in their order, empty where none is bound. `server` is HOST:PORT, and `in_use` what that
+    drivers of its interfaces in their order, empty where none is bound. `serial` is as Linux has it, perhaps raw bytes
+    (`serials.shown_serial` for people). `server` is HOST:PORT, and `in_use` what that
     server says; both None on USB.
     """
 
@@ -62,5 +64,5 @@ class Probe:
         return tuple(node for node in self.nodes if node.kind in self.model.nodes and not node.usable)
 
     def __str__(self) -> str:
-        serial = f" {self.serial}" if self.serial else ""
+        serial = f" {shown_serial(self.serial)}" if self.serial else ""
         return f"{self.model.name} {self.vid_pid}{serial} at {self.place}"

@@ -1,9 +1,4 @@
-"""Which debug probe a bench means: selectors, the many spellings of a serial number, and matching against the bus.
-
-ST-LINK/V2 with firmware before V2J21S4 sends its serial as 12 raw bytes, one per UTF-16 unit, instead of 24 hexadecimal
-digits (OpenOCD 0.12 interface/stlink.cfg; 0.11 and later also accept the 24 digits). Linux shows these bytes as the
-characters U+0001…U+00FF and stops at the first zero byte. Every spelling is compared as the 24 digits.
-"""
+"""Which debug probe a bench means: selectors and matching them against the probes that are there."""
 
 import re
 from collections.abc import Sequence
@@ -11,9 +6,10 @@ from dataclasses import dataclass
 
 from ocdsup.errors import ProbeError
 from ocdsup.probes.probe import Probe
+from ocdsup.probes.serials import RAW_BYTES, is_raw
+from ocdsup.probes.serials import same_serial as same_serial
+from ocdsup.probes.serials import serial_key as serial_key
 
-RAW_BYTES = 12
-ESCAPED = re.compile(r"(?:\\x[0-9a-fA-F]{2}){12}")
 VID_PID = re.compile(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}")
 LOCATION = re.compile(r"[0-9]+-[0-9]+(?:\.[0-9]+)*")
 SERVER = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
@@ -73,42 +69,6 @@ def _checked(text: str, selector: ProbeSelector) -> ProbeSelector:
 
 def _wrong(text: str, why: str, hint: str) -> ProbeError:
     return ProbeError(f"read the probe selector {text!r}", why, hint)
-
-
-# Serial numbers ----------------------------------------------------------------------------------------------------
-
-
-def serial_key(serial: str) -> str:
-    """Return the one spelling in which serials are compared: 24 digits for raw and escaped ones, upper case."""
-    if ESCAPED.fullmatch(serial):
-        return serial.replace("\\x", "").upper()
-    if is_raw(serial):
-        return _digits(serial)
-    return serial.upper()
-
-
-def _digits(serial: str) -> str:
-    return "".join(f"{ord(char):02X}" for char in serial)
-
-
-def is_raw(serial: str) -> bool:
-    """Tell whether this is a raw ST-LINK/V2 serial (or its beginning): bytes rather than printable ASCII."""
-    odd = any(not 0x20 <= ord(char) < 0x7F for char in serial)
-    return 0 < len(serial) <= RAW_BYTES and odd and all(ord(char) <= 0xFF for char in serial)
-
-
-def same_serial(wanted: str, shown: str) -> bool:
-    """Tell whether a probe that shows this serial may be the one that is wanted.
-
-    A raw serial with a zero byte is cut there by Linux: what is shown must then be what precedes the zero.
-    """
-    key, seen = serial_key(wanted), serial_key(shown)
-    if key == seen:
-        return True
-    if len(shown) == RAW_BYTES and all(ord(char) <= 0xFF for char in shown) and len(key) == 2 * RAW_BYTES:
-        return key == _digits(shown)  # raw, and every byte of it printable by chance
-    cut = is_raw(shown) and len(shown) < RAW_BYTES and len(key) == 2 * RAW_BYTES
-    return cut and key.startswith(f"{seen}00")
 
 
 def openocd_serial(probe: Probe) -> str | None:

@@ -22,7 +22,7 @@ KTHREAD = 0x00200000
 INIT_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO (include/linux/proc_ns.h): the PID namespace of the whole machine."""
 TCP_STATES = {"01": "ESTABLISHED", "0A": "LISTEN"}
-NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p", "afs", "ceph")
+NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse.", "fuseblk", "9p", "afs", "ceph")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from time import monotonic
 from ocdsup.probes import tools
 from ocdsup.probes.eviction import SEEING, Done, Ending, How, Patience, Seen, Shutdown, Signals, advance, begin
 from ocdsup.probes.holders import LOOPBACK, Endpoint, Holder, Parent, Process, Report, Socket, Unseen, join
+from ocdsup.probes.serials import printable
 from ocdsup.runtime import procfs
 
 TCL_END = b"\x1a"
@@ -61,7 +62,7 @@ def find_holders(what: Wanted, *, proc: Path = procfs.PROC, budget_s: float = 0.
     `ask` puts a bare 0x1A and `curstate` to the Tcl port of unused foreign OpenOCDs, to tell the wedged and the dead.
     """
     began = monotonic()
-    links = _server_links(what.servers, procfs.read_sockets("self", proc))
+    links = _server_links(what.servers, proc)
     targets = procfs.Targets(what.devices, what.files, links.keys())
     found = procfs.scan(targets, proc, budget_s)
     took = monotonic() - began
@@ -73,8 +74,9 @@ def find_holders(what: Wanted, *, proc: Path = procfs.PROC, budget_s: float = 0.
     return Report(tuple(map(_asked, holders)) if ask else holders, unseen, took)
 
 
-def _server_links(ports: frozenset[int], sockets: Iterable[Socket]) -> dict[int, Socket]:
+def _server_links(ports: frozenset[int], proc: Path) -> dict[int, Socket]:
     """The client ends of connections to an ST-LINK server of this machine, by inode."""
+    sockets = procfs.read_sockets("self", proc) if ports else ()
     return {
         sock.inode: sock
         for sock in sockets
@@ -135,7 +137,7 @@ def _user(uid: int) -> str:
 
 def _parent(pid: int, proc: Path) -> Parent | None:
     status = procfs.read_stat(pid, proc)
-    return Parent(pid, status.comm, procfs.read_cmdline(pid, proc)) if status else None
+    return Parent(pid, printable(status.comm), procfs.read_cmdline(pid, proc)) if status else None
 
 
 def _unseen(found: procfs.Scan, proc: Path) -> Iterable[Unseen]:
@@ -159,7 +161,7 @@ def _unseen_links(found: procfs.Scan, links: Mapping[int, Socket]) -> Iterable[U
 
 def still_holds(pid: int, what: Wanted, proc: Path = procfs.PROC) -> bool | None:
     """Tell whether this process has the probe open now, None if it cannot be looked at."""
-    links = _server_links(what.servers, procfs.read_sockets("self", proc)) if what.servers else {}
+    links = _server_links(what.servers, proc)
     try:
         files = list(procfs.open_files(pid, proc))
     except (ProcessLookupError, FileNotFoundError):

@@ -11,7 +11,7 @@ from time import monotonic
 from ocdsup.errors import ProbeError
 from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Probe
-from ocdsup.probes.selector import serial_key
+from ocdsup.probes.serials import serial_key
 
 VERSION = bytes((6, 1, 0, 0))
 REFRESH = bytes((0, 0))

@@ -16,6 +16,7 @@ from ocdsup.errors import ProbeError
 from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Node, Probe
 from ocdsup.probes.selector import Absent, Match, ProbeSelector, match
+from ocdsup.probes.serials import printable
 from ocdsup.runtime import stlink_server
 
 SYS = Path("/sys")
@@ -72,7 +73,7 @@ def _probe(device: Path, dev: Path) -> Probe | None:
         serial=_text(device / "serial"),
         model=model,
         location=device.name,
-        product=product,
+        product=printable(product),
         bus=int(bus),
         device=int(number),
         nodes=tuple(_nodes(device, interfaces, int(bus), int(number), dev)),

@@ -18,15 +18,12 @@ from ocdsup.probes.selector import (
     openocd_serial,
     parse,
     pin,
-    same_serial,
-    serial_key,
 )
 
 RAW = "\xaa\xbc\x6e\x06\x50\x75\xff\x55\x17\x42\x19\x3f"
 """The example of OpenOCD 0.12's interface/stlink.cfg."""
 HEX = "AABC6E065075FF551742193F"
 CUT = "\x18"
-CUT_HEX = "180023000200003041315" + "74E"
 
 
 def probe(vid_pid: str = "0483:374b", serial: str = "066B", location: str | None = "1-2.3", **fields: Any) -> Probe:
@@ -69,36 +66,6 @@ words = st.text("0123456789ABCDEF", min_size=1, max_size=24)
 )
 def test_what_a_selector_prints_reads_back_the_same(selector: ProbeSelector) -> None:
     assert parse(str(selector)) == selector
-
-
-@pytest.mark.parametrize("spelling", [RAW, HEX, HEX.lower(), "\\xaa\\xbc\\x6e\\x06\\x50\\x75\\xff\\x55\\x17\\x42\\x19\\x3f"])
-def test_every_spelling_of_a_broken_st_link_serial_means_the_same_probe(spelling: str) -> None:
-    assert serial_key(spelling) == HEX
-    assert isinstance(match(ProbeSelector(serial=spelling), [probe("0483:3748", RAW)]), Found)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "shown", "same"),
-    [
-        (CUT_HEX, CUT, True),
-        (CUT_HEX, "\x19", False),
-        ("180123000200003041315" + "74E", CUT, False),
-        ("18", "18", True),
-        ("066b", "066B", True),
-        ("066B", "066BFF", False),
-        ("".join(f"{ord(char):02x}" for char in "ABCDEFGHIJKL"), "ABCDEFGHIJKL", True),
-    ],
-)
-def test_serials_are_compared_whatever_linux_shows_of_them(wanted: str, shown: str, same: bool) -> None:
-    assert same_serial(wanted, shown) is same
-
-
-@given(st.binary(min_size=12, max_size=12))
-def test_any_twelve_raw_bytes_are_found_by_their_digits(raw: bytes) -> None:
-    """Linux cuts at the first zero byte; a serial that begins with one is not shown at all."""
-    shown = raw.split(b"\0")[0].decode("latin-1")
-    if any(not 0x20 <= ord(char) < 0x7F for char in shown) or len(shown) == 12:
-        assert same_serial(raw.hex(), shown)
 
 
 def test_openocd_gets_the_digits_or_the_location() -> None:
