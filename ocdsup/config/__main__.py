@@ -38,7 +38,7 @@ def read(file: str) -> Checked:
 
 def _unreadable(file: str, error: OSError) -> Problem:
     hints: dict[type[OSError], str] = {
-        FileNotFoundError: "name the file with -c, or write a starter with `ocdsup init`",
+        FileNotFoundError: "name the file with -c; `configs/` of ocdsup has examples",
         PermissionError: "run as the user who owns it, or let this user read it",
         IsADirectoryError: "name a file in it",
     }

@@ -48,7 +48,7 @@ def _probes(benches: tuple[Bench, ...]) -> Iterator[Issue]:
 
 
 def _ambiguous(first: Bench, second: Bench) -> Issue:
-    hint = "tell the probes apart by `serial` or, for probes without one, by `location`; `ocdsup probes` lists both"
+    hint = "tell the probes apart by `serial` (`lsusb -v`: iSerial) or, for probes without one, by `location` (`lsusb -t`)"
     if _said(first.probe) == _said(second.probe):
         first, second = second, first  # blame the later of two equals
     if first.probe == Probe():

@@ -74,7 +74,11 @@ def read(text: str, file: str) -> tuple[Node | None, list[Problem]]:
         problems.append(_syntax(error, text, file))
         return None, problems
     if root is None:
-        problems.append(Problem(file, 0, 0, "", "the file is empty", "`ocdsup init` writes a starter"))
+        problems.append(
+            Problem(
+                file, 0, 0, "", "the file is empty", "begin with `version: 1` and `benches:`; `configs/` of ocdsup has examples"
+            )
+        )
     return root, problems
 
 

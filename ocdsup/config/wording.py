@@ -90,7 +90,7 @@ def _sentence(fault: dict[str, Any], path: Place) -> tuple[str, str]:
             words = [str(word) for word in ENUMS[key]]
             return f"{shown(fault['input'])} is not one of {', '.join(words)}", suggestion(str(fault["input"]), words)
         case "missing" if path == ("benches",):
-            return "'benches' is missing", "name at least one bench; `ocdsup init` writes a starter"
+            return "'benches' is missing", "name at least one bench; `configs/` of ocdsup has examples"
         case "tuple_type" | "too_short" if path == ("benches",):
             return (
                 "`benches` is not a mapping of names to benches",

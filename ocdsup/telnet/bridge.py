@@ -31,7 +31,7 @@ class Bridge:
         self._options = Options()
         self._editor = LineEditor()
         self._first: bytes | None = b""  # what the client has said so far, until its first line is judged
-        self._spoke = False  # a first line is complete
+        self._begun = False  # greeted, or the client has finished a first line: until then nothing is said
         self._away: Away | None = away
         self._missed = False  # the client was told that OpenOCD is away
         self._console = Console()
@@ -49,7 +49,8 @@ class Bridge:
 
     def greet(self) -> list[Effect]:
         """The client said nothing for a moment (50 ms): greet and prompt. One that speaks first gets answers only."""
-        if not (self._spoke or self._at_prompt or self._ending):
+        if not (self._begun or self._ending):
+            self._begun = True
             self._say(GREETING)
             if self._away is not None:
                 self._missed = True
@@ -106,10 +107,12 @@ class Bridge:
             return self._effects()  # the last bytes of a connection that is gone
         for seen in self._console.feed(data):
             match seen:
-                case Output(line):
+                case Output(line) if self._begun:
                     self._notice(printable(line).decode("ascii"))
                 case Ready():
                     self._next()
+                case _:
+                    pass  # a log line of before this session began
         return self._effects()
 
     def own_answer(self, request: int, text: str) -> list[Effect]:
@@ -125,7 +128,7 @@ class Bridge:
     def _typed(self, typed: Typed) -> None:
         if self._ending:
             return
-        self._spoke = True
+        self._begun = True
         self._at_prompt = False  # the client's Enter has moved to a new line
         match typed:
             case Line(data):
@@ -208,7 +211,7 @@ class Bridge:
             return
         if self._ending:
             self._close()
-        elif not self._at_prompt:
+        elif self._begun and not self._at_prompt:
             self._at_prompt = True
             self._out.append(ToClient(b"> "))
 

@@ -1,0 +1,18 @@
+"""The one line that stands for an absent OpenOCD has phase, reason and next try."""
+
+import pytest
+
+from ocdsup.telnet.effects import Away
+
+
+@pytest.mark.parametrize(
+    ("away", "sentence"),
+    [
+        (Away("recovering", "target-poll-failing", 1.42),
+         "ocdsup: OpenOCD is away: recovering, target-poll-failing; next try in 1.4 s; `ocdsup why` tells more"),
+        (Away("stopped"), "ocdsup: OpenOCD is away: stopped; `ocdsup start` brings it back"),
+        (Away("backoff", "x", -0.3), "ocdsup: OpenOCD is away: backoff, x; next try in 0.0 s; `ocdsup why` tells more"),
+    ],
+)  # fmt: skip
+def test_the_sentence(away: Away, sentence: str) -> None:
+    assert away.sentence() == sentence
