@@ -102,7 +102,7 @@ def highest_register(description: bytes) -> int | None:
 _FOREIGN = (
     (re.compile(rb"[A-Z]{3,10} \S*"), "an HTTP client"),
     (re.compile(rb"\x16"), "a TLS client"),
-    (re.compile(rb"SSH-"), "an SSH client"),
+    (re.compile(rb"SSH"), "an SSH client"),
     (re.compile(rb"\xff[\xf0-\xff]"), "a telnet client"),
 )
 

@@ -30,13 +30,12 @@ def answer_here(row: Row, body: bytes, shadow: Shadow, answers: Answers, policy:
     refused = _flash_broken(row, shadow) or _refused(body, limits)
     if refused is not None:
         return refused
-    match row.name:
-        case "QStartNoAckMode":
-            return Here((OK,), believed=True)
-        case "qRcmd":
-            return _monitor(body, policy)
+    if row.name == "QStartNoAckMode":
+        return Here((OK,), believed=True)
+    if row.name == "qRcmd":
+        return _monitor(body, policy)
     if row.group is Group.RESUME and row.answer is Answer.STOP and shadow.stale:
-        return _stale_resume(shadow)
+        return stale_resume(shadow)
     known = answers.known(row, body)
     if known is not None:
         return Here((known,))
@@ -48,11 +47,10 @@ def answer_while_away(row: Row, body: bytes, shadow: Shadow) -> Here | None:
     learned = shadow.learned.reply(row, body)
     if learned is not None:
         return Here((learned,), believed=True)
-    match row.name:
-        case "vMustReplyEmpty" | "qTStatus":
-            return Here((EMPTY,))
-        case "!" | "H":
-            return Here((OK,), believed=True)  # modes of the connection: the replay sets them
+    if row.name in ("vMustReplyEmpty", "qTStatus"):
+        return Here((EMPTY,))
+    if row.name in ("!", "H"):
+        return Here((OK,), believed=True)  # modes of the connection: the replay sets them
     return None
 
 
@@ -100,7 +98,7 @@ def _monitor(body: bytes, policy: Policy) -> Here | None:
     return Here((text_packet(f"ocdsup: {why}\n"), _FAILED), Notice(News.REFUSED, f"monitor {line[:80]}"))
 
 
-def _stale_resume(shadow: Shadow) -> Here:
+def stale_resume(shadow: Shadow) -> Here:
     """Answer the first resume after a reset that GDB does not know of by a stop: it then reads the new registers."""
     text = shadow.untold
     shadow.stale, shadow.untold = False, ""

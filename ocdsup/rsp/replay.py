@@ -92,8 +92,14 @@ def _restore_any(shadow: Shadow) -> Dialogue:
     return Outcome(lost=lost, restored=True)
 
 
+def _say_all(bodies: Iterable[bytes]) -> _Part:
+    """Say one request after the other, whatever the replies."""
+    for body in bodies:  # noqa: UP028 - `yield from` a plain iterator cannot take the replies that `send` brings
+        yield body
+
+
 def _threads(shadow: Shadow) -> _Part:
-    yield from shadow.threads.values()
+    yield from _say_all(shadow.threads.values())
 
 
 def _restore_halted(shadow: Shadow, up: BackendUp, halted: bool) -> Dialogue:
@@ -144,7 +150,7 @@ def _pending_writes(shadow: Shadow) -> _Part:
         yield shadow.unsettled
     if shadow.all_registers is not None:
         yield shadow.all_registers
-    yield from list(shadow.registers.values())
+    yield from _say_all(list(shadow.registers.values()))
 
 
 def _is_halted() -> _Asking:
@@ -183,7 +189,8 @@ def _heal_ram(shadow: Shadow) -> _Part:
 def _insert(points: Iterable[Point]) -> _Setting:
     lost = []
     for point in list(points):
-        if (yield b"Z" + point.body).body != OK:
+        heard = yield b"Z" + point.body
+        if heard.body != OK:
             lost.append(point)
     return tuple(lost)
 
@@ -193,7 +200,7 @@ def reexamined(shadow: Shadow, removed: list[bytes]) -> Dialogue:
 
     A running core is halted for watchpoints only. `removed` are `z` bodies that GDB was already told were done.
     """
-    yield from removed
+    yield from _say_all(removed)
     points = [point for point in shadow.points if point.type != 0]
     must_halt = shadow.running and any(point.type != 1 for point in points)
     if must_halt:
@@ -228,7 +235,7 @@ def farewell(shadow: Shadow, on_detach: OnDetach, removed: list[bytes], *, detac
         halted_here = True
     else:
         halted_here = False
-    yield from (*removed, *points)
+    yield from _say_all((*removed, *points))
     if detach:
         yield b"D"
     wanted = {OnDetach.RESUME: True, OnDetach.HALT: False, OnDetach.LEAVE: running}[on_detach]

@@ -75,9 +75,7 @@ class Shadow:
     ended: bool = False  # detached, killed or exited: a lost backend is no loss any more
     threads: dict[bytes, bytes] = field(default_factory=dict)  # b"Hg" -> b"Hg0"
     points: dict[Point, None] = field(default_factory=dict)  # in the order in which they were set
-    under: dict[Point, bytes] = field(
-        default_factory=dict
-    )  # RAM as it was before a software breakpoint was (perhaps) put there
+    under: dict[Point, bytes] = field(default_factory=dict)  # RAM before a software breakpoint was (perhaps) put there
     registers: dict[int, bytes] = field(default_factory=dict)  # written, to be flushed by the next resume: number -> `P` body
     all_registers: bytes | None = None  # the `G` body that came before them
     unsettled: bytes | None = None  # the last acknowledged `X`: OpenOCD may not have written it yet

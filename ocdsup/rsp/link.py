@@ -1,0 +1,386 @@
+"""The backend's half of a proxy: what is asked there, whose reply comes back, and the dialogues that make a new one fit."""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from .framing import ACK, INTERRUPT, Frame, Kind, encode, expand
+from .monitor import without_noise
+from .outputs import RUNNING, CloseBackend, News, Notice, Output, ToBackend
+from .packets import OK, STOPS, Answer, Group, Point, from_hex, is_error, name, point_of, text_of, text_packet
+from .policy import BackendUp
+from .reception import expired
+from .replay import Dialogue, Heard, Outcome, halt_now, recheck, restore
+from .session import Held, Session
+from .wires import Ask, BackendWire
+
+_STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
+_UNTOLD_STOPS = (b"T00", b"S00")
+
+
+class Purpose(Enum):
+    """Why a dialogue of ours is held with the backend."""
+
+    RESTORE = "restore"
+    REEXAMINED = "reexamined"
+    RECHECK = "recheck"
+    INTERRUPT = "interrupt"
+    DETACH = "detach"
+    FAREWELL = "farewell"
+
+
+@dataclass(slots=True, eq=False)
+class Talk:
+    """A dialogue that is going on; it is given up at `deadline` (seconds)."""
+
+    purpose: Purpose
+    dialogue: Dialogue
+    deadline: float
+    stop: bytes | None = None  # the frame of a stop reply that came in between
+
+
+@dataclass(frozen=True, slots=True)
+class _Under:
+    """Tag of a read of the RAM where a software breakpoint is about to be set."""
+
+    point: Point
+
+
+_IGNORED = object()  # tag of a request whose reply nobody needs
+
+
+class Link:
+    """The connection to the backend, when there is one."""
+
+    def __init__(self, session: Session) -> None:
+        """Start without a backend."""
+        self._session = session
+        self._wire: BackendWire | None = None
+        self._wishes: deque[Talk] = deque()
+        self._greeting = b""
+        self.talk: Talk | None = None
+
+    @property
+    def up(self) -> bool:
+        """Tell whether there is a backend."""
+        return self._wire is not None
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether requests of GDB may be sent now."""
+        return self._wire is not None and self.talk is None
+
+    @property
+    def owed(self) -> bool:
+        """Tell whether GDB waits for a reply of the backend, other than a stop."""
+        return self._wire is not None and self._wire.owed
+
+    @property
+    def waiting(self) -> list[Ask]:
+        """Return the requests of GDB that wait for a reply."""
+        return [ask for ask in self._wire.waiting if ask.ours is None and not ask.abandoned] if self._wire else []
+
+    # --- connection ---
+
+    def open(self, up: BackendUp, now: float, out: list[Output]) -> None:
+        """Begin with a backend that has just accepted the connection."""
+        session = self._session
+        self._wire = BackendWire(session.policy.reply_limit, acks=True)
+        self._drop_talks()
+        if session.policy.transparent and not session.shadow.attached:
+            return
+        # OpenOCD waits for this `+` for a second, and everybody with it (gdb_server.c gdb_new_connection).
+        self._greeting = b"" if session.policy.transparent else ACK
+        self.begin(Purpose.RESTORE, restore(session.shadow, up, session.policy), now, out)
+
+    def lost(self, why: str, out: list[Output]) -> list[Ask]:
+        """Forget the backend; return the requests of GDB that may be asked again, the rest has been answered."""
+        session = self._session
+        asks, talk = self.waiting, self.talk
+        self._wire = None
+        self._drop_talks()
+        session.shadow.lost()
+        session.answers.clear()
+        session.answers.removed.clear()
+        session.held = None
+        if talk is not None and talk.purpose is Purpose.DETACH:
+            session.shadow.detached()
+            session.reply(OK, out)
+        for ask in asks:
+            if not ask.row.again:
+                session.give(ask, expired(ask.row, session.shadow, why), out)
+        return [ask for ask in asks if ask.row.again]
+
+    def close(self, reason: str, out: list[Output]) -> None:
+        """End the connection from our side."""
+        if self._wire is not None:
+            self._wire = None
+            self._drop_talks()
+            out.append(CloseBackend(reason))
+
+    def abandon(self) -> None:
+        """Forget that GDB waits for anything: it has gone."""
+        for ask in self.waiting:
+            ask.abandoned = True
+
+    # --- asking ---
+
+    def ask(self, ask: Ask, now: float, out: list[Output]) -> None:
+        """Send a request of GDB."""
+        session, wire = self._session, self._wire
+        assert wire is not None
+        for body in session.answers.before(ask.row, ask.body):
+            self._say(body, _IGNORED, now, out)
+        if ask.body[:2] == b"Z0" and not session.policy.transparent:
+            self._look_under(ask.body, now, out)
+        session.shadow.asked(ask.row, ask.body)
+        wire.send(ask.raw, out)
+        if ask.row.answer is Answer.ONE or ask.row.answer is Answer.TEXT or session.shadow.non_stop:
+            wire.waiting.append(ask)
+        elif ask.row.answer is Answer.STOP:
+            out.append(RUNNING)
+        if ask.row.name == "k":
+            session.shadow.ended = not session.shadow.extended
+            session.shadow.detached()
+
+    def interrupt(self, now: float, out: list[Output]) -> None:
+        """Pass GDB's interrupt on; a stop that is being held back is looked into instead."""
+        if self._session.held is not None and self.talk is None:
+            self.begin(Purpose.INTERRUPT, halt_now(), now, out)
+        else:
+            out.append(ToBackend(INTERRUPT))
+
+    def _say(self, body: bytes, tag: object, now: float, out: list[Output]) -> None:
+        wire = self._wire
+        assert wire is not None
+        row, raw = name(body), encode(body)
+        wire.waiting.append(Ask(row, body, raw, now, ours=tag))
+        wire.send(raw, out)
+        if self._greeting:
+            out[-1] = ToBackend(self._greeting + raw)
+            self._greeting = b""
+
+    def _look_under(self, body: bytes, now: float, out: list[Output]) -> None:
+        """Read the RAM under a software breakpoint, in front of the request and without waiting for it."""
+        point = point_of(body)
+        if point is not None and point not in self._session.shadow.under:
+            size = 2 if point.kind == 3 else min(point.kind, 8)  # kind 3: a 32-bit Thumb instruction, 2 bytes are replaced
+            self._say(b"m%x,%x" % (point.address, size), _Under(point), now, out)
+
+    # --- dialogues ---
+
+    def begin(self, purpose: Purpose, dialogue: Dialogue, now: float, out: list[Output]) -> None:
+        """Hold a dialogue, after the one that is going on."""
+        policy = self._session.policy
+        within = policy.farewell_within if purpose is Purpose.FAREWELL else policy.dialogue_within
+        talk = Talk(purpose, dialogue, now + within)
+        if purpose is Purpose.FAREWELL:
+            self._drop_talks()
+        if self.talk is not None:
+            self._wishes.append(talk)
+            return
+        self.talk = talk
+        self._go_on(None, now, out)
+
+    def recheck(self, now: float, out: list[Output]) -> None:
+        """Look whether a stop that is held back was true."""
+        held = self._session.held
+        if held is not None and self.talk is None and self._wire is not None:
+            self.begin(Purpose.RECHECK, recheck(self._session.shadow, held.body), now, out)
+
+    def _drop_talks(self) -> None:
+        self.talk = None
+        self._wishes.clear()
+
+    def _go_on(self, heard: Heard | None, now: float, out: list[Output]) -> None:
+        talk = self.talk
+        assert talk is not None
+        try:
+            body = next(talk.dialogue) if heard is None else talk.dialogue.send(heard)
+        except StopIteration as ended:
+            self._concluded(talk, ended.value, now, out)
+        else:
+            self._say(body, talk, now, out)
+
+    def _concluded(self, talk: Talk, outcome: Outcome, now: float, out: list[Output]) -> None:
+        self.talk = None
+        session = self._session
+        if outcome.lost:
+            session.shadow.untold += _lost_text(outcome.lost)
+            out.append(Notice(News.LOST_POINTS, _lost_text(outcome.lost).strip()))
+        if outcome.console:
+            session.shadow.untold = outcome.console + session.shadow.untold
+        self._tell(out)
+        if outcome.restored:
+            out.append(Notice(News.RESTORED, talk.purpose.value))
+        self._stop_or_resume(talk, outcome, now, out)
+        match talk.purpose:
+            case Purpose.DETACH:
+                session.shadow.detached()
+                session.shadow.ended = not session.shadow.extended
+                session.reply(OK, out)
+            case Purpose.FAREWELL:
+                self.close("GDB has gone", out)
+            case _:
+                pass
+        if self._wishes and self.ready:
+            self.talk = self._wishes.popleft()
+            self._go_on(None, now, out)
+
+    def _tell(self, out: list[Output]) -> None:
+        """Print on GDB's console what it has still to be told, if it listens now."""
+        shadow = self._session.shadow
+        if shadow.untold and shadow.running:
+            self._session.console(shadow.untold, out)
+            out.append(Notice(News.RESET_TOLD, shadow.untold.strip()))
+            shadow.untold = ""
+
+    def _stop_or_resume(self, talk: Talk, outcome: Outcome, now: float, out: list[Output]) -> None:
+        session = self._session
+        if not session.shadow.running:
+            return
+        if outcome.stop is not None:
+            session.stop(encode(outcome.stop), out)
+        elif talk.stop is not None and not (outcome.resume and talk.stop[1:4] in (b"T02", b"S02", *_UNTOLD_STOPS)):
+            self._stop(talk.stop, now, out)
+        elif outcome.resume is not None and self._wire is not None:
+            session.held = None
+            self._wire.send(encode(outcome.resume), out)
+            if session.interrupted:
+                session.interrupted = False
+                out.append(ToBackend(INTERRUPT))
+
+    # --- replies ---
+
+    def take(self, data: bytes, now: float, out: list[Output]) -> None:
+        """Read bytes of the backend."""
+        if self._wire is None:
+            return
+        for frame in self._wire.take(data, out):
+            match frame.kind:
+                case Kind.PACKET:
+                    self._reply(frame, now, out)
+                case Kind.NOTIFICATION:
+                    self._notification(frame, now, out)
+                case Kind.OVERSIZE:
+                    self._reply(Frame(Kind.PACKET, encode(b"E01")), now, out)
+                case Kind.JUNK:
+                    out.append(Notice(News.JUNK, frame.raw[:40].decode("ascii", "backslashreplace")))
+                case _:
+                    pass
+            if not self.up:
+                return
+
+    def _notification(self, frame: Frame, now: float, out: list[Output]) -> None:
+        """Pass a notification on; OpenOCD's keep-alive means that the reply is on its way."""
+        self._session.client.send(frame.raw, out)
+        if frame.body.startswith(b"oocd_keepalive"):
+            for ask in self.waiting:
+                ask.since = now
+
+    def _reply(self, frame: Frame, now: float, out: list[Output]) -> None:
+        wire, session = self._wire, self._session
+        assert wire is not None
+        head = wire.waiting[0] if wire.waiting else None
+        first = frame.raw[1]
+        if session.shadow.running:
+            if first in STOPS and (head is None or head.row.name not in _STOP_IS_THE_REPLY):
+                self._stop(frame.raw, now, out)
+                return
+            if first == 0x46 and (head is None or head.row.name != "vFile"):
+                session.client.send(frame.raw, out)  # the target asks GDB for file I/O
+                return
+        if first == 0x4F and frame.body != OK:
+            self._console(frame, head, out)
+        elif head is not None:
+            wire.waiting.popleft()
+            self._answered(head, frame, now, out)
+        elif session.policy.transparent:
+            session.client.send(frame.raw, out)
+
+    def _stop(self, raw: bytes, now: float, out: list[Output]) -> None:
+        session = self._session
+        if self.talk is not None:
+            self.talk.stop = raw
+        elif not session.policy.transparent and raw[1:4] in _UNTOLD_STOPS:
+            session.held = Held(raw[1:-3], now + session.policy.stop_patience)
+            out.append(Notice(News.HELD_STOP, "recovering" if session.recovering else ""))
+        else:
+            session.stop(raw, out)
+
+    def _console(self, frame: Frame, head: Ask | None, out: list[Output]) -> None:
+        session = self._session
+        asker = head if head is not None and head.row.answer is Answer.TEXT else None
+        if asker is not None and asker.ours is not None:
+            asker.text.append(text_of(expand(frame.body)) or "")
+            return
+        if session.policy.transparent:
+            session.client.send(frame.raw, out)
+            return
+        if head is not None and head.abandoned:
+            return
+        if (not session.shadow.running and asker is None) or self.talk is not None:
+            return  # nobody listens: GDB would take it for an answer
+        text = text_of(expand(frame.body))
+        kept = None if text is None else without_noise(text)
+        if text is None or kept == text:
+            session.client.send(frame.raw, out)
+        elif kept:
+            session.reply(text_packet(kept), out)
+
+    def _answered(self, ask: Ask, frame: Frame, now: float, out: list[Output]) -> None:
+        session = self._session
+        if ask.ours is not None:
+            self._heard(ask, expand(frame.body), now, out)
+            return
+        if ask.abandoned:
+            self._late(ask, frame.body, now, out)
+            return
+        body = frame.body if ask.row.group is Group.READ else expand(frame.body)
+        session.shadow.answered(ask.row, ask.body, body)
+        if session.answers.enabled:
+            session.answers.note(ask.row, ask.body, body)
+        session.client.send(frame.raw, out)
+        if ask.row.name == "QStartNoAckMode" and body == OK:
+            session.client.acks = False
+            self._no_acks()
+
+    def _heard(self, ask: Ask, body: bytes, now: float, out: list[Output]) -> None:
+        """Take the reply to a request of ours."""
+        if isinstance(ask.ours, _Under):
+            code = b"" if is_error(body) else _bytes(body)
+            if code:
+                self._session.shadow.planting(ask.ours.point, code)
+            return
+        if ask.row.name == "QStartNoAckMode" and body == OK:
+            self._no_acks()
+        if self.talk is not None and ask.ours is self.talk:
+            final = "" if body == OK or is_error(body) else from_hex(body) or ""
+            self._go_on(Heard(body, "".join(ask.text) + final), now, out)
+
+    def _late(self, ask: Ask, body: bytes, now: float, out: list[Output]) -> None:
+        """Undo what a request has done after all, although GDB was told that it failed."""
+        point = point_of(ask.body) if ask.row.group is Group.POINT else None
+        if point is None or body != OK or self._wire is None:
+            return
+        if any(point_of(later.body) == point for later in self._wire.waiting if later.row.group is Group.POINT):
+            return  # GDB has tried again, and that is what counts
+        undo = b"z" if ask.row.name == "Z" else b"Z"
+        if (point in self._session.shadow.points) is (undo == b"Z"):
+            self._say(undo + point.body, _IGNORED, now, out)
+
+    def _no_acks(self) -> None:
+        if self._wire is not None:
+            self._wire.acks = False
+
+
+def _bytes(digits: bytes) -> bytes:
+    try:
+        return bytes.fromhex(digits.decode("ascii"))
+    except (UnicodeDecodeError, ValueError):
+        return b""
+
+
+def _lost_text(lost: tuple[Point, ...]) -> str:
+    named = ", ".join(f"0x{point.address:x}" for point in lost)
+    return f"ocdsup: could not set these break- or watchpoints again: {named}\n"

@@ -1,0 +1,325 @@
+"""One GDB, one backend that may come and go, and the shadow between them: events in, outputs out, no clock and no socket.
+
+The rules that everything here serves (seen with GDB 13.1 and OpenOCD 0.12, see `shadow.py` and `replay.py`):
+- nothing is ever sent to GDB unasked while it believes the target halted: it would pair answers with the wrong questions;
+- a request is answered within a few seconds, if need be with an error, and its late reply is dropped;
+- what a new backend must not hear twice (a flash transaction, a step) is failed or ended by a stop, never repeated.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from . import monitor
+from .answers import Answers
+from .framing import INTERRUPT, Frame, Kind
+from .guard import ERROR, foreign_greeting
+from .link import Link, Purpose
+from .outputs import CloseClient, News, Notice, Output, ToBackend
+from .packets import OK, Answer, Group, monitor_line, name
+from .policy import BackendUp, Policy
+from .reception import Here, answer_here, answer_while_away, expired, stale_resume
+from .replay import farewell, reexamined
+from .session import Session
+from .shadow import Learned, Shadow
+from .wires import Ask, ClientWire
+
+_JUNK_BEFORE_GREETING = 256  # bytes
+
+
+@dataclass(slots=True)
+class _Own:
+    """A `monitor ocdsup …` that waits for its text."""
+
+    id: int
+    since: float
+
+
+class Proxy:
+    """One debug session: call the inputs, carry out what they return in order, and call `tick` at `next_deadline()`.
+
+    All times are seconds of one monotonic clock. `learned` is shared by the sessions of one target, one after the other.
+    """
+
+    def __init__(self, policy: Policy | None = None, learned: Learned | None = None) -> None:
+        """Start with a client that has not spoken and no backend."""
+        self.policy = policy or Policy()
+        self.shadow = Shadow(learned=learned if learned is not None else Learned())
+        client = ClientWire(max(self.policy.request_limit, 0x1000) * 2)
+        self._session = Session(self.policy, self.shadow, Answers(self.policy.cache), client)
+        self._link = Link(self._session)
+        self._backlog: deque[Ask] = deque()
+        self._own: _Own | None = None
+        self._own_id = 0
+        self._why = "OpenOCD is not there yet"
+        self._impatient = False  # GDB has already waited in vain in this outage
+        self._greet_until: float | None = None
+        self._greeted = False
+        self._closed = False
+        self._junk = 0
+
+    # --- inputs: the client ---
+
+    def client_open(self, now: float) -> list[Output]:
+        """Note that a connection was accepted; one that says nothing is closed after `greeting_within`."""
+        self._greet_until = now + self.policy.greeting_within
+        return []
+
+    def client_bytes(self, data: bytes, now: float) -> list[Output]:
+        """Read bytes of GDB."""
+        out: list[Output] = []
+        if self._closed:
+            return out
+        for frame in self._session.client.take(data, out):
+            self._frame(frame, now, out)
+        return out
+
+    def client_gone(self, now: float) -> list[Output]:
+        """Note that GDB's connection has ended, in whatever way; the core is left as the policy says."""
+        out: list[Output] = [Notice(News.ENDED)] if self._greeted else []
+        self._closed = True
+        self._greet_until = self._own = None
+        self._backlog.clear()
+        self._link.abandon()
+        if self._link.up and self.shadow.attached and not self.policy.transparent:
+            removed = self._session.answers.take_removed()
+            talk = farewell(self.shadow, self.policy.on_detach, removed, detach=False)
+            self._link.begin(Purpose.FAREWELL, talk, now, out)
+        else:
+            self._link.close("GDB has gone", out)
+        return out
+
+    def own_answer(self, id: int, text: str, now: float) -> list[Output]:
+        """Answer `monitor ocdsup …`; an answer that comes too late is dropped."""
+        out: list[Output] = []
+        if self._own is not None and self._own.id == id:
+            self._own = None
+            self._session.console(text if text.endswith("\n") else text + "\n", out)
+            self._session.reply(OK, out)
+            self._drain(now, out)
+        return out
+
+    # --- inputs: the backend ---
+
+    def backend_ready(self, info: BackendUp, now: float) -> list[Output]:
+        """Begin with a backend whose GDB port has just accepted our connection."""
+        out: list[Output] = []
+        self._impatient = False
+        self._link.open(info, now, out)
+        self._drain(now, out)
+        return out
+
+    def backend_bytes(self, data: bytes, now: float) -> list[Output]:
+        """Read bytes of the backend."""
+        out: list[Output] = []
+        self._link.take(data, now, out)
+        if self._backlog:
+            self._drain(now, out)
+        return out
+
+    def backend_lost(self, reason: str, now: float) -> list[Output]:
+        """Note that the connection to the backend has ended; `reason` is for people."""
+        out: list[Output] = []
+        self._lose(reason, out)
+        return out
+
+    def recovering(self, active: bool, now: float) -> list[Output]:
+        """Note that recovery runs (stops without a reason are held back) or has ended (they are looked into)."""
+        out: list[Output] = []
+        self._session.recovering = active
+        if not active:
+            self._link.recheck(now, out)
+        return out
+
+    def reexamined(self, now: float) -> list[Output]:
+        """Set hardware points again: OpenOCD has examined the target anew and thereby zeroed them."""
+        out: list[Output] = []
+        if self._link.up and self.shadow.attached and not self.policy.transparent:
+            removed = self._session.answers.take_removed()
+            self._session.answers.clear()
+            self._link.begin(Purpose.REEXAMINED, reexamined(self.shadow, removed), now, out)
+        return out
+
+    def outside_change(self) -> None:
+        """Note that somebody else (telnet, Tcl) may have changed the target: kept answers are void."""
+        self._session.answers.clear()
+
+    # --- time ---
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is due, in seconds of the caller's clock; None when nothing is awaited."""
+        within = self.policy.answer_within
+        due = [ask.since + within for ask in self._mortal()]
+        if self._own is not None:
+            due.append(self._own.since + within)
+        if self._greet_until is not None:
+            due.append(self._greet_until)
+        if self._link.talk is not None:
+            due.append(self._link.talk.deadline)
+        elif self._session.held is not None and not self._session.recovering:
+            due.append(self._session.held.until)
+        return min(due, default=None)
+
+    def tick(self, now: float) -> list[Output]:
+        """Do what is due."""
+        out: list[Output] = []
+        for ask in [ask for ask in self._mortal() if ask.since + self.policy.answer_within <= now]:
+            self._expire(ask, out)
+        if self._own is not None and self._own.since + self.policy.answer_within <= now:
+            out += self.own_answer(self._own.id, "ocdsup: no answer from the supervisor", now)
+        if self._greet_until is not None and self._greet_until <= now:
+            self._close_client("nothing was said", out)
+        talk, held = self._link.talk, self._session.held
+        if talk is not None and talk.deadline <= now:
+            self._link.close("the backend does not answer", out)
+            self._lose("the backend does not answer", out)
+        elif held is not None and not self._session.recovering and held.until <= now:
+            self._link.recheck(now, out)
+        self._drain(now, out)
+        return out
+
+    def _mortal(self) -> list[Ask]:
+        """Return the requests that will be answered by us when their time is over."""
+        asks = [ask for ask in self._backlog if ask.row.answer is not Answer.STOP]
+        if not self.policy.transparent:
+            asks += [ask for ask in self._link.waiting if ask.row.timed]
+        return asks
+
+    # --- the client's half ---
+
+    def _greet(self, out: list[Output]) -> None:
+        if not self._greeted:
+            self._greeted, self._greet_until = True, None
+            out.append(Notice(News.SESSION))
+
+    def _frame(self, frame: Frame, now: float, out: list[Output]) -> None:
+        if self._closed:
+            return
+        if frame.kind is Kind.PACKET:
+            self._greet(out)
+            self._request(frame, now, out)
+        else:
+            self._no_packet(frame, now, out)
+
+    def _no_packet(self, frame: Frame, now: float, out: list[Output]) -> None:
+        match frame.kind:
+            case Kind.INTERRUPT:
+                self._greet(out)
+                self._interrupt(now, out)
+            case Kind.OVERSIZE:
+                self._greet(out)
+                self._session.reply(ERROR, out)
+            case Kind.JUNK:
+                self._junk_bytes(frame.raw, out)
+            case _:
+                self._greet(out)
+
+    def _junk_bytes(self, raw: bytes, out: list[Output]) -> None:
+        self._junk += len(raw)
+        if self._greeted:
+            out.append(Notice(News.JUNK, raw[:40].decode("ascii", "backslashreplace")))
+            return
+        who = foreign_greeting(raw)
+        if who is not None or self._junk > _JUNK_BEFORE_GREETING:
+            self._close_client(f"{who or 'this client'} does not speak the GDB remote protocol", out)
+
+    def _interrupt(self, now: float, out: list[Output]) -> None:
+        if self._link.ready:
+            self._link.interrupt(now, out)
+        elif self.shadow.running or any(ask.row.group is Group.RESUME for ask in self._backlog):
+            self._session.interrupted = True
+            if self.shadow.running and not self._link.up:
+                self._session.console(f"ocdsup: {self._why}; the interrupt is delivered when it is back\n", out)
+
+    def _request(self, frame: Frame, now: float, out: list[Output]) -> None:
+        body = frame.body
+        ask = Ask(name(body), body, frame.raw, now)
+        if not self._backlog and self._place(ask, now, out):
+            return
+        self._backlog.append(ask)
+        if len(self._backlog) > self.policy.backlog_limit:
+            self._close_client("more requests than answers", out)
+        elif self._impatient and not self._link.up:
+            self._expire(ask, out)
+
+    def _drain(self, now: float, out: list[Output]) -> None:
+        while self._backlog and not self._closed and self._place(self._backlog[0], now, out):
+            self._backlog.popleft()
+
+    def _place(self, ask: Ask, now: float, out: list[Output]) -> bool:
+        """Answer a request or send it on; tell whether that was possible now."""
+        here: Here | None = None
+        if self.policy.transparent:
+            if ask.row.answer is Answer.STOP and self.shadow.stale:
+                here = stale_resume(self.shadow)
+        elif self._own is not None or self._link.owed or self._link.talk is not None:
+            return False
+        elif self._is_special(ask, now, out):
+            return True
+        else:
+            here = answer_here(ask.row, ask.body, self.shadow, self._session.answers, self.policy)
+            if here is None and not self._link.up:
+                here = answer_while_away(ask.row, ask.body, self.shadow)
+        if here is not None:
+            self._session.give(ask, here, out)
+            return True
+        if not self._link.ready:
+            return False
+        self._send(ask, now, out)
+        return True
+
+    def _is_special(self, ask: Ask, now: float, out: list[Output]) -> bool:
+        """Take `monitor ocdsup …` and a detach; tell whether the request was one."""
+        if ask.row.name == "qRcmd":
+            rest = monitor.own(monitor_line(ask.body) or "")
+            if rest is None:
+                return False
+            self._own_id += 1
+            self._own = _Own(self._own_id, ask.since)
+            out.append(Notice(News.ASKED, rest, self._own_id))
+            return True
+        if ask.row.name != "D":
+            return False
+        if self._link.ready:
+            removed = self._session.answers.take_removed()
+            talk = farewell(self.shadow, self.policy.on_detach, removed, detach=True)
+            self._link.begin(Purpose.DETACH, talk, now, out)
+        else:
+            self._session.give(ask, Here((OK,), believed=True), out)
+        return True
+
+    def _send(self, ask: Ask, now: float, out: list[Output]) -> None:
+        resume = ask.row.answer is Answer.STOP
+        if resume and self.shadow.untold:
+            self._session.console(self.shadow.untold, out)
+            out.append(Notice(News.RESET_TOLD, self.shadow.untold.strip()))
+            self.shadow.untold = ""
+        self._link.ask(ask, now, out)
+        if resume and self._session.interrupted:
+            self._session.interrupted = False
+            out.append(ToBackend(INTERRUPT))
+
+    def _expire(self, ask: Ask, out: list[Output]) -> None:
+        why = self._why if not self._link.up else "OpenOCD does not answer"
+        self._impatient = self._impatient or not self._link.up
+        if ask in self._backlog:
+            self._backlog.remove(ask)
+        else:
+            ask.abandoned = True
+        self._session.give(ask, expired(ask.row, self.shadow, why), out)
+        if ask.row.name == "?" and not self.shadow.attached:
+            self._close_client(why, out)
+
+    def _lose(self, reason: str, out: list[Output]) -> None:
+        self._why = f"OpenOCD is away ({reason})"
+        again = self._link.lost(self._why, out)
+        self._backlog.extendleft(reversed(again))
+        if self.shadow.ended or not self.policy.keep_session:
+            self._close_client(reason, out)
+
+    def _close_client(self, reason: str, out: list[Output]) -> None:
+        if not self._closed:
+            self._closed = True
+            self._greet_until = None
+            out.append(CloseClient(reason))
+            self._link.abandon()
+            self._link.close(reason, out)

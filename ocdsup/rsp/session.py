@@ -1,0 +1,64 @@
+"""What both halves of a proxy share: the belief, the kept answers, the wire to GDB, and the few flags between them."""
+
+from dataclasses import dataclass
+
+from .answers import Answers
+from .framing import encode
+from .outputs import HALTED, Output
+from .policy import Policy
+from .reception import Here
+from .replay import told
+from .shadow import Shadow
+from .wires import Ask, ClientWire
+
+
+@dataclass(slots=True)
+class Held:
+    """A stop without a reason (`T00`), kept back until the truth is known, at the latest looked into at `until` (seconds)."""
+
+    body: bytes
+    until: float
+
+
+@dataclass(slots=True)
+class Session:
+    """One GDB and what it has been told."""
+
+    policy: Policy
+    shadow: Shadow
+    answers: Answers
+    client: ClientWire
+    held: Held | None = None
+    interrupted: bool = False  # GDB's interrupt waits for a backend
+    recovering: bool = False
+
+    def reply(self, body: bytes, out: list[Output]) -> None:
+        """Send one packet to GDB."""
+        self.client.send(encode(body), out)
+
+    def console(self, text: str, out: list[Output]) -> None:
+        """Print text on GDB's console; allowed only while GDB waits for a stop or for the end of a `monitor` command."""
+        for body in told(text):
+            self.reply(body, out)
+
+    def stop(self, raw: bytes, out: list[Output]) -> None:
+        """Send a stop reply (a whole frame) to GDB."""
+        body = raw[1:-3]
+        self.shadow.stopped(body)
+        self.answers.stopped(body)
+        self.held, self.interrupted = None, False
+        self.client.send(raw, out)
+        out.append(HALTED)
+
+    def give(self, ask: Ask, here: Here, out: list[Output]) -> None:
+        """Send an answer of our own to a request."""
+        for body in here.replies[: -1 if here.stop else None]:
+            self.reply(body, out)
+        if here.believed:
+            self.shadow.answered(ask.row, ask.body, here.replies[-1])
+        if here.notice is not None:
+            out.append(here.notice)
+        if here.stop:
+            self.stop(encode(here.replies[-1]), out)
+        if ask.row.name == "QStartNoAckMode" and here.believed:
+            self.client.acks = False
