@@ -95,13 +95,13 @@ class Client:
                 if answer["id"] not in {name, None}:
                     continue  # the end of an earlier stream
                 if "event" in answer or answer["ok"]:
-                    return dict(answer)
-                fault = answer["error"]
+                    return {"event": answer["event"]} if "event" in answer else {"result": answer["result"]}
+                code, text, hint = (str(answer["error"][key]) for key in ("code", "text", "hint"))
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise _lost("it sent something that is no answer") from None
             from ocdsup.errors import ControlError
 
-            raise ControlError(str(fault["code"]), str(fault["text"]), hint=str(fault.get("hint", "")))
+            raise ControlError(code, text, hint=hint)
 
     def _line(self) -> bytes:
         while (end := self._rest.find(b"\n")) < 0:

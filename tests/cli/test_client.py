@@ -1,0 +1,87 @@
+"""The blocking client: one request, streams, and a daemon that is away, slow, or not a daemon."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocdsup.cli.client import Client, default_socket
+from ocdsup.errors import ControlError
+
+Start = Callable[[Callable[[dict[str, Any]], list[dict[str, Any] | bytes]]], Any]
+
+
+def test_a_request_gives_its_result(daemon: Start) -> None:
+    server = daemon(lambda request: [{"ok": True, "result": {"echo": request["args"]}}])
+    with Client(str(server.path)) as client:
+        assert client.request("logs", "nucleo", {"lines": 3}) == {"echo": {"lines": 3}}
+    assert server.asked == [{"id": 1, "verb": "logs", "bench": "nucleo", "args": {"lines": 3}}]
+
+
+def test_a_stream_gives_its_events_and_its_result(daemon: Start) -> None:
+    server = daemon(
+        lambda request: [{"event": 1}, b'{"id":99,"ok":true,"result":"other"}\n', {"event": 2}, {"ok": True, "result": 3}]
+    )
+    with Client(str(server.path)) as client:
+        assert list(client.stream("logs")) == [1, 2, 3]
+
+
+def test_a_refusal_is_the_daemons_sentence(daemon: Start) -> None:
+    server = daemon(
+        lambda request: [{"ok": False, "error": {"code": "refused", "text": "cannot stop: flash runs", "hint": "wait"}}]
+    )
+    with Client(str(server.path)) as client, pytest.raises(ControlError) as caught:
+        client.request("stop", "nucleo")
+    assert (caught.value.code, str(caught.value)) == ("refused", "cannot stop: flash runs; wait")
+
+
+@pytest.mark.parametrize("answer", [b"junk\n", b"[]\n", b'{"id":1}\n', b'{"id":1,"ok":false,"error":3}\n', b'{"id":1', b""])
+def test_a_daemon_that_gives_no_answer_is_lost(daemon: Start, answer: bytes) -> None:
+    server = daemon(lambda request: [answer])
+    with Client(str(server.path)) as client, pytest.raises(ControlError) as caught:
+        client.request("status")
+    assert caught.value.code == "lost"
+
+
+def test_a_silent_daemon_is_lost_when_patience_ends(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        with Client(str(tmp_path / "s"), patience=0.05) as client, pytest.raises(ControlError, match="did not answer in time"):
+            client.request("status")
+
+
+@pytest.mark.parametrize("path", ["absent.sock", "x" * 200, "nul\0"])
+def test_an_absent_daemon_is_not_running(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ControlError) as caught:
+        Client(str(tmp_path / path))
+    assert caught.value.code == "not-running"
+    assert caught.value.hint
+
+
+def test_the_socket_of_the_environment_wins_and_the_users_comes_first(tmp_path: Path) -> None:
+    assert default_socket({"OCDSUP_SOCKET": "/x"}, 1000) == "/x"
+    assert default_socket({"XDG_RUNTIME_DIR": str(tmp_path)}, 1000) in {
+        f"{tmp_path}/ocdsup/control.sock",
+        "/run/ocdsup/control.sock",
+    }
+    (tmp_path / "ocdsup").mkdir()
+    (tmp_path / "ocdsup" / "control.sock").touch()
+    assert default_socket({"XDG_RUNTIME_DIR": str(tmp_path)}, 1000) == f"{tmp_path}/ocdsup/control.sock"
+
+
+def test_a_status_imports_nothing_that_it_does_not_need(daemon: Start, snapshot: dict[str, Any]) -> None:
+    server = daemon(lambda request: [{"ok": True, "result": snapshot}])
+    code = (
+        "import sys\nfrom ocdsup.cli.main import main\n"
+        f"assert main(['--socket', {str(server.path)!r}, 'status', '--json']) == 0\n"
+        "heavy = 'asyncio structlog yaml pydantic psutil pexpect typing dataclasses inspect pathlib subprocess ocdsup.errors'\n"
+        "print(sorted(set(heavy.split()) & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == "[]\n"

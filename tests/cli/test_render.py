@@ -1,0 +1,56 @@
+"""The snapshot as text: everything a person needs, nothing a board can forge."""
+
+from typing import Any
+
+import pytest
+
+from ocdsup.cli.render import safe, span, status_text
+
+TEXT = """\
+nucleo: recovering for 3.2 s, OpenOCD is being restarted
+  fault    target-poll-failing for 1 min 3 s: the board does not answer
+           | Polling target stm32f4x.cpu failed\\x1b[31m, trying to reexamine
+  doing    recovery: restart-under-reset
+           next try in 0.4 s
+  do       press NRST
+           check BOOT0
+  gdb      localhost:3333  stm32f4x.cpu, halted, 1 session
+  ports    gdb 3333, telnet 4444
+  probe    0483:374b, 066B, at 1-2.3, present
+           held by PID 812 openocd of bench since 2026-01-01T10:00:00+00:00, stale
+  openocd  0.12.0, PID 4711, up 3.1 s, 2 restarts, target 3.25 V
+  last     recovered after 0.4 s from f at T: evict, restart
+"""
+
+
+def test_a_bench_in_trouble_says_what_and_what_to_do(snapshot: dict[str, Any]) -> None:
+    assert status_text(snapshot) == TEXT
+
+
+def test_a_bench_with_nothing_but_a_name_and_a_phase_is_shown() -> None:
+    bare = {"name": "a", "phase": "starting", "fault": None, "backend": None, "probe": {"present": False}}
+    assert status_text({"benches": [bare]}).startswith("a: starting for 0.0 s\n")
+
+
+def test_no_benches_is_said() -> None:
+    assert status_text({"benches": []}) == "no benches\n"
+
+
+def test_foreign_text_cannot_forge_a_line(snapshot: dict[str, Any]) -> None:
+    snapshot["benches"][0]["fault"]["evidence"] = ["x\nnucleo: ready\r\x9b2J" + "y" * 2000]
+    text = status_text(snapshot)
+    assert "\nnucleo: ready" not in text
+    assert "\r" not in text
+    assert max(map(len, text.splitlines())) < 500
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min"), (250, "4 min 10 s"), (7500, "2 h 5 min"), (90000, "1 d 1 h")],
+)
+def test_spans_are_written_as_people_say_them(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_line_ends_of_our_own_texts_stay() -> None:
+    assert safe("a\nb\x1b") == "a\nb\\x1b"
