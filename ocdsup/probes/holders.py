@@ -4,6 +4,8 @@ A holder is who has the device open (by device number; a TCP probe by an establi
 openocd. What cannot be seen for lack of rights is said, with the right that is missing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +24,8 @@ MAX_TARGETS = 16
 
 REAPERS = frozenset({"systemd", "init", "(sd-pam)", "tini", "docker-init", "dumb-init", "catatonit", "s6-svscan", "launchd"})
 """Processes that adopt the children of a dead parent: PID 1, a user's systemd, a container's init."""
+WRAPPERS = frozenset({"sh", "bash", "dash", "zsh", "ash", "busybox", "env", "timeout", "stdbuf", "nice", "sudo"})
+"""Programs that start another one and wait for it, on behalf of whoever started them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +78,18 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The process that started a holder, as far as it is still alive."""
+    """The process that started a holder, as far as it is still alive.
+
+    `terminal`: it has a controlling terminal. What follows is read only for wrappers, to see who started those.
+    """
 
     pid: int
     name: str
     cmdline: tuple[str, ...] = ()
+    terminal: bool = False
+    ppid: int = 0
+    service: bool | None = None
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +196,7 @@ def join(processes: Iterable[Process], parents: Mapping[int, Parent]) -> tuple[H
 def describe(process: Process, parent: Parent | None) -> Holder:
     """Return one holder: what it is, whose it is, which ports it serves and whether a GDB uses them."""
     tool = tools.recognise(process.exe, process.cmdline)
-    orphaned = _orphaned(process, parent)
+    orphaned = _orphaned(process.ppid, parent, process.service)
     ports = _ports(tool, process)
     return Holder(
         pid=process.pid,
@@ -210,14 +221,18 @@ def describe(process: Process, parent: Parent | None) -> Holder:
     )
 
 
-def _orphaned(process: Process, parent: Parent | None) -> bool | None:
-    """A process whose parent died hangs under a reaper; one that systemd itself started belongs there."""
-    if parent is None and process.ppid > 1:
+def _orphaned(ppid: int, parent: Parent | None, service: bool | None) -> bool | None:
+    """A process whose parent died hangs under a reaper; one that systemd itself started belongs there.
+
+    A shell that only waits for its command outlives the IDE that started it: then the shell's own parent counts.
+    """
+    if ppid == 0 or (parent is None and ppid > 1):  # started from outside our PID namespace (docker exec), or unreadable
         return None
-    if process.ppid == 0:  # started from outside our PID namespace (docker exec)
-        return None
-    adopted = process.ppid == 1 or (parent is not None and parent.name in REAPERS)
-    return False if not adopted else None if process.service is None else not process.service
+    if ppid == 1 or parent is None or parent.name in REAPERS:
+        return None if service is None else not service
+    if parent.name in WRAPPERS and not parent.terminal:
+        return _orphaned(parent.ppid, parent.parent, parent.service)
+    return False
 
 
 def _ports(tool: tools.Tool, process: Process) -> ServerPorts:

@@ -32,6 +32,7 @@ class Stat:
     comm: str
     state: str
     ppid: int
+    terminal: int
     flags: int
     start_ticks: int
 
@@ -80,7 +81,7 @@ def read_stat(pid: int, proc: Path = PROC) -> Stat | None:
         return None
     head, _, tail = text.rpartition(")")
     words = tail.split()
-    return Stat(head.partition("(")[2], words[0], int(words[1]), int(words[6]), int(words[19]))
+    return Stat(head.partition("(")[2], words[0], int(words[1]), int(words[4]), int(words[6]), int(words[19]))
 
 
 def read_exe(pid: int, proc: Path = PROC) -> str | None:

@@ -19,13 +19,15 @@ from time import monotonic
 
 from ocdsup.probes import tools
 from ocdsup.probes.eviction import SEEING, Done, Ending, How, Patience, Seen, Shutdown, Signals, advance, begin
-from ocdsup.probes.holders import LOOPBACK, Endpoint, Holder, Parent, Process, Report, Socket, Unseen, join
+from ocdsup.probes.holders import LOOPBACK, WRAPPERS, Endpoint, Holder, Parent, Process, Report, Socket, Unseen, join
 from ocdsup.probes.serials import printable
 from ocdsup.runtime import procfs
 
 TCL_END = b"\x1a"
 TCL_LIMIT = 4096
 """Bytes of a Tcl answer that are read; what we ask is answered in a word."""
+MAX_WRAPPERS = 8
+"""Shells around shells that are looked through to find who started a holder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,14 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
-def _parent(pid: int, proc: Path) -> Parent | None:
+def _parent(pid: int, proc: Path, depth: int = 0) -> Parent | None:
     status = procfs.read_stat(pid, proc)
-    return Parent(pid, printable(status.comm), procfs.read_cmdline(pid, proc)) if status else None
+    if status is None:
+        return None
+    parent = Parent(pid, printable(status.comm), procfs.read_cmdline(pid, proc), bool(status.terminal), status.ppid)
+    if status.comm not in WRAPPERS or depth >= MAX_WRAPPERS:
+        return parent
+    return replace(parent, service=procfs.systemd_started(pid, proc), parent=_parent(status.ppid, proc, depth + 1))
 
 
 def _unseen(found: procfs.Scan, proc: Path) -> Iterable[Unseen]:

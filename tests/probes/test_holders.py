@@ -107,6 +107,11 @@ def test_a_gdb_on_the_pipe_lives_as_long_as_the_parent(parent: Parent, connected
         (1, None, False, True),
         (700, None, False, None),
         (0, None, False, None),
+        # through the shell that waits for it
+        (700, Parent(700, "sh", ppid=1, service=False, parent=Parent(1, "systemd")), False, True),
+        (700, Parent(700, "sh", ppid=1, service=True, parent=Parent(1, "systemd")), False, False),
+        (700, Parent(700, "sh", ppid=600, service=False, parent=Parent(600, "code")), False, False),
+        (700, Parent(700, "bash", terminal=True, ppid=1, service=False, parent=Parent(1, "init")), False, False),
     ],
 )
 def test_an_orphan_hangs_under_a_reaper_that_did_not_start_it(

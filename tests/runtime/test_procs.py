@@ -347,17 +347,19 @@ IDE = """
 class Ide:
     """A program that starts an OpenOCD and may die without taking it along."""
 
-    def __init__(self, wire: Wire, *more: str) -> None:
+    def __init__(self, wire: Wire, *wrapper: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.tcl: int = probe.getsockname()[1]
         settings = (f"tcl_port {self.tcl}", "telnet_port disabled", "gdb_port disabled", "adapter driver remote_bitbang")
         link = (f"remote_bitbang port {wire.port}", "remote_bitbang host 127.0.0.1", "transport select jtag")
-        argv = ["openocd", *(word for command in (*settings, *link, "init", *more) for word in ("-c", command))]
+        argv = [*wrapper, "openocd", *(word for command in (*settings, *link, "init") for word in ("-c", command))]
         self.process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(IDE), *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout
-        self.openocd = int(self.process.stdout.readline().split()[1])
+        self.process.stdout.readline()
+        (holder,) = find_holders(wanted(servers=[wire.port]), budget_s=10, ask=False).holders
+        self.openocd = holder.pid
         self.pidfd = os.pidfd_open(self.openocd)
 
     def die(self) -> None:
@@ -400,6 +402,23 @@ async def test_a_left_over_openocd_is_found_by_its_connection_judged_stale_and_e
     result = await evict(holder, what, HURRY)
     assert (result.how, result.pid) == (How.SHUTDOWN, ide.openocd)
     assert not find_holders(what, budget_s=10).holders
+
+
+@pytest.mark.bench
+async def test_an_openocd_whose_ide_died_is_left_over_even_if_a_shell_still_waits_for_it(wire: Wire) -> None:
+    ide = Ide(wire, "sh", "-c", '"$@"; exit $?', "sh")
+    try:
+        what = wanted(servers=[wire.port])
+        before = await asyncio.to_thread(holder_of, ide.openocd, what)
+        assert before.parent
+        assert (before.parent.name, before.orphaned) == ("sh", False)
+        ide.die()
+        until(lambda: holder_of(ide.openocd, what).orphaned is True)
+        after = await asyncio.to_thread(holder_of, ide.openocd, what)
+        assert judge(after, Rules(), monotonic()).decision is Decision.EVICT
+        assert (await evict(after, what, HURRY)).how is How.SHUTDOWN
+    finally:
+        ide.close()
 
 
 @pytest.mark.bench
