@@ -11,7 +11,9 @@ import contextlib
 import ctypes
 import errno
 import os
+import shutil
 import signal
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,9 +22,12 @@ import pexpect
 from ocdsup.errors import BackendError
 
 READ = 64 * 1024
-READS_PER_TURN = 16  # a pty read returns 4095 bytes at most: 64 KiB a turn, then the loop may do other things
+READS_PER_TURN = 16  # a pty read returns about 4 KiB: some 64 KiB a turn, then the loop may do other things
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC})
+_HINT_BINARY = "install OpenOCD or set openocd.binary to its path"
+_HINT_LIMITS = "this PC is short of processes, descriptors, ptys or memory; end something or raise the limit"
 
 
 def _die_with(parent: int) -> Callable[[], None]:
@@ -62,7 +67,7 @@ class Process:
         self.pid: int = self._child.pid
         self._pty: int = self._child.child_fd
         os.set_blocking(self._pty, False)
-        self._pidfd = os.pidfd_open(self.pid)
+        self._pidfd = _watch(self._child, argv[0])
         self._alive = True
         self._loop.add_reader(self._pty, self._readable)
         self._loop.add_reader(self._pidfd, self._gone)
@@ -76,25 +81,27 @@ class Process:
 
     def _read(self) -> bytes:
         try:
-            return os.read(self._pty, READ)
+            data = os.read(self._pty, READ)
         except (BlockingIOError, InterruptedError):
             return b""
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
+            data = b""
+        if not data:
             self._loop.remove_reader(self._pty)  # every copy of the slave side is closed: the exit follows
-            return b""
+        return data
 
     def _gone(self) -> None:
-        while data := self._read():
+        while data := self._read():  # ends: the kernel has hung the terminal up, so nobody can print any more
             self._on_output(data)
         self._loop.remove_reader(self._pty)
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self._alive = False
-        self._child.isalive()  # reaps; before close(), which would otherwise fail on an unreaped child
+        status = _reap(self._child)
         self._child.close()
-        self._on_exit(_status(self._child.exitstatus, self._child.signalstatus))
+        self._on_exit(status)
 
     def signal(self, number: signal.Signals) -> None:
         """Signal this very process; a process that is gone is not an error."""
@@ -104,6 +111,8 @@ class Process:
 
 
 def _spawn(argv: Sequence[str], env: Mapping[str, str]) -> Any:  # its stubs miss `ptyproc`, which holds the delays
+    if shutil.which(argv[0], path=env.get("PATH", os.defpath)) is None:
+        raise _not_runnable(argv[0])
     try:
         child: Any = pexpect.spawn(
             argv[0],
@@ -115,14 +124,49 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str]) -> Any:  # its stubs mis
             preexec_fn=_die_with(os.getpid()),
         )
     except (pexpect.ExceptionPexpect, OSError) as error:
-        why = str(error).splitlines()[0]
-        raise BackendError(f"start {argv[0]}", why, "install OpenOCD or set openocd.binary to its path") from error
+        traceback.clear_frames(error.__traceback__)  # lets go of a half-made child: its pty is closed, its zombie reaped
+        raise _failure(argv[0], error) from None
     child.ptyproc.delayafterclose = 0
     child.ptyproc.delayafterterminate = 0
     return child
 
 
+def _watch(child: Any, program: str) -> int:
+    """A descriptor that tells the exit. Without one nobody would notice it, so then the child is ended again."""
+    try:
+        return os.pidfd_open(child.pid)
+    except OSError as error:
+        child.kill(signal.SIGKILL)
+        child.wait()
+        child.close()
+        raise _failure(program, error) from error
+
+
+def _not_runnable(program: str) -> BackendError:
+    if "/" not in program:
+        return BackendError(f"start {program}", "there is no such program on the PATH", _HINT_BINARY)
+    if not os.path.exists(program):
+        return BackendError(f"start {program}", "there is no such file", _HINT_BINARY)
+    return BackendError(f"start {program}", "it is not an executable file", f"run `chmod +x {program}`, or {_HINT_BINARY}")
+
+
+def _failure(program: str, error: Exception) -> BackendError:
+    number = getattr(error, "errno", None)
+    why = os.strerror(number) if number else (str(error).splitlines() or [type(error).__name__])[0]
+    return BackendError(f"start {program}", why, _HINT_LIMITS if number in _SHORT else _HINT_BINARY)
+
+
+def _reap(child: Any) -> str:
+    """Collect the exit status; before close(), which would otherwise fail on an unreaped child."""
+    try:
+        child.isalive()
+    except pexpect.ExceptionPexpect:  # somebody else has collected it: SIGCHLD was ignored when the daemon was started
+        child.ptyproc.terminated = True
+        child.terminated = True
+    return _status(child.exitstatus, child.signalstatus)
+
+
 def _status(code: int | None, number: int | None) -> str:
     if number is not None:
         return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    return f"exit code {code}"
+    return "exit code unknown" if code is None else f"exit code {code}"
