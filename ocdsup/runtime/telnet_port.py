@@ -29,7 +29,7 @@ class TelnetSession:
     def __init__(self, sock: socket.socket, port: TelnetPort) -> None:
         self._port = port
         self._loop = asyncio.get_running_loop()
-        self._bridge = Bridge(port.away)
+        self._bridge = Bridge(port.away())
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._deaf: asyncio.TimerHandle | None = None
@@ -41,6 +41,8 @@ class TelnetSession:
         self._do(self._bridge.greet())
 
     def _from_client(self, data: bytes) -> None:
+        if self._up is None and self._dialling is None:
+            self._do(self._bridge.backend_down(self._port.away()))  # the reason and the next try as of now
         self._do(self._bridge.client_bytes(data))
 
     def _client_eof(self) -> None:
@@ -112,14 +114,14 @@ class TelnetSession:
 
     def _backend_gone(self, _reason: str) -> None:
         self._up = None
-        self._do(self._bridge.backend_down(self._port.away))
+        self._do(self._bridge.backend_down(self._port.away()))
 
     def backend_down(self) -> None:
-        """OpenOCD is going, or the reason it is away has changed."""
+        """OpenOCD is going."""
         if self._up is not None:
             self._up.abort()
             self._up = None
-        self._do(self._bridge.backend_down(self._port.away))
+        self._do(self._bridge.backend_down(self._port.away()))
 
     def close(self) -> None:
         """End both connections; what was already said still arrives."""
@@ -138,12 +140,14 @@ class TelnetSession:
 class TelnetPort:
     """The listener of one bench and its sessions."""
 
-    def __init__(self, sockets: Sequence[socket.socket], answer: Answer, tasks: Tasks, log: Any) -> None:
+    def __init__(
+        self, sockets: Sequence[socket.socket], answer: Answer, away: Callable[[], Away], tasks: Tasks, log: Any
+    ) -> None:
         self.answer = answer
+        self.away = away  # why OpenOCD is away, and when the next try comes, as of now
         self.tasks = tasks
         self.log = log
         self.version = ""
-        self.away = Away("stopped")
         self.endpoint: tuple[str, int] | None = None
         self._sessions: list[TelnetSession] = []
         self._listener = Listener(sockets, self._accept)
@@ -168,10 +172,9 @@ class TelnetPort:
         for session in tuple(self._sessions):
             session.dial()
 
-    def backend_down(self, away: Away) -> None:
-        """OpenOCD is away, for the reason given; called again whenever that changes."""
+    def backend_down(self) -> None:
+        """OpenOCD is away."""
         self.endpoint = None
-        self.away = away
         for session in tuple(self._sessions):
             session.backend_down()
 

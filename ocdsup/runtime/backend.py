@@ -1,0 +1,211 @@
+"""One OpenOCD run as its bench sees it: the process, what its lines mean, and our own Tcl connections to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ocdsup.core import events as ev
+from ocdsup.errors import ProtocolError
+from ocdsup.openocd import command
+from ocdsup.openocd.catalogue import Catalogue
+from ocdsup.openocd.classify import Classifier, Finding
+from ocdsup.openocd.dialect import Version
+from ocdsup.openocd.lines import Level, Line, LineSplitter
+from ocdsup.openocd.tcl import parse_notification, parse_reply, wrap
+from ocdsup.runtime.launcher import Process
+from ocdsup.runtime.log_ring import LogRing
+from ocdsup.runtime.tasks import Tasks
+from ocdsup.runtime.tcl_link import TclEvents, TclLink
+
+ALIVE_S = 1.0  # lines count as a sign of life this often at most
+ASK_S = 4.0  # an answer to one of our questions that took longer is none
+_PREFIX = {Level.ERROR: "Error: ", Level.WARN: "Warn : ", Level.INFO: "Info : ", Level.DEBUG: "Debug: ", Level.USER: ""}
+_FLASH_BEGINS = frozenset({"gdb-flash-erase-start", "gdb-flash-write-start"})
+_FLASH_ENDS = frozenset({"gdb-flash-erase-end", "gdb-flash-write-end"})
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything that one run needs to be started."""
+
+    run: int
+    argv: Sequence[str]
+    token: str
+    version: Version
+    ports: command.Ports
+    catalogue: Catalogue
+
+
+@dataclass(slots=True)
+class Private:
+    """OpenOCD's own ports on loopback, as it announced them."""
+
+    gdb: list[int] = field(default_factory=list)
+    telnet: int | None = None
+    tcl: int | None = None
+
+    @classmethod
+    def given(cls, ports: command.Ports) -> Private:
+        """Start with the fixed ports of an OpenOCD that does not announce its own (0.10)."""
+        return cls([ports.gdb] if ports.gdb else [], ports.telnet or None, ports.tcl or None)
+
+
+class LiveBackend:
+    """A running OpenOCD. Facts about it are posted as events; raises BackendError when it cannot be started."""
+
+    def __init__(self, order: Order, post: Callable[[ev.Event], None], ring: LogRing, tasks: Tasks, log: Any) -> None:
+        self.run = order.run
+        self.ports = Private.given(order.ports)
+        self.version = order.version
+        self._order = order
+        self._post = post
+        self._ring = ring
+        self._tasks = tasks
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._classifier = Classifier(order.catalogue, order.version)
+        self._splitter = LineSplitter()
+        self._targets: tuple[str, ...] | None = None
+        self._greeted = False
+        self._alive_at = 0.0
+        self._tcl = TclLink()
+        self._news = TclEvents(self._news_frame)
+        self._process = Process(order.argv, {**os.environ}, self._output, self._exited)
+        self.pid = self._process.pid
+        post(ev.Launched(self.run, self.pid, tuple(order.argv), str(order.version)))
+
+    # What it prints
+
+    def _output(self, data: bytes) -> None:
+        now = self._loop.time()
+        if now - self._alive_at >= ALIVE_S:
+            self._alive_at = now
+            self._post(ev.Alive(self.run))
+        for line in self._splitter.feed(data):
+            self._line(line)
+
+    def _line(self, line: Line) -> None:
+        if self._targets is None and line.level is Level.USER:
+            self._targets = command.parse_ready(line.text, self._order.token)
+            if self._targets is not None:
+                self._greet()
+                return
+        self._ring.add("openocd", _PREFIX[line.level] + line.text)
+        for finding in self._classifier.feed(line, self._loop.time()):
+            self._found(finding)
+
+    def _found(self, finding: Finding) -> None:
+        match finding.rule_id:
+            case "listening":
+                self._listening(finding.fields["service"], int(finding.fields["port"]))
+            case "target-voltage":
+                self._post(ev.VoltageSeen(self.run, float(finding.fields["volts"])))
+            case _:
+                pass
+        if finding.counts:
+            self._post(ev.LineFound(self.run, finding.rule_id, finding.fault, finding.text, finding.target))
+
+    def _listening(self, service: str, port: int) -> None:
+        match service:
+            case "gdb":
+                self.ports.gdb.append(port)
+            case "telnet":
+                self.ports.telnet = port
+            case "tcl":
+                self.ports.tcl = port
+            case _:
+                return
+        self._greet()
+
+    def _greet(self) -> None:
+        """Ready: the token was echoed and the Tcl port is known. It is announced behind all -c commands (0.11 … master)."""
+        if self._targets is not None and self.ports.tcl is not None and not self._greeted:
+            self._greeted = True
+            self._tasks.spawn("tcl-open", self._open(self.ports.tcl, self._targets))
+
+    async def _open(self, port: int, targets: tuple[str, ...]) -> None:
+        try:
+            await self._tcl.open(port)
+            await self._news.open(port)
+        except OSError as error:
+            self._log.warning("tcl_refused", run=self.run, error=error.strerror)
+            return  # the exit or the start's deadline decides
+        self._post(ev.BackendReady(self.run, targets))
+
+    # What we ask it
+
+    def beat(self) -> None:
+        """Ask for a sign of life; the answer comes as `Alive`, a hung OpenOCD stays silent."""
+        self._tcl.ask().add_done_callback(self._beaten)
+
+    def _beaten(self, answer: asyncio.Future[bytes]) -> None:
+        if not answer.cancelled() and answer.exception() is None:
+            self._post(ev.Alive(self.run))
+
+    def verify(self) -> None:
+        """Poll every target now; answered by `CoreVerified`."""
+        self._tasks.spawn("verify-core", self._verify())
+
+    async def _verify(self) -> None:
+        cores = command.parse_cores(await self._ask(command.verify_cores()) or "")
+        states = tuple((core.target, core.state) for core in cores)
+        answers = bool(cores) and all(core.answers for core in cores)
+        self._post(ev.CoreVerified(self.run, states, answers or not self._targets))
+
+    def examine(self) -> None:
+        """Examine every target again; answered by `Examined`."""
+        self._tasks.spawn("examine", self._examine())
+
+    async def _examine(self) -> None:
+        self._post(ev.Examined(self.run, await self._ask(command.examine()) is not None))
+
+    def restore_reset_config(self) -> None:
+        """Put the board's own reset_config back."""
+        self._tasks.spawn("restore-reset-config", self._ask(command.restore_reset_config()))
+
+    async def _ask(self, script: str) -> str | None:
+        """Result of one Tcl command, None when it failed or was not answered in time."""
+        try:
+            async with asyncio.timeout(ASK_S):
+                reply = parse_reply(await self._tcl.ask(wrap(script).removesuffix(b"\x1a")))
+        except (TimeoutError, ConnectionError, ProtocolError) as error:
+            self._log.info("tcl_unanswered", run=self.run, error=str(error)[:200])
+            return None
+        if not reply.ok:
+            self._ring.add("openocd", reply.text[:500])
+        return reply.text if reply.ok else None
+
+    def _news_frame(self, frame: bytes) -> None:
+        news = parse_notification(frame)
+        if news is None or not self._targets:
+            return
+        if news.kind == "target_state" and len(self._targets) == 1:
+            self._post(ev.TargetSeen(self.run, self._targets[0], news.value))
+        elif news.kind == "target_event" and news.value in _FLASH_BEGINS | _FLASH_ENDS:
+            self._post(ev.FlashBusy(self.run, busy=news.value in _FLASH_BEGINS))
+
+    # Its end
+
+    def terminate(self) -> None:
+        """SIGTERM; the callers have closed their connections before."""
+        self._tcl.close()
+        self._news.close()
+        self._process.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.signal(signal.SIGKILL)
+
+    def _exited(self, status: str) -> None:
+        for line in self._splitter.flush():
+            self._line(line)
+        self._tcl.close()
+        self._news.close()
+        verdict = self._classifier.explain_exit(status)
+        self._ring.add("ocdsup", f"OpenOCD (PID {self.pid}) ended: {status}")
+        self._post(ev.BackendExited(self.run, status, verdict.fault, verdict.text, verdict.evidence))

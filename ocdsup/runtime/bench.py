@@ -1,0 +1,335 @@
+"""One bench, alive: its driver, its stable ports, and the OpenOCD of the moment. Performs what the core asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ocdsup.config.model import Bench as BenchConfig
+from ocdsup.core import effects as ef
+from ocdsup.core import events as ev
+from ocdsup.core.policy import AfterRecovery, Policy, UnderReset
+from ocdsup.core.state import Phase, State
+from ocdsup.core.status import Facts, public_phase, shown_fault, snapshot
+from ocdsup.errors import BackendError
+from ocdsup.openocd import command
+from ocdsup.openocd.catalogue import Catalogue
+from ocdsup.openocd.dialect import Version
+from ocdsup.probes import eviction
+from ocdsup.probes.selector import ProbeSelector
+from ocdsup.runtime import clock
+from ocdsup.runtime.backend import LiveBackend, Order
+from ocdsup.runtime.driver import Driver
+from ocdsup.runtime.log_ring import LogRing
+from ocdsup.runtime.looks import Looks
+from ocdsup.runtime.ports import StablePorts
+from ocdsup.runtime.tasks import Tasks
+from ocdsup.runtime.telnet_port import Answer
+from ocdsup.runtime.versions import Versions
+from ocdsup.telnet.effects import Away
+
+USABLE = frozenset({Phase.READY, Phase.DEGRADED})
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all benches of a daemon have in common."""
+
+    catalogue: Catalogue
+    versions: Versions
+    tasks: Tasks
+    log: Any
+    answer: Answer
+    changed: Callable[[], None]
+
+
+class _Journal:
+    """Decisions go to the journal and to the bench's recent lines."""
+
+    def __init__(self, log: Any, ring: LogRing) -> None:
+        self._log = log
+        self._ring = ring
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        """`info`, `warning` and so on, as the logger has them."""
+        write = getattr(self._log, level)
+
+        def both(event: str, **fields: object) -> None:
+            write(event, **fields)
+            self._ring.add("ocdsup", " ".join([event, *(f"{name}={value}" for name, value in fields.items())]))
+
+        return both
+
+
+class LiveBench:
+    """A bench of the running daemon."""
+
+    def __init__(self, config: BenchConfig, shared: Shared) -> None:
+        self.config = config
+        self.name = config.name
+        self.ring = LogRing(config.name)
+        self._shared = shared
+        self._log = _Journal(shared.log.bind(bench=config.name), self.ring)
+        self._tasks = Tasks(self._failed)
+        self._backend: LiveBackend | None = None
+        self._launching: asyncio.Task[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self._followers: list[Callable[[ev.Event], None]] = []
+        self._looks = self._new_looks()
+        has_usb = config.probe.server is None
+        state = State(policy=policy_of(config), has_usb=has_usb, since=asyncio.get_running_loop().time())
+        self.driver = Driver(state, self._perform, self._changed, self._log)
+        self.ports = StablePorts(config, self.driver.post, self._away, self._tasks, shared.answer, self._log)
+
+    def _new_looks(self) -> Looks:
+        probe = self.config.probe
+        return Looks(
+            ProbeSelector(probe.vid_pid, probe.serial, probe.location, probe.server),
+            eviction.Policy(self.config.holders.value),
+            self.config.recovery.grace,
+            lambda: self._backend.pid if self._backend is not None else None,
+            self._flashing,
+        )
+
+    def _flashing(self) -> bool:
+        backend = self.driver.state.backend
+        return backend is not None and backend.busy
+
+    def _failed(self, task: str, error: BaseException) -> None:
+        self._log.error("task_failed", task=task, error=repr(error)[:500])
+
+    # What is known of it
+
+    def snapshot(self) -> dict[str, Any]:
+        """This bench's part of the status."""
+        return snapshot(self.driver.state, self._facts(), clock.read())
+
+    def _facts(self) -> Facts:
+        probe = self.config.probe
+        return Facts(
+            name=self.name,
+            vid_pid=probe.vid_pid,
+            serial=probe.serial,
+            location=probe.location,
+            gdb_ports=self.ports.gdb_numbers,
+            telnet_port=self.ports.telnet_number,
+            tcl_port=None,
+        )
+
+    def _away(self) -> Away:
+        state = self.driver.state
+        fault = shown_fault(state)
+        next_try = self.snapshot()["next_try_s"]
+        return Away(public_phase(state), f"{fault.code}: {fault.text}" if fault is not None else "", next_try)
+
+    # Its life
+
+    def start(self) -> None:
+        """Open the stable ports, then want the bench up."""
+        self.ports.open()
+        self.driver.post(ev.StartAsked())
+
+    def reconfigure(self, config: BenchConfig) -> None:
+        """Take a new configuration that keeps the ports; restart OpenOCD only if it would be started differently."""
+        relaunch = (config.openocd, config.probe) != (self.config.openocd, self.config.probe)
+        self.config = config
+        self._looks = self._new_looks()
+        self.driver.post(ev.PolicyChanged(policy_of(config), relaunch))
+
+    async def end(self) -> None:
+        """Stop OpenOCD in order, then close the ports. Ends the backend whatever it takes."""
+        self.driver.post(ev.StopAsked())
+        try:
+            async with asyncio.timeout(2 * self.config.recovery.grace + 1.0):
+                await self.until(lambda state: state.phase is Phase.STOPPED)
+        except TimeoutError:
+            self._log.error("backend_left_behind", pid=self._backend.pid if self._backend else None)
+        self.driver.close()
+        self.ports.close()
+        await self._tasks.cancel()
+
+    async def until(self, true: Callable[[State], bool]) -> State:
+        """Wait until the state satisfies `true`; returns that state. The caller sets the limit."""
+        while not true(self.driver.state):
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+        return self.driver.state
+
+    def _changed(self, before: State, after: State) -> None:
+        usable = after.phase in USABLE and after.backend is not None
+        if usable and self._backend is not None and not self.ports.exposed:
+            self.ports.expose(self._backend.ports, str(self._backend.version), len(after.targets))
+        elif not usable:
+            self.ports.hide()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if before.phase is not after.phase or before.fault != after.fault:
+            self._shared.changed()
+
+    # What the core asks for
+
+    def _perform(self, effect: ef.Effect) -> None:
+        match effect:
+            case ef.Launch(run, profile):
+                self._launch(run, profile)
+            case ef.Terminate():
+                self._terminate()
+            case ef.Kill():
+                self._kill()
+            case ef.Beat() | ef.VerifyCore() | ef.Examine() | ef.RestoreResetConfig():
+                self._ask_backend(effect)
+            case ef.LookForProbe():
+                self._look("look-for-probe", self._looks.probe)
+            case ef.LookForHolders(force):
+                self._look("look-for-holders", lambda: self._looks.holders(force=force))
+            case ef.EndHolder(pid, start):
+                self._look("end-holder", lambda: self._looks.end(pid, start))
+            case ef.ResetUsb():
+                self._look("reset-usb", self._looks.reset_usb)
+            case ef.Note():
+                raise AssertionError("the driver writes notes itself")
+
+    def _look(self, name: str, look: Callable[[], Any]) -> None:
+        async def report() -> None:
+            seen = await look()
+            self.driver.post(seen)
+            for follower in tuple(self._followers):
+                follower(seen)
+
+        self._tasks.spawn(name, report())
+
+    async def evict(self, *, force: bool, limit_s: float) -> tuple[tuple[ev.HolderSeen, ...], frozenset[int]]:
+        """End the holders that the policy, or `force`, lets us end; returns all that were seen and the PIDs that ended."""
+        looked: asyncio.Future[tuple[ev.HolderSeen, ...]] = asyncio.get_running_loop().create_future()
+        answers: asyncio.Queue[ev.HolderEnded] = asyncio.Queue()
+
+        def follow(seen: ev.Event) -> None:
+            if isinstance(seen, ev.HoldersSeen) and not looked.done():
+                looked.set_result(seen.holders)
+            elif isinstance(seen, ev.HolderEnded):
+                answers.put_nowait(seen)
+
+        self._followers.append(follow)
+        holders: tuple[ev.HolderSeen, ...] = ()
+        ended: set[int] = set()
+        try:
+            async with asyncio.timeout(limit_s):
+                self.driver.post(ev.EvictAsked(force))
+                holders = await looked
+                for _ in range(sum(holder.evict for holder in holders)):
+                    answer = await answers.get()
+                    ended |= {answer.pid} if answer.ended else set()
+        except TimeoutError:
+            self._log.warning("evict_unfinished", limit_s=limit_s)
+        finally:
+            self._followers.remove(follow)
+        return holders, frozenset(ended)
+
+    def _ask_backend(self, effect: ef.Beat | ef.VerifyCore | ef.Examine | ef.RestoreResetConfig) -> None:
+        if self._backend is None:
+            return
+        match effect:
+            case ef.Beat():
+                self._backend.beat()
+            case ef.VerifyCore():
+                self._backend.verify()
+            case ef.Examine():
+                self._backend.examine()
+            case ef.RestoreResetConfig():
+                self._backend.restore_reset_config()
+
+    def _launch(self, run: int, profile: ef.Profile) -> None:
+        version = self._shared.versions.known(self.config.openocd.binary)
+        if version is not None:
+            self._start_backend(run, profile, version)
+        else:
+            self._launching = self._tasks.spawn("launch", self._ask_and_launch(run, profile))
+
+    async def _ask_and_launch(self, run: int, profile: ef.Profile) -> None:
+        try:
+            version = await self._shared.versions.ask(self.config.openocd.binary)
+        except BackendError as error:
+            self._launching = None
+            self.driver.post(ev.LaunchFailed(run, "backend-missing", str(error)))
+            return
+        except asyncio.CancelledError:
+            self.driver.post(ev.LaunchFailed(run, "backend-exited", "the launch was given up"))
+            raise
+        self._launching = None
+        self._start_backend(run, profile, version)
+
+    def _start_backend(self, run: int, profile: ef.Profile, version: Version) -> None:
+        token = f"ocdsup-ready-{secrets.token_hex(8)}"
+        launch = command.LaunchProfile(profile.under_reset, profile.speed_khz, profile.after)
+        try:
+            ports = self.ports.private(version)
+            argv = command.argv(spec_of(self.config), version, launch, ports, token)
+            order = Order(run, argv, token, version, ports, self._shared.catalogue)
+            self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log)
+        except (BackendError, ValueError, OSError) as error:
+            self._backend = None
+            self.driver.post(ev.LaunchFailed(run, "backend-missing", str(error)))
+
+    def _from_backend(self, event: ev.Event) -> None:
+        if isinstance(event, ev.BackendExited):
+            self.ports.hide()
+            self._backend = None
+        self.driver.post(event)
+
+    def _terminate(self) -> None:
+        self.ports.hide()
+        if self._backend is not None:
+            self._backend.terminate()
+        elif self._launching is not None:
+            self._launching.cancel()
+
+    def _kill(self) -> None:
+        self.ports.hide()
+        if self._backend is not None:
+            self._backend.kill()
+        elif self._launching is not None:
+            self._launching.cancel()
+
+
+def policy_of(config: BenchConfig) -> Policy:
+    """The numbers the core needs, from the configuration."""
+    recovery = config.recovery
+    return Policy(
+        failures=recovery.failures,
+        window_s=recovery.window,
+        start_timeout_s=recovery.start_timeout,
+        hang_timeout_s=recovery.hang_timeout,
+        grace_s=recovery.grace,
+        backoff_first_s=recovery.backoff.first,
+        backoff_factor=recovery.backoff.factor,
+        backoff_limit_s=recovery.backoff.limit,
+        restarts=recovery.intensity.restarts,
+        period_s=recovery.intensity.period,
+        under_reset=UnderReset(recovery.under_reset.value),
+        slow_speed_khz=recovery.slow_speed_khz,
+        usb_reset=recovery.usb_reset,
+        after_recovery=AfterRecovery(recovery.after_recovery.value),
+    )
+
+
+def spec_of(config: BenchConfig) -> command.BackendSpec:
+    """What OpenOCD's command line needs, from the configuration."""
+    probe, openocd = config.probe, config.openocd
+    server = int(probe.server.rpartition(":")[2]) if probe.server else None
+    return command.BackendSpec(
+        binary=openocd.binary,
+        config=openocd.config,
+        search=openocd.search,
+        commands=openocd.commands,
+        vid_pid=probe.vid_pid,
+        serial=probe.serial,
+        location=probe.location,
+        stlink_server_port=server,
+        adapter_speed_khz=openocd.adapter_speed_khz,
+    )

@@ -1,0 +1,147 @@
+"""The daemon: configuration in, everything wired, nothing decided."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+from typing import Any
+
+import ocdsup
+from ocdsup.config.exchange import Checked
+from ocdsup.config.model import Bench as BenchConfig
+from ocdsup.config.model import Config
+from ocdsup.config.paths import control_path
+from ocdsup.core.status import whole
+from ocdsup.errors import ConfigError, ControlError
+from ocdsup.openocd.catalogue import load_builtin
+from ocdsup.runtime import config_file
+from ocdsup.runtime.bench import USABLE, LiveBench, Shared
+from ocdsup.runtime.control_port import ControlPort
+from ocdsup.runtime.systemd import Notify
+from ocdsup.runtime.tasks import Tasks
+from ocdsup.runtime.telnet_port import Answer
+from ocdsup.runtime.verbs import Verbs
+from ocdsup.runtime.versions import Versions
+
+
+class Daemon:
+    """All benches, the control socket, and the signals."""
+
+    def __init__(self, file: str, checked: Checked, log: Any) -> None:
+        self._file = file
+        self._config = checked.config
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._ended = asyncio.Event()
+        self._notify = Notify()
+        self._tasks = Tasks(self._failed)
+        self._catalogue = load_builtin()
+        self._versions = Versions()
+        self._benches: list[LiveBench] = []
+        self._verbs = Verbs(lambda: self._benches, self.snapshot, self.reload)
+        self._control: ControlPort | None = None
+        self._reloading = asyncio.Lock()
+        for warning in checked.warnings:
+            log.warning("config_warning", text=str(warning))
+
+    def _failed(self, task: str, error: BaseException) -> None:
+        self._log.error("task_failed", task=task, error=repr(error)[:500])
+
+    def snapshot(self) -> dict[str, Any]:
+        """The status object of the contract."""
+        uptime = self._loop.time() - self._began
+        return whole([bench.snapshot() for bench in self._benches], ocdsup.__version__, os.getpid(), uptime)
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises ControlError when the control socket is another daemon's."""
+        path = self._config.control or control_path(os.geteuid(), os.environ.get("XDG_RUNTIME_DIR"))
+        self._control = ControlPort(path, self._verbs.carry_out, self._tasks, self._failed, self._log)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._ended.set)
+        self._loop.add_signal_handler(signal.SIGHUP, self._hup)
+        self._log.info("daemon_started", version=ocdsup.__version__, config=self._file, control=path, pid=os.getpid())
+        for config in self._config.benches:
+            self._add(config)
+        self._notify.send("READY=1")
+        self._changed()
+        await self._ended.wait()
+        await self._end()
+
+    def _add(self, config: BenchConfig) -> None:
+        bench = LiveBench(config, self._shared(config.name))
+        self._benches.append(bench)
+        bench.start()
+
+    def _shared(self, name: str) -> Shared:
+        return Shared(self._catalogue, self._versions, self._tasks, self._log, self._telnet_answer(name), self._changed)
+
+    def _telnet_answer(self, name: str) -> Answer:
+        async def answer(verb: str, args: dict[str, Any]) -> str:
+            return await self._verbs.telnet(self._verbs.bench(name), verb, args)
+
+        return answer
+
+    def _changed(self) -> None:
+        usable = sum(bench.driver.state.phase in USABLE for bench in self._benches)
+        self._notify.status(f"{usable} of {len(self._benches)} benches usable")
+        self._verbs.changed()
+
+    def _hup(self) -> None:
+        self._tasks.spawn("reload", self._reload_and_log())
+
+    async def _reload_and_log(self) -> None:
+        try:
+            await self.reload()
+        except ControlError as error:
+            self._log.error("reload_refused", text=str(error))
+
+    async def reload(self) -> str:
+        """Read the configuration again; with any problem in it the old one stays. Raises ControlError."""
+        async with self._reloading:
+            try:
+                checked = await config_file.read_again(self._file)
+            except ConfigError as error:
+                raise ControlError("bad-config", f"use {self._file}", str(error), "the running configuration stays") from error
+            return await self._apply(checked.config)
+
+    async def _apply(self, new: Config) -> str:
+        """Benches that are gone end; new ones start; changed ones change; the others notice nothing."""
+        old = {bench.name: bench for bench in self._benches}
+        wanted = {config.name: config for config in new.benches}
+        gone = [bench for name, bench in old.items() if name not in wanted or _moved(bench.config, wanted[name])]
+        for bench in gone:
+            self._benches.remove(bench)
+            await bench.end()
+        changed = [bench for bench in self._benches if bench.config != wanted[bench.name]]
+        for bench in changed:
+            bench.reconfigure(wanted[bench.name])
+        fresh = [config for config in new.benches if config.name not in {bench.name for bench in self._benches}]
+        for config in fresh:
+            self._add(config)
+        self._config = replace(new, control=self._config.control)
+        text = f"{len(changed)} changed, {len(fresh)} started, {len(gone)} ended, others untouched"
+        self._log.info("reloaded", text=text)
+        self._changed()
+        return text
+
+    async def _end(self) -> None:
+        self._log.info("daemon_stopping")
+        self._notify.send("STOPPING=1")
+        await asyncio.gather(*(bench.end() for bench in self._benches))
+        if self._control is not None:
+            self._control.close()
+        await self._tasks.cancel()
+        self._log.info("daemon_stopped")
+
+
+def _moved(old: BenchConfig, new: BenchConfig) -> bool:
+    """Whether the stable ports themselves change, which no session can survive."""
+    return (old.ports, old.bind) != (new.ports, new.bind)
+
+
+async def serve(file: str, checked: Checked, log: Any) -> None:
+    """Run the daemon on a configuration that was found good."""
+    await Daemon(file, checked, log).run()

@@ -1,0 +1,133 @@
+"""The stable ports of one bench: open before the first OpenOCD starts, and open until the daemon ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from ocdsup.config.model import Bench as BenchConfig
+from ocdsup.core import events as ev
+from ocdsup.openocd import command
+from ocdsup.openocd.dialect import Version, names
+from ocdsup.runtime import port_owner
+from ocdsup.runtime.backend import Private
+from ocdsup.runtime.gdb_port import GdbPort
+from ocdsup.runtime.listeners import PortTakenError, bind_all
+from ocdsup.runtime.tasks import Tasks
+from ocdsup.runtime.telnet_port import Answer, TelnetPort
+from ocdsup.telnet.effects import Away
+
+RETRY_S = 5.0
+HOST = "127.0.0.1"
+
+
+class StablePorts:
+    """Opens, exposes OpenOCD behind them, hides it again, closes."""
+
+    def __init__(
+        self,
+        config: BenchConfig,
+        post: Callable[[ev.Event], None],
+        away: Callable[[], Away],
+        tasks: Tasks,
+        answer: Answer,
+        log: Any,
+    ) -> None:
+        self._config = config
+        self._post = post
+        self._away = away
+        self._tasks = tasks
+        self._answer = answer
+        self._log = log
+        self._gdb: list[GdbPort] = []
+        self._telnet: TelnetPort | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self.exposed = False
+
+    @property
+    def gdb_numbers(self) -> tuple[int, ...]:
+        """The GDB ports, first target first; those of the configuration while they are not open."""
+        return tuple(port.port for port in self._gdb) or (self._config.ports.gdb,)
+
+    @property
+    def telnet_number(self) -> int:
+        """The telnet port."""
+        return self._telnet.port if self._telnet is not None else self._config.ports.telnet
+
+    def open(self) -> None:
+        """Open the listeners, or say who has them and try again every RETRY_S seconds."""
+        self._retry = None
+        sockets: list[socket.socket] = []
+        try:
+            if not self._gdb:
+                sockets = bind_all(self._config.bind, self._config.ports.gdb)
+                self._gdb.append(GdbPort(sockets, self._sessions_changed, self._tasks, self._log))
+            if self._telnet is None:
+                sockets = bind_all(self._config.bind, self._config.ports.telnet)
+                self._telnet = TelnetPort(sockets, self._answer, self._away, self._tasks, self._log)
+        except PortTakenError as error:
+            self._taken(error)
+            return
+        self._log.info("ports_open", gdb=self._gdb[0].port, telnet=self._telnet.port)
+        self._post(ev.PortsOpened())
+
+    def _taken(self, error: PortTakenError) -> None:
+        text = f"cannot bind {error.address} port {error.port}: {error.strerror}"
+        if error.errno == errno.EADDRINUSE and (owner := port_owner.find(error.port)):
+            text = f"{text}; it belongs to {owner}"
+        self._post(ev.PortTaken(text))
+        self._retry = asyncio.get_running_loop().call_later(RETRY_S, self.open)
+
+    def _open_for_targets(self, count: int) -> None:
+        """Further targets of a multi-core chip: the ports that follow the first."""
+        while self._gdb and len(self._gdb) < count:
+            wanted = self._config.ports.gdb + len(self._gdb) if self._config.ports.gdb else 0
+            try:
+                sockets = bind_all(self._config.bind, wanted)
+            except PortTakenError as error:
+                self._log.warning("target_port_taken", port=wanted, error=error.strerror, owner=port_owner.find(wanted))
+                return
+            self._gdb.append(GdbPort(sockets, self._sessions_changed, self._tasks, self._log))
+
+    def private(self, version: Version) -> command.Ports:
+        """The ports to start OpenOCD with: any free ones, or chosen by us for versions that do not announce theirs."""
+        if names(version).announces_ports:
+            return command.Ports()
+        with socket.socket() as gdb, socket.socket() as telnet, socket.socket() as tcl:
+            for sock in (gdb, telnet, tcl):
+                sock.bind((HOST, 0))
+            return command.Ports(*(sock.getsockname()[1] for sock in (gdb, telnet, tcl)))
+
+    def expose(self, private: Private, version: str, targets: int) -> None:
+        """OpenOCD can be used: let clients reach it."""
+        self.exposed = True
+        self._open_for_targets(targets)
+        for port, number in zip(self._gdb, private.gdb, strict=False):
+            port.backend_up((HOST, number))
+        if self._telnet is not None and private.telnet is not None:
+            self._telnet.backend_up((HOST, private.telnet), version)
+
+    def hide(self) -> None:
+        """OpenOCD is going or gone: clients are told, or wait."""
+        if not self.exposed:
+            return
+        self.exposed = False
+        for port in self._gdb:
+            port.backend_down()
+        if self._telnet is not None:
+            self._telnet.backend_down()
+
+    def _sessions_changed(self) -> None:
+        self._post(ev.SessionsChanged(tuple(port.sessions for port in self._gdb), halted=False))
+
+    def close(self) -> None:
+        """Close the listeners and every session."""
+        if self._retry is not None:
+            self._retry.cancel()
+        for port in self._gdb:
+            port.close()
+        if self._telnet is not None:
+            self._telnet.close()

@@ -1,0 +1,240 @@
+"""What the verbs of the control socket and the words of the telnet bridge do. One function per verb, in one table."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from ocdsup.cli.logs import shown
+from ocdsup.cli.render import status_text
+from ocdsup.control.protocol import Request
+from ocdsup.control.verbs import VERBS
+from ocdsup.core import events as ev
+from ocdsup.core.state import Phase
+from ocdsup.core.why import why
+from ocdsup.errors import ControlError, OcdsupError
+from ocdsup.runtime import usb
+from ocdsup.runtime.bench import USABLE, LiveBench
+from ocdsup.runtime.control_port import Emit
+from ocdsup.telnet.words import HELP
+
+WAIT_S = 30.0
+EVICT_S = 20.0
+TELNET_LINES = 20
+_SETTLED = USABLE | {Phase.FAILED, Phase.BLOCKED, Phase.STOPPED, Phase.LENT, Phase.BACKOFF}
+
+Carry = Callable[["Verbs", Request, Emit], Awaitable[Any]]
+
+
+class Verbs:
+    """Carries out requests on the benches of a daemon."""
+
+    def __init__(
+        self,
+        benches: Callable[[], Sequence[LiveBench]],
+        snapshot: Callable[[], dict[str, Any]],
+        reload: Callable[[], Awaitable[str]],
+    ) -> None:
+        self._benches = benches
+        self._snapshot = snapshot
+        self._reload = reload
+        self._watchers: list[asyncio.Event] = []
+
+    def changed(self) -> None:
+        """Something that `watch` shows has changed."""
+        for watcher in self._watchers:
+            watcher.set()
+
+    async def carry_out(self, request: Request, emit: Emit) -> Any:
+        """The result of a request. Raises ControlError."""
+        return await _TABLE[request.verb](self, request, emit)
+
+    async def telnet(self, bench: LiveBench, verb: str, args: dict[str, Any]) -> str:
+        """The same for a person on the telnet bridge of `bench`, in text."""
+        as_json = bool(args.pop("json", False))
+        named = bench.name if verb not in {"status"} else None
+        request = Request(0, verb, named, args)
+        try:
+            result = await self.carry_out(request, lambda _event: None)
+        except OcdsupError as error:
+            return f"ocdsup: {error}"
+        return _as_text(verb, result, as_json)
+
+    def bench(self, name: str | None) -> LiveBench:
+        """The bench of that name. Raises ControlError."""
+        found = next((bench for bench in self._benches() if bench.name == name), None)
+        if found is None:
+            known = ", ".join(bench.name for bench in self._benches())
+            raise ControlError("unknown-bench", f"find the bench {name!r}", "there is no such bench", f"there are: {known}")
+        return found
+
+    def _of(self, request: Request) -> Sequence[LiveBench]:
+        return [self.bench(request.bench)] if request.bench is not None else self._benches()
+
+    # Reading
+
+    async def status(self, request: Request, _emit: Emit) -> Any:
+        """The snapshot, whole or of one bench."""
+        whole = self._snapshot()
+        if request.bench is not None:
+            whole["benches"] = [self.bench(request.bench).snapshot()]
+        return whole
+
+    async def why(self, request: Request, _emit: Emit) -> Any:
+        """The diagnosis in plain words."""
+        return {"text": "\n\n".join(why(bench.snapshot()) for bench in self._of(request))}
+
+    async def logs(self, request: Request, emit: Emit) -> Any:
+        """Recent lines; with `follow` each further line is an event until the client goes."""
+        benches = self._of(request)
+        count = int(request.args.get("lines", TELNET_LINES))
+        lines = sorted((line for bench in benches for line in bench.ring.last(count)), key=lambda line: str(line["at"]))
+        last = lines[max(0, len(lines) - count) :]
+        if not request.args.get("follow"):
+            return {"lines": last}
+        for line in last:
+            emit(line)
+        ends = [bench.ring.follow(emit) for bench in benches]
+        try:
+            await asyncio.get_running_loop().create_future()  # until the client goes and this task is cancelled
+        finally:
+            for end in ends:
+                end()
+        return None
+
+    async def watch(self, request: Request, emit: Emit) -> Any:
+        """The snapshot again at every change."""
+        news = asyncio.Event()
+        self._watchers.append(news)
+        try:
+            while True:
+                emit(await self.status(request, emit))
+                await news.wait()
+                news.clear()
+        finally:
+            self._watchers.remove(news)
+
+    async def wait(self, request: Request, _emit: Emit) -> Any:
+        """Answer when the GDB port is usable."""
+        bench = self.bench(request.bench)
+        limit = float(request.args.get("timeout", WAIT_S))
+        try:
+            async with asyncio.timeout(limit):
+                await bench.until(lambda state: state.phase in USABLE)
+        except TimeoutError:
+            seen = bench.snapshot()
+            raise ControlError(
+                "not-usable", f"use {bench.name} within {limit:g} s", seen["summary"], f"`ocdsup why {bench.name}`"
+            ) from None
+        seen = bench.snapshot()
+        return {"text": seen["summary"], "gdb": seen["ports"]["gdb"]}
+
+    async def probes(self, _request: Request, _emit: Emit) -> Any:
+        """Every debug probe on USB."""
+        found = await asyncio.to_thread(usb.inventory)
+        benches = {bench.config.probe.serial: bench.name for bench in self._benches() if bench.config.probe.serial}
+        return {
+            "probes": [
+                {
+                    "model": probe.model.name,
+                    "vid_pid": probe.vid_pid,
+                    "serial": probe.serial,
+                    "location": probe.location,
+                    "usable": not probe.denied,
+                    "bench": benches.get(probe.serial),
+                }
+                for probe in found
+            ]
+        }
+
+    async def help(self, _request: Request, _emit: Emit) -> Any:
+        """The verbs."""
+        return {"verbs": {name: verb.text for name, verb in VERBS.items() if name in _TABLE}}
+
+    # Acting
+
+    async def restart(self, request: Request, _emit: Emit) -> Any:
+        """A new OpenOCD, now; answered when it is up or it is clear that it will not be soon."""
+        bench = self.bench(request.bench)
+        run = bench.driver.state.run
+        if bench.driver.state.phase is Phase.LENT:
+            raise ControlError("refused", f"restart {bench.name}", "its probe is lent", "`ocdsup` takes it back afterwards")
+        bench.driver.post(ev.RestartAsked(under_reset=bool(request.args.get("under_reset", False))))
+        await _settled(bench, run)
+        return {"text": bench.snapshot()["summary"]}
+
+    async def start(self, request: Request, _emit: Emit) -> Any:
+        """Want the bench up."""
+        bench = self.bench(request.bench)
+        if bench.driver.state.phase in USABLE:
+            return {"text": bench.snapshot()["summary"]}
+        run = bench.driver.state.run
+        bench.driver.post(ev.StartAsked())
+        await _settled(bench, run)
+        return {"text": bench.snapshot()["summary"]}
+
+    async def stop(self, request: Request, _emit: Emit) -> Any:
+        """Want the bench down; answered when OpenOCD is gone."""
+        bench = self.bench(request.bench)
+        bench.driver.post(ev.StopAsked())
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await bench.until(lambda state: state.backend is None)
+        except TimeoutError:
+            raise ControlError("failed", f"stop {bench.name}", bench.snapshot()["summary"]) from None
+        return {"text": bench.snapshot()["summary"]}
+
+    async def evict(self, request: Request, _emit: Emit) -> Any:
+        """End the holders of the bench's probe, as the policy allows."""
+        bench = self.bench(request.bench)
+        seen, ended = await bench.evict(force=bool(request.args.get("force", False)), limit_s=EVICT_S)
+        if not seen:
+            return {"text": "nobody else holds the probe", "ended": []}
+        left = [f"PID {h.pid} {h.name}, user {h.user}: {h.why}" for h in seen if h.pid not in ended]
+        text = f"ended {len(ended)} of {len(seen)}" + (f"; left alone: {'; '.join(left)}" if left else "")
+        if left and not ended:
+            raise ControlError("refused", f"free the probe of {bench.name}", text, "`--force` ends them all")
+        return {"text": text, "ended": sorted(ended)}
+
+    async def reload(self, _request: Request, _emit: Emit) -> Any:
+        """Read the configuration again."""
+        return {"text": await self._reload()}
+
+
+async def _settled(bench: LiveBench, run: int) -> None:
+    """Wait until a newer backend than `run` has come to something, WAIT_S at most."""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await bench.until(lambda state: state.phase in _SETTLED and (state.run > run or state.phase not in USABLE))
+    except TimeoutError:
+        return
+
+
+_TABLE: dict[str, Carry] = {
+    "status": Verbs.status,
+    "why": Verbs.why,
+    "logs": Verbs.logs,
+    "watch": Verbs.watch,
+    "wait": Verbs.wait,
+    "probes": Verbs.probes,
+    "help": Verbs.help,
+    "restart": Verbs.restart,
+    "start": Verbs.start,
+    "stop": Verbs.stop,
+    "evict": Verbs.evict,
+    "reload": Verbs.reload,
+}
+
+
+def _as_text(verb: str, result: Any, as_json: bool) -> str:
+    if verb == "status":
+        if as_json:
+            return json.dumps(result)
+        return status_text(result)
+    if verb == "logs":
+        return "\n".join(shown(line) for line in result["lines"])
+    if verb == "help":
+        return HELP
+    return str(result.get("text", result))
