@@ -59,6 +59,9 @@ def test_another_device_in_the_place_of_the_probe_is_never_reset(bus: Bus, monke
     bus.unplug("1-2")
     for rung in (usb_reset.reset, usb_reset.reauthorise, usb_reset.cycle_power):
         assert "look again" in rung(probe, 1, bus.sys, bus.dev).text
+    bus.plug("1-2", "0483:3748", "A")
+    assert "look again" in usb_reset.reset(probe, 1, bus.sys, bus.dev).text, "it was replugged meanwhile: no need"
+    bus.unplug("1-2")
     bus.plug("1-2", "0483:3748", "B")
     for rung in (usb_reset.reset, usb_reset.reauthorise, usb_reset.cycle_power):
         assert "look again" in rung(probe, 1, bus.sys, bus.dev).text
