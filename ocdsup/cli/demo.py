@@ -1,0 +1,81 @@
+"""`ocdsup demo`: simulated ST-LINK, board and daemon, without hardware and without a configuration."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+
+from ocdsup.demo.stage import Stage
+from ocdsup.demo.story import firmware, play
+
+GUIDE = """\
+{summary}
+
+  GDB      gdb-multiarch {elf} -ex 'target extended-remote localhost:{gdb}'
+  telnet   telnet localhost {telnet}        (try: ocdsup status, ocdsup why, targets)
+  status   ocdsup --socket {control} status
+  faults   ocdsup sim --control {sim} break locked    (silent, sleeping, hang, unplugged, …; `heal` ends them)
+
+Ctrl-C ends it. What ocdsup does meanwhile:
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    verb = verbs.add_parser("demo", description="The whole job on a simulated ST-LINK and board; no hardware needed.")
+    verb.add_argument("--once", action="store_true", help="play the story, print its timeline, exit 0 if all of it was true")
+    verb.add_argument("--gdb-port", type=int, default=None, metavar="N", help="stable GDB port (3333; with --once any free one)")
+    verb.add_argument("--telnet-port", type=int, default=None, metavar="N", help="stable telnet port (4444; with --once any)")
+    verb.add_argument("--dap", action="store_true", help="OpenOCD's direct ST-LINK driver instead of HLA")
+    verb.add_argument("--fault", metavar="NAME", help="break the board in this way once it is up (see `ocdsup sim --help`)")
+    verb.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Play the story once, or run until Ctrl-C."""
+    spare = (0, 0) if options.once else (3333, 4444)
+    gdb = options.gdb_port if options.gdb_port is not None else spare[0]
+    telnet = options.telnet_port if options.telnet_port is not None else spare[1]
+    with Stage(gdb, telnet, dap=options.dap) as stage:
+        if options.once:
+            told = play(stage, lambda line: print(line, flush=True))
+            print("every step really happened" if told else "the story broke off", flush=True)
+            return 0 if told else 1
+        return _stay(stage, options.fault)
+
+
+def _stay(stage: Stage, fault: str | None) -> int:
+    print(stage.start_sim())
+    stage.start_daemon()
+    bench = stage.await_bench("get the bench ready", lambda b: b["phase"] not in {"starting", "recovering"})
+    if bench["phase"] != "ready":
+        print(stage.ask("why")["text"], file=sys.stderr)
+        return 4
+    ports = bench["ports"]
+    print(
+        GUIDE.format(
+            summary=bench["summary"],
+            elf=firmware(),
+            gdb=ports["gdb"][0],
+            telnet=ports["telnet"],
+            control=stage.control,
+            sim=stage.sim_control,
+        )
+    )
+    if fault:
+        print(f"breaking the board: {fault}")
+        stage.tell_sim({"break": fault})
+    _follow(stage)
+    return 0
+
+
+def _follow(stage: Stage) -> None:
+    """Show the daemon's decisions until a signal comes."""
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    with stage.daemon.output.open(errors="replace") as log:
+        while not over.wait(0.2):
+            print(log.read(), end="", flush=True)
