@@ -25,8 +25,8 @@ Ctrl-C ends it. What ocdsup does meanwhile:
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
     verb = verbs.add_parser("demo", description="The whole job on a simulated ST-LINK and board; no hardware needed.")
-    verb.add_argument("--once", action="store_true", help="play the story, print its timeline, exit 0 if all of it was true")
-    verb.add_argument("--gdb-port", type=int, default=None, metavar="N", help="stable GDB port (3333; with --once any free one)")
+    verb.add_argument("--once", action="store_true", help="play the story once; exit 0 if all of it was true")
+    verb.add_argument("--gdb-port", type=int, default=None, metavar="N", help="stable GDB port (3333; with --once any)")
     verb.add_argument("--telnet-port", type=int, default=None, metavar="N", help="stable telnet port (4444; with --once any)")
     verb.add_argument("--dap", action="store_true", help="OpenOCD's direct ST-LINK driver instead of HLA")
     verb.add_argument("--fault", metavar="NAME", help="break the board in this way once it is up (see `ocdsup sim --help`)")

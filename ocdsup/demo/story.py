@@ -93,8 +93,8 @@ class Story:
     def _lock(self) -> str:
         self._recoveries = len(self.stage.bench()["recoveries"])
         self.stage.tell_sim({"break": "locked", "after_ms": 0, "boots": 1})
-        failed = self.stage.await_bench("see failed examinations", lambda b: b["counters"]["findings"].get("target-poll-failed"))
-        return f"OpenOCD reports it: {failed['counters']['findings']['target-poll-failed']} failed examination(s) so far"
+        failed = self.stage.await_bench("see failed examinations", _failures)
+        return f"OpenOCD reports it: {_failures(failed)} failed examination(s) so far"
 
     def _recovered(self) -> str:
         recovery = self._next_recovery()
@@ -129,6 +129,10 @@ class Story:
         bench = self.stage.bench()
         check(bench["counters"]["evictions"] == 1, "end one process only", bench["counters"])
         return f"PID {self._thief} ended; {', '.join(recovery['rungs'])} in {recovery['took_s']:g} s"
+
+
+def _failures(bench: dict[str, Any]) -> int:
+    return int(bench["counters"]["findings"].get("target-poll-failed", 0))
 
 
 def play(stage: Stage, say: Say) -> bool:
