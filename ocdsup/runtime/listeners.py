@@ -11,7 +11,14 @@ import socket
 from collections.abc import Callable, Sequence
 
 BACKLOG = 64
-_NO_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
+_NO_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
+# accept(2) hands out errors of the connection that was about to be accepted; they say nothing about the listener.
+_OF_ONE_CONNECTION = frozenset(
+    {
+        *(errno.ENETDOWN, errno.EPROTO, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH),
+        *(errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EPERM),
+    }
+)
 _SHORT_OF_FDS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _TRIES_FOR_FREE_PORT = 20
 _PAUSE_S = 1.0
@@ -46,10 +53,15 @@ def _bind(address: str, port: int) -> socket.socket | None:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        if error.errno in _NO_FAMILY:
+        if _no_such_loopback(address, error):
             return None
         raise PortTakenError(address, port, error) from error
     return sock
+
+
+def _no_such_loopback(address: str, error: OSError) -> bool:
+    """Whether IPv6 is switched off here. Any other address this PC lacks is a mistake in `bind`, not to be passed over."""
+    return error.errno in _NO_FAMILY or (error.errno == errno.EADDRNOTAVAIL and address == "::1")
 
 
 def _bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
@@ -105,6 +117,8 @@ class Listener:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
+            if error.errno in _OF_ONE_CONNECTION:
+                return
             if error.errno not in _SHORT_OF_FDS:
                 raise
             self._rest()
