@@ -42,6 +42,7 @@ class Shared:
     versions: Versions
     tasks: Tasks
     log: Any
+    own_pids: Callable[[], frozenset[int]]
     answer: Answer
     changed: Callable[[], None]
 
@@ -90,7 +91,7 @@ class LiveBench:
             ProbeSelector(probe.vid_pid, probe.serial, probe.location, probe.server),
             eviction.Policy(self.config.holders.value),
             self.config.recovery.grace,
-            lambda: self._backend.pid if self._backend is not None else None,
+            self._shared.own_pids,
             self._flashing,
         )
 
@@ -100,6 +101,11 @@ class LiveBench:
 
     def _failed(self, task: str, error: BaseException) -> None:
         self._log.error("task_failed", task=task, error=repr(error)[:500])
+
+    @property
+    def backend_pid(self) -> int | None:
+        """The PID of the OpenOCD of the moment."""
+        return self._backend.pid if self._backend is not None else None
 
     # What is known of it
 

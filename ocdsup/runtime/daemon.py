@@ -76,7 +76,18 @@ class Daemon:
         bench.start()
 
     def _shared(self, name: str) -> Shared:
-        return Shared(self._catalogue, self._versions, self._tasks, self._log, self._telnet_answer(name), self._changed)
+        return Shared(
+            catalogue=self._catalogue,
+            versions=self._versions,
+            tasks=self._tasks,
+            log=self._log,
+            own_pids=self._own_pids,
+            answer=self._telnet_answer(name),
+            changed=self._changed,
+        )
+
+    def _own_pids(self) -> frozenset[int]:
+        return frozenset(bench.backend_pid for bench in self._benches if bench.backend_pid is not None)
 
     def _telnet_answer(self, name: str) -> Answer:
         async def answer(verb: str, args: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ Every look blocks a little (sysfs, /proc, an ST-LINK server), so each runs in a 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,20 +26,23 @@ class _Judged:
 
 
 class Looks:
-    """The eyes, and the one hand, of a bench. `backend_pid` and `flashing` tell what is going on right now."""
+    """The eyes, and the one hand, of a bench.
+
+    `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of them writes flash.
+    """
 
     def __init__(
         self,
         selector: ProbeSelector,
         policy: Policy,
         grace_s: float,
-        backend_pid: Callable[[], int | None],
+        own_pids: Callable[[], frozenset[int]],
         flashing: Callable[[], bool],
     ) -> None:
         self._selector = selector
         self.policy = policy
         self._grace_s = grace_s
-        self._backend_pid = backend_pid
+        self._own_pids = own_pids
         self._flashing = flashing
         self._history = History()
         self._breaker = RespawnBreaker()
@@ -63,24 +65,18 @@ class Looks:
         self._wanted = procs.wanted(_nodes(found), _servers(self._selector))
         report = await asyncio.to_thread(procs.find_holders, self._wanted)
         now = asyncio.get_running_loop().time()
-        others = await asyncio.to_thread(self._of_this_probe, [h for h in report.holders if not self._is_ours(h)])
+        own = self._own_pids()
+        others = await asyncio.to_thread(self._of_this_probe, [h for h in report.holders if h.pid not in own])
         self._history, holders = remember(self._history, others, now)
         rules = Rules(
             policy=self.policy,
-            own_pids=self._own_pids(),
+            own_pids=own,
             grace_s=self._grace_s,
             flashing=self._flashing(),
             force=force,
         )
         self._judged = {(h.pid, h.start_ticks): _Judged(h, self._breaker.check(h, judge(h, rules, now), now)) for h in holders}
         return ev.HoldersSeen(tuple(map(_seen, self._judged.values())), "; ".join(map(str, report.unseen)))
-
-    def _own_pids(self) -> frozenset[int]:
-        return frozenset(pid for pid in (os.getpid(), self._backend_pid()) if pid is not None)
-
-    def _is_ours(self, holder: Holder) -> bool:
-        family = {holder.pid, holder.parent.pid if holder.parent else holder.pid}
-        return bool(family & self._own_pids())
 
     def _of_this_probe(self, holders: list[Holder]) -> list[Holder]:
         """Those that hold *this* probe. Blocks.
