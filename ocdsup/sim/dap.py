@@ -11,7 +11,7 @@ from ocdsup.sim.faults import Link
 # Status codes of the ST-LINK firmware as OpenOCD names them (v0.12.0, src/jtag/drivers/stlink_usb.c:259)
 OK, AP_FAULT, DP_WAIT, DP_ERROR, BAD_AP = 0x80, 0x11, 0x14, 0x16, 0x1D
 DEBUG_PORT = 0xFFFF
-_WRAP = 0x1000  # TAR increments inside 4 KiB on these cores; OpenOCD counts on it
+_WRAP = 0x1000  # TAR increments inside 4 KiB on these cores
 _STICKYERR, _POWER_REQUEST = 1 << 5, 0x50000000
 
 
@@ -47,14 +47,17 @@ class Dap:
     # ---- memory ----
 
     def read_memory(self, address: int, length: int, size: int, now: float, increment: bool = True) -> bytes:
-        """Read memory in units of `size` bytes; raises Refused."""
+        """Read memory in units of `size` bytes; raises Refused.
+
+        In SWD mode the ST-LINK sets TAR for every unit, so nothing wraps here; OpenOCD's dap-direct
+        queue relies on it and merges up to 6144 bytes across 4 KiB borders (stlink_usb.c:4417).
+        """
         self.check(now)
         self._sticky = False
         try:
-            if increment and address % _WRAP + length <= _WRAP:
+            if increment:
                 return self._read_block(address, length, size, now)
-            units = range(0, length, size)
-            return b"".join(self._read(_at(address, n, increment), size, now) for n in units)
+            return b"".join(self._read(address, size, now) for _ in range(0, length, size))
         except BusFault as fault:
             self._sticky = True
             raise Refused(AP_FAULT) from fault
@@ -75,7 +78,7 @@ class Dap:
         try:
             for n in range(0, len(data) - len(data) % size, size):
                 value = int.from_bytes(data[n : n + size], "little")
-                self._board.write(_at(address, n, increment), size, value, now)
+                self._board.write(address + n * increment, size, value, now)
         except BusFault as fault:
             self._sticky = True
             raise Refused(AP_FAULT) from fault
@@ -148,12 +151,6 @@ class Dap:
             return self._tar & ~0xF | register & 0xC  # banked data registers do not move TAR
         at = self._tar
         if self._csw & 0x30:
-            self._tar = _at(at, 4, True)
+            self._tar = at - at % _WRAP + (at + 4) % _WRAP
         return at
 
-
-def _at(address: int, offset: int, increment: bool) -> int:
-    """Return the address `offset` bytes on, with TAR's wrap inside its 4 KiB block."""
-    if not increment:
-        return address
-    return address - address % _WRAP + (address + offset) % _WRAP
