@@ -166,11 +166,14 @@ class LiveBench:
         return self.driver.state
 
     def _changed(self, before: State, after: State) -> None:
-        usable = after.phase in USABLE and after.backend is not None
-        if usable and self._backend is not None and not self.ports.exposed:
-            self.ports.expose(self._backend.ports, str(self._backend.version), len(after.targets))
+        usable = after.phase in USABLE
+        self.ports.recovering(after.phase is not Phase.READY)
+        if usable and self._backend is not None and after.backend is not None and not self.ports.exposed:
+            self.ports.expose(self._backend.ports, after.backend, len(after.targets))
         elif not usable:
-            self.ports.hide()
+            self.ports.hide(public_phase(after))
+        if before.findings.get("target-recovered") != after.findings.get("target-recovered"):
+            self.ports.reexamined()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -284,19 +287,19 @@ class LiveBench:
 
     def _from_backend(self, event: ev.Event) -> None:
         if isinstance(event, ev.BackendExited):
-            self.ports.hide()
+            self.ports.hide(f"OpenOCD ended: {event.status}")
             self._backend = None
         self.driver.post(event)
 
     def _terminate(self) -> None:
-        self.ports.hide()
+        self.ports.hide("OpenOCD is being stopped")
         if self._backend is not None:
             self._backend.terminate()
         elif self._launching is not None:
             self._launching.cancel()
 
     def _kill(self) -> None:
-        self.ports.hide()
+        self.ports.hide("OpenOCD does not react")
         if self._backend is not None:
             self._backend.kill()
         elif self._launching is not None:

@@ -1,28 +1,42 @@
 """The stable GDB port of one target: open before OpenOCD is, and still open when it is gone.
 
-A client reaches OpenOCD only after it said something: a bare connect costs OpenOCD 0.95 s of standstill and clears every
-breakpoint (0.12 and master, seen), so port probes of IDEs must end here.
+What is said to whom is decided in `rsp.proxy`; here are the sockets, the timer and the order of things. A client reaches OpenOCD
+only after it said something: a bare connect costs OpenOCD 0.95 s of standstill and clears every breakpoint (0.12 and master,
+seen), so port probes of IDEs must end here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, ToBackend, ToClient
+from ocdsup.rsp.policy import BackendUp, Policy
+from ocdsup.rsp.proxy import Proxy
+from ocdsup.rsp.shadow import Learned
 from ocdsup.runtime import wire
 from ocdsup.runtime.listeners import Listener
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.wire import Wire
 
 MAX_CLIENTS = 8
-HELD = 64 * 1024  # bytes of a client that waits for OpenOCD
-SLOW = 1024 * 1024  # a reader this far behind pauses the other side
-SILENT_S = 30.0  # a connect that says nothing for so long is cut
-_STRANGERS = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"\x16\x03", b"SSH-")
+SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
 
-Endpoint = tuple[str, int]
+# Answers `monitor ocdsup …`, given the words behind `ocdsup`; never raises.
+Answer = Callable[[str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where OpenOCD serves this target, and how often the board was reset by starts of ours so far."""
+
+    host: str
+    port: int
+    resets: int
+    run: int
 
 
 class GdbSession:
@@ -30,86 +44,179 @@ class GdbSession:
 
     def __init__(self, sock: socket.socket, port: GdbPort) -> None:
         self._port = port
-        self._held = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._proxy = Proxy(port.policy, port.learned)
         self._spoke = False
+        self._halted = False
+        self._over = False
+        self._resets = port.resets
+        self._run = 0
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
-        self._silence = asyncio.get_running_loop().call_later(SILENT_S, self.close)
-        self._client = Wire(sock, self._from_client, self._client_gone, self._client_drained)
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._client_drained)
+        self._do(self._proxy.client_open(self._loop.time()))
 
     @property
     def speaks(self) -> bool:
         """Whether this is a session; a connect that never said anything is not."""
-        return self._spoke
+        return self._spoke and self._client is not None
+
+    @property
+    def halted(self) -> bool:
+        """Whether its user has the core halted."""
+        return self._halted
+
+    # The client
 
     def _from_client(self, data: bytes) -> None:
-        if not self._spoke:
-            if data.startswith(_STRANGERS):
-                self._port.log.warning("gdb_stranger", first=data[:16].hex())
-                self.close()
-                return
-            self._spoke = True
-            self._silence.cancel()
-            self._port.changed()
-        if self._up is not None:
-            self._up.send(data)
-            if self._up.backlog > SLOW:
-                self._client.pause()
-            return
-        if len(self._held) + len(data) > HELD:
-            self._port.log.warning("gdb_held_too_much", bytes=len(self._held) + len(data))
-            self.close()
-            return
-        self._held += data
-        self.backend_up()
-
-    def backend_up(self) -> None:
-        """Dial OpenOCD, if there is one and the client has something to say."""
-        if self._spoke and self._up is None and self._dialling is None and self._port.endpoint is not None:
-            self._dialling = self._port.tasks.spawn("gdb-dial", self._dial(self._port.endpoint))
-
-    async def _dial(self, endpoint: Endpoint) -> None:
-        try:
-            sock = await wire.connect(*endpoint)
-        except OSError as error:
-            self._port.log.info("gdb_upstream_refused", error=error.strerror)
-            self._dialling = None
-            return
-        self._dialling = None
-        if not self._client.is_open:
-            sock.close()
-            return
-        self._up = Wire(sock, self._from_backend, self._backend_gone, self._backend_drained)
-        self._up.send(bytes(self._held))
-        self._held.clear()
-
-    def _from_backend(self, data: bytes) -> None:
-        self._client.send(data)
-        if self._client.backlog > SLOW and self._up is not None:
-            self._up.pause()
+        self._do(self._proxy.client_bytes(data, self._loop.time()))
+        if self._up is not None and self._up.backlog > SLOW and self._client is not None:
+            self._client.pause()
 
     def _client_drained(self) -> None:
         if self._up is not None:
             self._up.resume()
 
+    def _client_gone(self, reason: str) -> None:
+        self._client = None
+        self._port.log.info("gdb_gone", port=self._port.port, reason=reason, spoke=self._spoke)
+        self._do(self._proxy.client_gone(self._loop.time()))
+        self._port.changed()
+        self._end_if_over()
+
+    # OpenOCD
+
+    def backend_up(self) -> None:
+        """Dial OpenOCD, if there is one and the client has something to say."""
+        served = self._port.served
+        if self._spoke and served is not None and self._up is None and self._dialling is None and self._client is not None:
+            self._dialling = self._port.tasks.spawn("gdb-dial", self._dial(served))
+
+    async def _dial(self, served: Served) -> None:
+        try:
+            sock = await wire.connect(served.host, served.port)
+        except OSError as error:
+            self._port.log.info("gdb_upstream_refused", error=error.strerror)
+            return
+        finally:
+            self._dialling = None
+        if self._client is None or self._port.served is not served:
+            sock.close()
+            return
+        self._up = Wire(sock, self._from_backend, self._backend_gone, self._backend_drained)
+        up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run)
+        self._resets, self._run = served.resets, served.run
+        self._do(self._proxy.backend_ready(up, self._loop.time()))
+
+    def _from_backend(self, data: bytes) -> None:
+        self._do(self._proxy.backend_bytes(data, self._loop.time()))
+        if self._client is not None and self._client.backlog > SLOW and self._up is not None:
+            self._up.pause()
+
     def _backend_drained(self) -> None:
-        self._client.resume()
+        if self._client is not None:
+            self._client.resume()
 
-    def _client_gone(self, _reason: str) -> None:
-        self.close()
+    def _backend_gone(self, reason: str) -> None:
+        self._up = None
+        self._do(self._proxy.backend_lost(reason, self._loop.time()))
+        if self._client is not None:
+            self._client.resume()
+        self._end_if_over()
 
-    def _backend_gone(self, _reason: str) -> None:
-        self.close()
-
-    def backend_down(self) -> None:
-        """OpenOCD is about to go: end what it serves; who still waits goes on waiting."""
+    def backend_down(self, reason: str) -> None:
+        """OpenOCD is about to go: nothing may wait for its answer any more."""
         if self._up is not None:
+            self._up.abort()
+            self._backend_gone(reason)
+
+    def recovering(self, active: bool) -> None:
+        """A recovery has begun or ended: stops without a reason are held meanwhile."""
+        self._do(self._proxy.recovering(active, self._loop.time()))
+
+    def reexamined(self) -> None:
+        """OpenOCD examined the target anew and thereby cleared its breakpoints."""
+        self._do(self._proxy.reexamined(self._loop.time()))
+
+    # Outputs and time
+
+    def _do(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case ToClient(data):
+                    if self._client is not None:
+                        self._client.send(data)
+                case ToBackend(data):
+                    if self._up is not None:
+                        self._up.send(data)
+                case Notice():
+                    self._notice(output)
+                case CloseClient(reason):
+                    self._close_client(reason)
+                case CloseBackend():
+                    self._close_backend()
+        self._rearm()
+
+    def _notice(self, notice: Notice) -> None:
+        match notice.news:
+            case News.RUNNING | News.HALTED:
+                self._halted = notice.news is News.HALTED
+                self._port.run_state()
+            case News.SESSION:
+                self._spoke = True
+                self._port.changed()
+                self.backend_up()
+            case News.ASKED:
+                self._port.tasks.spawn("gdb-monitor", self._own(notice.id, notice.text))
+            case _:
+                self._port.log.info("gdb_notice", news=notice.news.value, text=notice.text)
+
+    async def _own(self, request: int, words: str) -> None:
+        text = await self._port.answer(words)
+        self._do(self._proxy.own_answer(request, text, self._loop.time()))
+
+    def _close_client(self, reason: str) -> None:
+        self._port.log.info("gdb_closed", port=self._port.port, reason=reason)
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._port.changed()
+        self._end_if_over()
+
+    def _close_backend(self) -> None:
+        if self._up is not None:
+            self._up.close()
+            self._up = None
+        self._end_if_over()
+
+    def _end_if_over(self) -> None:
+        if self._client is None and self._up is None and not self._over:
             self.close()
+
+    def _rearm(self) -> None:
+        """One timer, moved only when something is due earlier: two calls of the loop per packet would cost more than the packet."""
+        at = self._proxy.next_deadline()
+        if at is None or at >= self._timer_at or self._over:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._due)
+
+    def _due(self) -> None:
+        self._timer_at = float("inf")
+        self._do(self._proxy.tick(self._loop.time()))
 
     def close(self) -> None:
         """End both connections; what was on its way to GDB still arrives."""
-        self._silence.cancel()
-        self._client.close()
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
         if self._up is not None:
             self._up.abort()
             self._up = None
@@ -121,11 +228,24 @@ class GdbSession:
 class GdbPort:
     """The listener of one target and its sessions."""
 
-    def __init__(self, sockets: Sequence[socket.socket], changed: Callable[[], None], tasks: Tasks, log: Any) -> None:
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        policy: Policy,
+        answer: Answer,
+        changed: Callable[[], None],
+        tasks: Tasks,
+        log: Any,
+    ) -> None:
+        self.policy = policy
+        self.answer = answer
         self.changed = changed
         self.tasks = tasks
         self.log = log
-        self.endpoint: Endpoint | None = None
+        self.learned = Learned()  # what GDB was told about the target: serves those that attach while OpenOCD is away
+        self.served: Served | None = None
+        self.resets = 0
+        self._halted = False
         self._sessions: list[GdbSession] = []
         self._listener = Listener(sockets, self._accept)
         self.port = self._listener.port
@@ -134,6 +254,17 @@ class GdbPort:
     def sessions(self) -> int:
         """Debug sessions: clients that spoke."""
         return sum(session.speaks for session in self._sessions)
+
+    @property
+    def halted(self) -> bool:
+        """Whether a debug session has the core halted."""
+        return any(session.speaks and session.halted for session in self._sessions)
+
+    def run_state(self) -> None:
+        """A session was halted or runs on; told further only when that changes the whole."""
+        if self.halted != self._halted:
+            self._halted = self.halted
+            self.changed()
 
     def _accept(self, sock: socket.socket) -> None:
         if len(self._sessions) >= MAX_CLIENTS:
@@ -148,17 +279,28 @@ class GdbPort:
             self._sessions.remove(session)
             self.changed()
 
-    def backend_up(self, endpoint: Endpoint) -> None:
-        """OpenOCD serves this target at `endpoint` now."""
-        self.endpoint = endpoint
+    def backend_up(self, served: Served) -> None:
+        """OpenOCD serves this target now."""
+        self.served = served
+        self.resets = served.resets
         for session in tuple(self._sessions):
             session.backend_up()
 
-    def backend_down(self) -> None:
+    def backend_down(self, reason: str) -> None:
         """OpenOCD is gone or going."""
-        self.endpoint = None
+        self.served = None
         for session in tuple(self._sessions):
-            session.backend_down()
+            session.backend_down(reason)
+
+    def recovering(self, active: bool) -> None:
+        """A recovery has begun or ended."""
+        for session in tuple(self._sessions):
+            session.recovering(active)
+
+    def reexamined(self) -> None:
+        """OpenOCD examined the target anew."""
+        for session in tuple(self._sessions):
+            session.reexamined()
 
     def close(self) -> None:
         """End the port and its sessions."""

@@ -10,14 +10,17 @@ from typing import Any
 
 from ocdsup.config.model import Bench as BenchConfig
 from ocdsup.core import events as ev
+from ocdsup.core.state import Backend
 from ocdsup.openocd import command
 from ocdsup.openocd.dialect import Version, names
+from ocdsup.rsp.policy import Monitor, Policy
 from ocdsup.runtime import port_owner
 from ocdsup.runtime.backend import Private
-from ocdsup.runtime.gdb_port import GdbPort
+from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.listeners import PortTakenError, bind_all
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer, TelnetPort
+from ocdsup.telnet import words
 from ocdsup.telnet.effects import Away
 
 RETRY_S = 5.0
@@ -46,6 +49,8 @@ class StablePorts:
         self._telnet: TelnetPort | None = None
         self._retry: asyncio.TimerHandle | None = None
         self.exposed = False
+        self._resets = 0
+        self._recovering = False
 
     @property
     def gdb_numbers(self) -> tuple[int, ...]:
@@ -64,7 +69,7 @@ class StablePorts:
         try:
             if not self._gdb:
                 sockets = bind_all(self._config.bind, self._config.ports.gdb)
-                self._gdb.append(GdbPort(sockets, self._sessions_changed, self._tasks, self._log))
+                self._gdb.append(self._gdb_port(sockets))
             if self._telnet is None:
                 sockets = bind_all(self._config.bind, self._config.ports.telnet)
                 self._telnet = TelnetPort(sockets, self._answer, self._away, self._tasks, self._log)
@@ -73,6 +78,15 @@ class StablePorts:
             return
         self._log.info("ports_open", gdb=self._gdb[0].port, telnet=self._telnet.port)
         self._post(ev.PortsOpened())
+
+    def _gdb_port(self, sockets: list[socket.socket]) -> GdbPort:
+        policy = Policy(monitor=Monitor(self._config.monitor.value))
+        return GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log)
+
+    async def _answer_monitor(self, text: str) -> str:
+        """`monitor ocdsup …` means what the same line means on the telnet port."""
+        request = words.parse(tuple(text.split()))
+        return request if isinstance(request, str) else await self._answer(request.verb, request.args)
 
     def _taken(self, error: PortTakenError) -> None:
         text = f"cannot bind {error.address} port {error.port}: {error.strerror}"
@@ -90,7 +104,7 @@ class StablePorts:
             except PortTakenError as error:
                 self._log.warning("target_port_taken", port=wanted, error=error.strerror, owner=port_owner.find(wanted))
                 return
-            self._gdb.append(GdbPort(sockets, self._sessions_changed, self._tasks, self._log))
+            self._gdb.append(self._gdb_port(sockets))
 
     def private(self, version: Version) -> command.Ports:
         """The ports to start OpenOCD with: any free ones, or chosen by us for versions that do not announce theirs."""
@@ -101,27 +115,41 @@ class StablePorts:
                 sock.bind((HOST, 0))
             return command.Ports(*(sock.getsockname()[1] for sock in (gdb, telnet, tcl)))
 
-    def expose(self, private: Private, version: str, targets: int) -> None:
-        """OpenOCD can be used: let clients reach it."""
+    def expose(self, private: Private, backend: Backend, targets: int) -> None:
+        """OpenOCD can be used: let clients reach it. A start that reset the board is counted, so that debuggers learn of it."""
         self.exposed = True
+        self._resets += backend.profile.after != "leave"
         self._open_for_targets(targets)
         for port, number in zip(self._gdb, private.gdb, strict=False):
-            port.backend_up((HOST, number))
+            port.backend_up(Served(HOST, number, self._resets, backend.run))
         if self._telnet is not None and private.telnet is not None:
-            self._telnet.backend_up((HOST, private.telnet), version)
+            self._telnet.backend_up((HOST, private.telnet), backend.version or "")
 
-    def hide(self) -> None:
-        """OpenOCD is going or gone: clients are told, or wait."""
+    def recovering(self, active: bool) -> None:
+        """A recovery has begun or ended: a stop without a reason is held meanwhile."""
+        if active != self._recovering:
+            self._recovering = active
+            for port in self._gdb:
+                port.recovering(active)
+
+    def reexamined(self) -> None:
+        """OpenOCD examined a target anew, which clears its break- and watchpoints."""
+        for port in self._gdb:
+            port.reexamined()
+
+    def hide(self, reason: str) -> None:
+        """OpenOCD is going or gone: telnet clients are told, debug sessions wait."""
         if not self.exposed:
             return
         self.exposed = False
         for port in self._gdb:
-            port.backend_down()
+            port.backend_down(reason)
         if self._telnet is not None:
             self._telnet.backend_down()
 
     def _sessions_changed(self) -> None:
-        self._post(ev.SessionsChanged(tuple(port.sessions for port in self._gdb), halted=False))
+        counts = tuple(port.sessions for port in self._gdb)
+        self._post(ev.SessionsChanged(counts, halted=any(port.halted for port in self._gdb)))
 
     def close(self) -> None:
         """Close the listeners and every session."""
