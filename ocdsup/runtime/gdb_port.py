@@ -1,8 +1,8 @@
 """The stable GDB port of one target: open before OpenOCD is, and still open when it is gone.
 
-What is said to whom is decided in `rsp.proxy`; here are the sockets, the timer and the order of things. A client reaches OpenOCD
-only after it said something: a bare connect costs OpenOCD 0.95 s of standstill and clears every breakpoint (0.12 and master,
-seen), so port probes of IDEs must end here.
+What is said to whom is decided in `rsp.proxy`; here are the sockets, the timer and the order of things. A client reaches
+OpenOCD only after it said something: a bare connect costs OpenOCD 0.95 s of standstill and clears every breakpoint (0.12 and
+master, seen), so port probes of IDEs must end here.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class GdbSession:
             self.close()
 
     def _rearm(self) -> None:
-        """One timer, moved only when something is due earlier: two calls of the loop per packet would cost more than the packet."""
+        """One timer, moved only when something is due earlier: moving it for every packet would cost more than the packet."""
         at = self._proxy.next_deadline()
         if at is None or at >= self._timer_at or self._over:
             return
