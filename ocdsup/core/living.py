@@ -63,8 +63,10 @@ def alive(turn: Turn, _event: ev.Alive) -> None:
 
 def flash_busy(turn: Turn, event: ev.FlashBusy) -> None:
     """While a flash operation runs, silence means nothing."""
-    turn.change_backend(busy=event.busy)
     state = turn.state
+    if turn.backend().busy is event.busy:
+        return  # saying it twice must not put the verdict on silence off
+    turn.change_backend(busy=event.busy)
     if event.busy:
         turn.disarm(Timer.HANG)
         if state.remark is not None and state.remark.code == "flash-failed":

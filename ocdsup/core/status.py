@@ -50,7 +50,7 @@ def public_phase(state: State) -> str:
         case Phase.STOPPING:
             return "lent" if state.borrower is not None else "stopped"
         case _:
-            return state.phase.value
+            return str(state.phase.value)
 
 
 def snapshot(state: State, facts: Facts, clock: Clock) -> dict[str, Any]:
