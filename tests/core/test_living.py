@@ -1,0 +1,299 @@
+"""A backend's life: start, crash, failing polls, the ladder to a verified core."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ocdsup.core import events as ev
+from ocdsup.core.effects import (
+    EndHolder,
+    Examine,
+    Launch,
+    LookForHolders,
+    LookForProbe,
+    Profile,
+    ResetUsb,
+    RestoreResetConfig,
+    Terminate,
+    VerifyCore,
+)
+from ocdsup.core.policy import AfterRecovery, Policy, UnderReset
+from ocdsup.core.state import Phase
+from ocdsup.core.timers import Timer
+
+if TYPE_CHECKING:
+    from tests.core.conftest import Bench
+
+UNDER_RESET = Profile(under_reset=True, after="run")
+
+
+def test_a_start_is_ready_only_when_the_core_was_verified(bench: Bench) -> None:
+    assert bench.say(ev.StartAsked()) == [Launch(1, Profile())]
+    assert bench.ready() == [VerifyCore(1)]
+    assert bench.phase is Phase.STARTING
+    assert bench.verified() == []
+    assert bench.phase is Phase.READY
+
+
+def test_a_crash_is_answered_by_a_plain_restart_at_once(up: Bench) -> None:
+    assert up.dies() == [Launch(2, Profile())]
+    assert up.code == "backend-exited"
+    up.comes_up()
+    assert (up.phase, up.code) == (Phase.READY, None)
+    assert up.state.history[-1].rungs == ("restart",)
+    assert up.state.history[-1].outcome == "recovered"
+
+
+def test_two_immediate_retries_then_the_pause_doubles_up_to_its_limit(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(restarts=100))
+    bench.say(ev.StartAsked())
+    pauses = []
+    for _ in range(12):
+        bench.born()
+        bench.dies("target-unpowered")
+        pauses.append(bench.next_in() if bench.phase is Phase.BACKOFF else 0.0)
+        if bench.phase is not Phase.STARTING:
+            bench.say(*_answers(bench))
+            pauses[-1] = bench.next_in() if bench.phase is Phase.BACKOFF else 0.0
+        bench.wait(pauses[-1] or 0.0)
+        assert bench.phase is Phase.STARTING
+    assert pauses == [0, 0, 0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+def _answers(bench: Bench) -> list[ev.Event]:
+    """The bus shows the probe and nobody holds it."""
+    clearing = bench.phase is Phase.CLEARING
+    return [ev.ProbeSeen(ev.Presence.PRESENT, "", "1:7"), ev.HoldersSeen(())] if clearing else []
+
+
+def test_repeated_failed_examinations_end_stale_holders_and_restart_under_reset(up: Bench) -> None:
+    left_over = ev.HolderSeen(812, 99, "openocd", "bench", "2026-01-01T10:00:00+00:00", True, True, "its IDE is gone")
+    assert up.poll_fails() == [LookForProbe()]
+    assert up.phase is Phase.DEGRADED
+    assert up.poll_fails() == []
+    assert up.poll_fails() == [Terminate(1), LookForProbe(), LookForHolders()]
+    assert (up.phase, up.code) == (Phase.CLEARING, "target-poll-failing")
+    assert up.holders(left_over) == [EndHolder(812, 99)]
+    up.probe()
+    assert up.dies() == []
+    assert up.say(ev.HolderEnded(812, True, "term", "")) == [Launch(2, UNDER_RESET)]
+    assert up.ready() == [VerifyCore(2)]
+    assert up.verified() == [RestoreResetConfig(2)]
+    assert up.phase is Phase.READY
+    assert up.state.history[-1].rungs == ("restart-under-reset", "evict")
+    assert up.state.evictions == 1
+
+
+@pytest.mark.parametrize(
+    ("wish", "session_halted", "after"),
+    [
+        (AfterRecovery.AUTO, False, "run"),
+        (AfterRecovery.AUTO, True, "halt"),
+        (AfterRecovery.RUN, True, "run"),
+        (AfterRecovery.HALT, False, "halt"),
+    ],
+)
+def test_the_board_is_left_as_its_user_left_it(
+    make_bench: type[Bench], wish: AfterRecovery, session_halted: bool, after: str
+) -> None:
+    bench = make_bench(Policy(after_recovery=wish))
+    bench.start()
+    bench.say(ev.SessionsChanged((1,), session_halted))
+    bench.poll_fails(3)
+    bench.say(*_answers(bench))
+    assert bench.dies() == [Launch(2, Profile(under_reset=True, after=after))]
+
+
+def test_an_outage_that_ends_by_itself_is_no_recovery(up: Bench) -> None:
+    up.poll_fails(2)
+    up.say(ev.LineFound(up.run, "target-recovered", None, "Examination succeed"))
+    assert up.phase is Phase.READY
+    assert up.state.history == ()
+
+
+def test_single_failures_further_apart_than_the_window_never_add_up(up: Bench) -> None:
+    for _ in range(20):
+        up.poll_fails(2)
+        up.say(ev.Alive(up.run))
+        assert up.phase is Phase.DEGRADED
+        up.wait(10.0)
+        up.say(ev.Alive(up.run))
+        assert up.phase is Phase.READY
+
+
+def test_failures_within_the_window_add_up_across_short_recoveries(up: Bench) -> None:
+    for _ in range(2):
+        up.poll_fails()
+        up.say(ev.LineFound(up.run, "target-recovered", None, "Examination succeed"))
+        up.wait(1.0)
+    up.poll_fails()
+    assert up.code == "target-poll-failing"
+
+
+def test_a_core_that_is_silent_after_a_start_is_examined_and_then_reached_under_reset(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.ready()
+    assert bench.verified(answers=False) == [Examine(1)]
+    assert bench.phase is Phase.CURING
+    assert bench.say(ev.Examined(1, False)) == [Terminate(1), LookForProbe(), LookForHolders()]
+    bench.say(*_answers(bench))
+    assert bench.dies() == [Launch(2, UNDER_RESET)]
+
+
+def test_an_examination_that_works_saves_the_restart(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.ready()
+    bench.verified(answers=False)
+    assert bench.say(ev.Examined(1, True)) == [VerifyCore(1)]
+    bench.verified()
+    assert bench.phase is Phase.READY
+    assert bench.state.restarts == 0
+
+
+def test_a_core_that_stays_in_reset_is_a_fault(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.ready()
+    assert bench.verified("reset") == [Terminate(1)]
+    assert bench.code == "target-held-in-reset"
+
+
+def _climb(bench: Bench) -> list[object]:
+    """Let every cure fail at once; the starts and USB resets that were tried."""
+    tried: list[object] = []
+    for _ in range(8):
+        asked = bench.poll_fails(3) + bench.say(*_answers(bench)) + bench.dies()
+        if ResetUsb() in asked:
+            tried.append("usb")
+            asked += bench.say(ev.UsbWasReset(True, ""))
+        asked += bench.wait((bench.next_in() or 0.0) + 0.001) if bench.phase is Phase.BACKOFF else []
+        tried += [e.profile for e in asked if isinstance(e, Launch)]
+        bench.comes_up()
+        assert bench.phase is Phase.READY
+    return tried
+
+
+def test_the_ladder_of_a_board_that_fails_again_at_once(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(restarts=100))
+    bench.start()
+    slow = Profile(under_reset=True, speed_khz=240, after="run")
+    held = Profile(under_reset=True, after="halt")
+    climbed = [UNDER_RESET, UNDER_RESET, slow, held, Profile(), "usb", Profile()]
+    assert _climb(bench) == [*climbed, UNDER_RESET, UNDER_RESET]
+
+
+def test_without_leave_to_reset_no_start_holds_nrst(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(restarts=100, under_reset=UnderReset.NEVER, usb_reset=False))
+    bench.start()
+    assert _climb(bench) == [Profile()] * 8
+
+
+def test_a_bench_that_is_always_started_under_reset_never_stays_there(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(under_reset=UnderReset.ALWAYS))
+    assert bench.say(ev.StartAsked()) == [Launch(1, UNDER_RESET)]
+    assert bench.comes_up() == [VerifyCore(1), RestoreResetConfig(1)]
+
+
+def test_a_core_held_at_its_reset_vector_is_told_and_survives_a_crash_of_openocd(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(restarts=100))
+    bench.start()
+    for _ in range(4):
+        bench.poll_fails(3)
+        bench.say(*_answers(bench))
+        bench.dies()
+        bench.wait(5.0) if bench.phase is Phase.BACKOFF else None
+        bench.comes_up()
+    assert bench.state.held
+    assert "held at its reset vector" in bench.snapshot()["summary"]
+    bench.wait(14.0)
+    bench.say(ev.Alive(bench.run))
+    bench.dies()
+    bench.comes_up()
+    assert bench.state.held
+
+
+@pytest.mark.parametrize("fault", ["config-rejected", "backend-missing"])
+def test_a_configuration_that_cannot_work_fails_at_once(bench: Bench, fault: str) -> None:
+    bench.say(ev.StartAsked())
+    assert bench.say(ev.LaunchFailed(1, fault, "why")) == []
+    assert (bench.phase, bench.code) == (Phase.FAILED, fault)
+    assert bench.next_in() is None
+    assert bench.say(ev.RestartAsked()) == [Launch(2, Profile())]
+    assert bench.dies(fault) == []
+    assert bench.phase is Phase.FAILED
+
+
+def test_openocd_that_always_crashes_is_given_up_when_the_intensity_is_spent(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    for _ in range(10):
+        bench.born()
+        bench.dies()
+        bench.say(*_answers(bench))
+        bench.wait(30.0) if bench.phase is Phase.BACKOFF else None
+    assert (bench.phase, bench.code, bench.run) == (Phase.FAILED, "backend-exited", 10)
+    assert bench.state.history[-1].outcome == "failed"
+
+
+def test_a_dead_board_is_tried_for_ever_but_not_faster_than_the_intensity(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    began = bench.now
+    while bench.now < began + 7200:
+        if bench.phase is Phase.STARTING:
+            bench.born()
+            bench.dies("target-not-answering")
+        bench.say(*_answers(bench))
+        if bench.phase is Phase.CLEARING:
+            bench.say(ev.UsbWasReset(True, ""))
+        bench.wait(1.0)
+        assert bench.phase in {Phase.BACKOFF, Phase.STARTING, Phase.CLEARING}
+    assert 100 < bench.run <= 10 * 25
+    assert len(bench.state.tried) < 10
+    assert bench.state.recovery is not None
+    assert len(bench.state.recovery.rungs) < 12
+
+
+def test_a_flash_operation_suspends_the_verdict_on_silence(up: Bench) -> None:
+    up.say(ev.FlashBusy(up.run, True))
+    up.wait(120.0)
+    assert up.phase is Phase.READY
+    up.say(ev.FlashBusy(up.run, False))
+    up.wait(14.9)
+    assert up.phase is Phase.READY
+    up.wait(0.2)
+    assert up.code == "backend-hung"
+
+
+def test_saying_twice_that_no_flash_operation_runs_does_not_put_the_verdict_off(up: Bench) -> None:
+    for _ in range(3):
+        up.wait(5.0)
+        up.say(ev.FlashBusy(up.run, False))
+    assert up.code == "backend-hung"
+
+
+def test_a_backend_that_got_ready_while_flashing_has_no_watch_on_silence_yet(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.ready()
+    bench.say(ev.FlashBusy(1, True))
+    bench.verified()
+    assert Timer.HANG not in bench.state.timers
+
+
+def test_a_failed_flash_is_a_remark_until_the_next_attempt(up: Bench) -> None:
+    up.say(ev.LineFound(up.run, "flash-write-failed", "flash-failed", "error writing to flash"))
+    assert up.snapshot()["fault"]["code"] == "flash-failed"
+    assert up.phase is Phase.READY
+    up.say(ev.FlashBusy(up.run, True))
+    assert up.snapshot()["fault"] is None
+
+
+def test_a_launch_that_never_was_frees_a_stop(bench: Bench) -> None:
+    bench.say(ev.StartAsked(), ev.StopAsked(), ev.LaunchFailed(1, "backend-missing", "no openocd"))
+    assert bench.phase is Phase.STOPPED
+
+
+def test_last_words_before_an_exit_are_the_evidence(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.say(ev.LineFound(1, "init-failed", "target-not-answering", "Error: init mode failed"))
+    bench.dies("target-not-answering")
+    assert bench.snapshot()["fault"]["evidence"] == ["Error: init mode failed"]

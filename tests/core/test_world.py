@@ -1,0 +1,251 @@
+"""What the PC shows: probe gone and back, holders, USB reset, ports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ocdsup.core import events as ev
+from ocdsup.core.effects import EndHolder, Launch, LookForHolders, LookForProbe, Profile, ResetUsb, Terminate
+from ocdsup.core.events import Presence
+from ocdsup.core.policy import Policy
+from ocdsup.core.state import Phase
+
+if TYPE_CHECKING:
+    from tests.core.conftest import Bench
+
+STALE = ev.HolderSeen(812, 99, "openocd", "bench", "2026-01-01T10:00:00+00:00", True, True, "its IDE is gone")
+ALIVE = ev.HolderSeen(812, 99, "openocd", "bench", "2026-01-01T10:00:00+00:00", False, False, "it has a live debug session")
+
+
+def launches(asked: list[object]) -> int:
+    return sum(isinstance(e, Launch) for e in asked)
+
+
+def pulled(bench: Bench) -> None:
+    """Ready, then the cable is pulled."""
+    bench.start()
+    bench.probe()
+    bench.poll_fails()
+    assert bench.probe(Presence.ABSENT, "") == [Terminate(1)]
+    bench.dies()
+    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-absent")
+
+
+def test_a_probe_that_is_gone_blocks_without_a_restart_and_its_return_starts_at_once(bench: Bench) -> None:
+    pulled(bench)
+    for _ in range(3600):
+        assert bench.wait(1.0) == [LookForProbe()]
+        assert bench.probe(Presence.ABSENT, "") == []
+    assert bench.run == 1
+    assert bench.snapshot()["probe"]["present"] is False
+    bench.wait(1.0)
+    assert bench.probe(identity="1:9") == [Launch(2, Profile())]
+    bench.comes_up()
+    assert bench.snapshot()["probe"]["present"] is True
+
+
+def test_a_replug_between_two_looks_is_noticed_by_the_new_device_number(bench: Bench) -> None:
+    pulled(bench)
+    bench.state.probe = ev.ProbeSeen(Presence.PRESENT, "", "1:7")
+    bench.state.streak = 9
+    assert bench.probe(identity="1:8") == [Launch(2, Profile())]
+
+
+def test_the_first_start_after_a_replug_is_plain_even_if_the_last_was_under_reset(up: Bench) -> None:
+    up.poll_fails(3)
+    up.say(ev.ProbeSeen(Presence.PRESENT), ev.HoldersSeen(()))
+    up.dies()
+    up.comes_up()
+    up.wait(14.0)
+    up.say(ev.Alive(up.run))
+    up.poll_fails()
+    up.probe(Presence.ABSENT, "")
+    up.dies()
+    up.wait(1.0)
+    up.probe(Presence.ABSENT, "")
+    assert up.probe(identity="1:9") == [Launch(3, Profile())]
+
+
+@pytest.mark.parametrize("presence", [Presence.AMBIGUOUS, Presence.DENIED, Presence.PRESENT, Presence.UNKNOWN])
+def test_a_running_backend_is_not_ended_for_a_look_that_proves_nothing(up: Bench, presence: Presence) -> None:
+    up.poll_fails()
+    assert up.probe(presence) == []
+    assert up.phase is Phase.DEGRADED
+
+
+@pytest.mark.parametrize(("presence", "code"), [(Presence.DENIED, "probe-denied"), (Presence.AMBIGUOUS, "probe-absent")])
+def test_a_probe_that_may_not_be_opened_blocks(up: Bench, presence: Presence, code: str) -> None:
+    up.poll_fails(3)
+    up.dies()
+    up.holders()
+    up.probe(presence)
+    assert (up.phase, up.code) == (Phase.BLOCKED, code)
+
+
+def test_a_blocked_bench_calls_its_obstacle_by_its_present_name(bench: Bench) -> None:
+    pulled(bench)
+    bench.probe(Presence.DENIED)
+    assert (bench.phase, bench.code, bench.next_in()) == (Phase.BLOCKED, "probe-denied", 5.0)
+
+
+def held(bench: Bench) -> None:
+    """Blocked by a live session of somebody else."""
+    bench.say(ev.StartAsked())
+    assert bench.dies("probe-held") == [LookForProbe(), LookForHolders()]
+    bench.probe()
+    assert bench.holders(ALIVE) == []
+
+
+def test_a_holder_that_may_not_be_ended_blocks_and_is_named(bench: Bench) -> None:
+    held(bench)
+    fault = bench.snapshot()["fault"]
+    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-held")
+    assert "PID 812 openocd, user bench" in fault["text"]
+    assert "live debug session" in fault["text"]
+    for _ in range(1800):
+        assert bench.wait(2.0) == [LookForProbe(), LookForHolders()]
+        bench.holders(ALIVE)
+    assert bench.run == 1
+
+
+def test_a_holder_that_becomes_stale_is_ended_and_the_start_follows_at_once(bench: Bench) -> None:
+    held(bench)
+    bench.holders(ALIVE)
+    bench.state.streak = 9
+    assert bench.holders(STALE) == [EndHolder(812, 99)]
+    assert bench.phase is Phase.CLEARING
+    assert bench.say(ev.HolderEnded(812, True, "term", "")) == [Launch(2, Profile())]
+    bench.comes_up()
+    assert bench.state.history[-1].rungs == ("evict",)
+
+
+def test_a_holder_that_leaves_by_itself_lets_the_bench_start(bench: Bench) -> None:
+    held(bench)
+    assert bench.holders() == [Launch(2, Profile())]
+
+
+def test_a_holder_that_resists_is_not_tried_again_until_a_person_asks(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.dies("probe-held")
+    bench.probe()
+    assert bench.holders(STALE) == [EndHolder(812, 99)]
+    bench.say(ev.HolderEnded(812, False, "refused", "not permitted"))
+    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-held")
+    assert "not permitted" in bench.snapshot()["fault"]["text"]
+    assert bench.holders(STALE) == []
+    bench.say(ev.EvictAsked())
+    assert bench.holders(STALE) == [EndHolder(812, 99)]
+
+
+def test_a_holder_that_was_gone_before_its_end_is_no_eviction(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.dies("probe-held")
+    bench.probe()
+    bench.holders(STALE)
+    bench.say(ev.HolderEnded(812, True, "gone", ""))
+    assert bench.state.evictions == 0
+    assert bench.phase is Phase.STARTING
+
+
+def test_a_held_probe_that_is_unplugged_is_absent(bench: Bench) -> None:
+    held(bench)
+    bench.probe(Presence.ABSENT, "")
+    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-absent")
+    assert bench.run == 1
+
+
+def test_old_holders_do_not_block_a_later_start(up: Bench) -> None:
+    up.say(ev.EvictAsked())
+    up.holders(ALIVE)
+    assert up.dies() == [Launch(2, Profile())]
+
+
+def test_a_wedged_probe_is_reset_and_then_waits_for_hands(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    asked: list[object] = []
+    for _ in range(3):
+        asked += bench.dies("probe-wedged")
+        asked += bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"), ev.HoldersSeen(()), ev.UsbWasReset(True, ""))
+        asked += bench.wait(1.0) if bench.phase is Phase.BACKOFF else []
+    assert asked.count(ResetUsb()) == 1
+    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-wedged")
+    assert "unplug the probe" in bench.snapshot()["advice"][0]
+    for _ in range(600):
+        bench.wait(1.0)
+        assert bench.probe() == []
+    assert bench.probe(identity="1:8") == [Launch(bench.run, Profile())]
+
+
+def test_a_wedged_probe_without_a_bus_is_tried_again_at_the_pace_of_the_back_off(make_bench: type[Bench]) -> None:
+    bench = make_bench(has_usb=False)
+    bench.say(ev.StartAsked())
+    for _ in range(2):
+        bench.dies("probe-wedged")
+        bench.say(ev.ProbeSeen(Presence.UNKNOWN), ev.HoldersSeen(()))
+    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-wedged")
+    assert launches(list(bench.probe(Presence.UNKNOWN, ""))) == 1
+
+
+def test_the_usb_reset_waits_for_our_own_backend_and_not_longer(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(hang_timeout_s=5.0))
+    bench.start()
+    for _ in range(2):
+        bench.wait(5.0)
+        bench.dies()
+        bench.comes_up()
+    bench.wait(5.0)
+    assert bench.code == "backend-hung"
+    assert bench.dies() == [ResetUsb()]
+    assert bench.say(ev.UsbWasReset(False, "not permitted")) == []
+    assert bench.phase is Phase.BACKOFF
+
+
+def test_the_usb_reset_is_asked_at_once_when_our_own_backend_is_gone(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.dies("probe-wedged")
+    bench.say(ev.ProbeSeen(Presence.PRESENT), ev.HoldersSeen(()))
+    assert bench.dies("probe-wedged") == [ResetUsb()]
+
+
+def test_a_stable_port_that_is_taken_blocks_the_start_until_it_is_free(bench: Bench) -> None:
+    assert bench.say(ev.PortTaken("port 3333: PID 9 nc"), ev.StartAsked()) == []
+    assert (bench.phase, bench.code) == (Phase.BLOCKED, "port-in-use")
+    assert "PID 9 nc" in bench.snapshot()["fault"]["text"]
+    assert bench.wait(60.0) == []
+    bench.say(ev.PortTaken("port 3333: PID 10 nc"))
+    assert "PID 10 nc" in bench.snapshot()["fault"]["text"]
+    assert bench.say(ev.PortsOpened()) == [Launch(1, Profile())]
+
+
+def test_a_port_that_is_lost_later_does_not_end_a_running_backend(up: Bench) -> None:
+    assert up.say(ev.PortTaken("port 3334: PID 9 nc")) == []
+    assert up.phase is Phase.READY
+
+
+def test_a_private_port_that_was_taken_is_tried_again(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.dies("port-in-use")
+    assert (bench.phase, bench.next_in()) == (Phase.BLOCKED, 5.0)
+    assert bench.wait(5.0) == [Launch(2, Profile())]
+
+
+def test_a_wrong_target_is_tried_again_no_faster_than_its_recheck(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    began = bench.now
+    while bench.now < began + 3600:
+        if bench.phase is Phase.STARTING:
+            bench.dies("wrong-target")
+        bench.wait(5.0)
+    assert bench.run <= 3600 / 30 + 1
+
+
+def test_enough_supply_takes_the_remark_about_too_little_back(up: Bench) -> None:
+    up.say(ev.LineFound(up.run, "voltage-low", "target-unpowered", "target voltage may be too low"))
+    assert up.snapshot()["fault"]["code"] == "target-unpowered"
+    up.say(ev.VoltageSeen(up.run, 0.4))
+    assert up.snapshot()["fault"] is not None
+    up.say(ev.VoltageSeen(up.run, 3.2))
+    assert up.snapshot()["fault"] is None
+    assert up.snapshot()["backend"]["voltage"] == 3.2
