@@ -12,7 +12,7 @@ from .policy import BackendUp
 from .reception import expired
 from .replay import Dialogue, Heard, Outcome, halt_now, recheck, restore
 from .session import Held, Session
-from .wires import Ask, BackendWire
+from .wires import Ask, BackendWire, Under
 
 _STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
 _UNTOLD_STOPS = (b"T00", b"S00")
@@ -37,13 +37,6 @@ class Talk:
     dialogue: Dialogue
     deadline: float
     stop: bytes | None = None  # the frame of a stop reply that came in between
-
-
-@dataclass(frozen=True, slots=True)
-class _Under:
-    """Tag of a read of the RAM where a software breakpoint is about to be set."""
-
-    point: Point
 
 
 _IGNORED = object()  # tag of a request whose reply nobody needs
@@ -73,12 +66,12 @@ class Link:
     @property
     def owed(self) -> bool:
         """Tell whether GDB waits for a reply of the backend, other than a stop."""
-        return self._wire is not None and self._wire.owed
+        return self._wire is not None and bool(self._wire.waiting) and bool(self._wire.of_gdb)
 
     @property
     def waiting(self) -> list[Ask]:
         """Return the requests of GDB that wait for a reply."""
-        return [ask for ask in self._wire.waiting if ask.ours is None and not ask.abandoned] if self._wire else []
+        return self._wire.of_gdb if self._wire else []
 
     # --- connection ---
 
@@ -126,13 +119,16 @@ class Link:
     # --- asking ---
 
     def ask(self, ask: Ask, now: float, out: list[Output]) -> None:
-        """Send a request of GDB."""
+        """Send a request of GDB, after what has to go before it."""
+        for body in self._session.answers.before(ask.row, ask.body):
+            self._say(body, _IGNORED, now, out)
+        if ask.body[:2] == b"Z0" and not self._session.policy.transparent and self._look_under(ask, now, out):
+            return
+        self._pass_on(ask, out)
+
+    def _pass_on(self, ask: Ask, out: list[Output]) -> None:
         session, wire = self._session, self._wire
         assert wire is not None
-        for body in session.answers.before(ask.row, ask.body):
-            self._say(body, _IGNORED, now, out)
-        if ask.body[:2] == b"Z0" and not session.policy.transparent:
-            self._look_under(ask.body, now, out)
         session.shadow.asked(ask.row, ask.body)
         wire.send(ask.raw, out)
         if ask.row.answer is Answer.ONE or ask.row.answer is Answer.TEXT or session.shadow.non_stop:
@@ -145,6 +141,7 @@ class Link:
 
     def interrupt(self, now: float, out: list[Output]) -> None:
         """Pass GDB's interrupt on; a stop that is being held back is looked into instead."""
+        self._session.interrupted = self._session.shadow.running  # until a stop: it may die with the backend
         if self._session.held is not None and self.talk is None:
             self.begin(Purpose.INTERRUPT, halt_now(), now, out)
         else:
@@ -160,12 +157,17 @@ class Link:
             out[-1] = ToBackend(self._greeting + raw)
             self._greeting = b""
 
-    def _look_under(self, body: bytes, now: float, out: list[Output]) -> None:
-        """Read the RAM under a software breakpoint, in front of the request and without waiting for it."""
-        point = point_of(body)
-        if point is not None and point not in self._session.shadow.under:
-            size = 2 if point.kind == 3 else min(point.kind, 8)  # kind 3: a 32-bit Thumb instruction, 2 bytes are replaced
-            self._say(b"m%x,%x" % (point.address, size), _Under(point), now, out)
+    def _look_under(self, ask: Ask, now: float, out: list[Output]) -> bool:
+        """Read the RAM under a software breakpoint first; tell whether the request waits for that.
+
+        The two are not sent together: the process could die with the opcode written and our answer unread.
+        """
+        point = point_of(ask.body)
+        if point is None or point in self._session.shadow.under:
+            return False
+        size = 2 if point.kind == 3 else min(point.kind, 8)  # kind 3: a 32-bit Thumb instruction, 2 bytes are replaced
+        self._say(b"m%x,%x" % (point.address, size), Under(point, ask), now, out)
+        return True
 
     # --- dialogues ---
 
@@ -247,7 +249,6 @@ class Link:
             session.held = None
             self._wire.send(encode(outcome.resume), out)
             if session.interrupted:
-                session.interrupted = False
                 out.append(ToBackend(INTERRUPT))
 
     # --- replies ---
@@ -347,16 +348,22 @@ class Link:
 
     def _heard(self, ask: Ask, body: bytes, now: float, out: list[Output]) -> None:
         """Take the reply to a request of ours."""
-        if isinstance(ask.ours, _Under):
-            code = b"" if is_error(body) else _bytes(body)
-            if code:
-                self._session.shadow.planting(ask.ours.point, code)
+        if isinstance(ask.ours, Under):
+            self._looked_under(ask.ours, body, out)
             return
         if ask.row.name == "QStartNoAckMode" and body == OK:
             self._no_acks()
         if self.talk is not None and ask.ours is self.talk:
             final = "" if body == OK or is_error(body) else from_hex(body) or ""
             self._go_on(Heard(body, "".join(ask.text) + final), now, out)
+
+    def _looked_under(self, look: Under, body: bytes, out: list[Output]) -> None:
+        code = b"" if is_error(body) else _bytes(body)
+        if look.request.abandoned:
+            return
+        if code:
+            self._session.shadow.planting(look.point, code)
+        self._pass_on(look.request, out)
 
     def _late(self, ask: Ask, body: bytes, now: float, out: list[Output]) -> None:
         """Undo what a request has done after all, although GDB was told that it failed."""

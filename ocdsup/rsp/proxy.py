@@ -295,7 +295,6 @@ class Proxy:
             self.shadow.untold = ""
         self._link.ask(ask, now, out)
         if resume and self._session.interrupted:
-            self._session.interrupted = False
             out.append(ToBackend(INTERRUPT))
 
     def _expire(self, ask: Ask, out: list[Output]) -> None:

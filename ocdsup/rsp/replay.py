@@ -109,6 +109,7 @@ def _restore_halted(shadow: Shadow, up: BackendUp, halted: bool) -> Dialogue:
     if not halted:
         yield monitor_request("halt")
     yield from _heal_ram(shadow)
+    yield from _unsettled(shadow)
     lost = yield from _insert(shadow.points)
     if up.reset or not halted:
         shadow.forget_writes()
@@ -145,9 +146,16 @@ def _stop_owed(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reas
     return None
 
 
+def _unsettled(shadow: Shadow) -> _Part:
+    """Repeat the write that OpenOCD acknowledged and may have taken to its grave; memory outlives a reset."""
+    if shadow.unsettled is None:
+        return
+    yield shadow.unsettled
+    yield b"m" + shadow.unsettled[1:].partition(b",")[0] + b",1"  # its reply says that the write is behind us
+    shadow.unsettled = None
+
+
 def _pending_writes(shadow: Shadow) -> _Part:
-    if shadow.unsettled is not None:
-        yield shadow.unsettled
     if shadow.all_registers is not None:
         yield shadow.all_registers
     yield from _say_all(list(shadow.registers.values()))

@@ -29,7 +29,7 @@ class Session:
     answers: Answers
     client: ClientWire
     held: Held | None = None
-    interrupted: bool = False  # GDB's interrupt waits for a backend
+    interrupted: bool = False  # GDB has interrupted and has not yet seen a stop
     recovering: bool = False
 
     def reply(self, body: bytes, out: list[Output]) -> None:

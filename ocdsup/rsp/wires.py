@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .framing import ACK, NACK, Frame, Framer, Kind, Side, encode
 from .outputs import Output, ToBackend, ToClient
-from .packets import Row
+from .packets import Point, Row
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +21,14 @@ class Ask:
     abandoned: bool = False  # GDB has been given an error: the late reply is dropped
     again: bool = False  # a backend was lost while it waited
     text: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """Tag of a read of the RAM where GDB's request is about to set a software breakpoint; the request follows the reply."""
+
+    point: Point
+    request: Ask
 
 
 class _Wire:
@@ -93,6 +101,7 @@ class BackendWire(_Wire):
         self.waiting: deque[Ask] = deque()
 
     @property
-    def owed(self) -> bool:
-        """Tell whether GDB waits for a reply that will come on this connection."""
-        return any(ask.ours is None and not ask.abandoned for ask in self.waiting)
+    def of_gdb(self) -> list[Ask]:
+        """Return the requests whose reply GDB waits for and will get from this connection."""
+        asks = [ask.ours.request if isinstance(ask.ours, Under) else ask for ask in self.waiting]
+        return [ask for ask in asks if ask.ours is None and not ask.abandoned]

@@ -1,0 +1,88 @@
+"""The shadow is the truth: a state machine of GDB, proxy and OpenOCD under random faults, and mutants that it must catch."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from ocdsup.rsp import replay
+from ocdsup.rsp.link import Link
+from ocdsup.rsp.shadow import Shadow
+from ocdsup.rsp.wires import Ask
+from tests.rsp.session_model import SessionMachine
+
+QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+GOOD = settings(report_multiple_bugs=False, max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=QUIET)
+HUNT = settings(
+    max_examples=400,
+    stateful_step_count=30,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=QUIET,
+    report_multiple_bugs=False,
+)
+
+
+class CachedMachine(SessionMachine):
+    """The same with kept answers and put-off removals."""
+
+    cache = True
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("machine", [SessionMachine, CachedMachine])
+def test_after_random_faults_the_belief_is_the_truth(machine: type[SessionMachine]) -> None:
+    """Points, registers, memory and run state of the board are what GDB was told, whenever OpenOCD dies, hangs or resets."""
+    run_state_machine_as_test(machine, settings=GOOD)
+
+
+def _nothing(*_: object, **__: object) -> Iterator[bytes]:
+    return iter(())
+
+
+def _silent(*_: object, **__: object) -> None:
+    return None
+
+
+def _keeps_writes(self: Shadow) -> None:
+    self.unsettled = None
+
+
+def _never_late(self: Link, ask: Ask, *rest: Any) -> None:
+    ask.abandoned = False
+    _ANSWERED(self, ask, *rest)
+
+
+def _trusts_the_last_read(self: Shadow, point: Any, code: bytes) -> None:
+    self.under[point] = code
+
+
+def _no_stop_after_reset(*_: object) -> None:
+    return None
+
+
+_ANSWERED = Link._answered
+MUTANTS: dict[str, tuple[object, str, Callable[..., Any]]] = {
+    "opcodes stay in RAM": (replay, "_heal_ram", _nothing),
+    "register writes are not repeated": (replay, "_pending_writes", _nothing),
+    "register writes are repeated although they were flushed": (Shadow, "forget_writes", _keeps_writes),
+    "late points are not undone": (Link, "_late", _silent),
+    "late replies reach GDB": (Link, "_answered", _never_late),
+    "the RAM under a point is read again": (Shadow, "planting", _trusts_the_last_read),
+    "a stop is never owed": (replay, "_stop_owed", _no_stop_after_reset),
+    "the RAM under a point is never read": (Link, "_look_under", _silent),
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_model_catches_a_broken_proxy(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each seeded mistake makes the state machine fail: the test above can fail."""
+    owner, attribute, replacement = MUTANTS[mutant]
+    monkeypatch.setattr(owner, attribute, replacement)
+    with pytest.raises(Exception):  # noqa: B017 - what fails first differs from mutant to mutant
+        run_state_machine_as_test(SessionMachine, settings=HUNT)
