@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from ocdsup.sim.boards import BoardSpec
-from ocdsup.sim.bus import Bus, BusFault, Device, Mapped, Memory, Registers
+from ocdsup.sim.bus import Bus, BusError, Device, Mapped, Memory, Registers
 from ocdsup.sim.core import Core
 from ocdsup.sim.flash import FlashF1, FlashF4
 from ocdsup.sim.peripherals import BitBand, Blocks, Nothing, Rcc
@@ -132,18 +132,18 @@ class Board:
     # ---- the debug port's view: AHB-AP 0 ----
 
     def read(self, address: int, size: int, now: float) -> int:
-        """Read 1, 2 or 4 bytes over the AHB-AP; raises BusFault where nothing answers."""
+        """Read 1, 2 or 4 bytes over the AHB-AP; raises BusError where nothing answers."""
         self._reachable(address, False)
         self.private.at(now)
         return self._bus.read(address, size)
 
     def read_block(self, address: int, length: int, now: float) -> bytes:
-        """Read many bytes at once where they lie in one memory; raises BusFault otherwise."""
+        """Read many bytes at once where they lie in one memory; raises BusError otherwise."""
         self._reachable(address, False)
         return self._bus.read_block(address, length)
 
     def write(self, address: int, size: int, value: int, now: float) -> None:
-        """Write 1, 2 or 4 bytes over the AHB-AP; raises BusFault where nothing answers."""
+        """Write 1, 2 or 4 bytes over the AHB-AP; raises BusError where nothing answers."""
         self._reachable(address, True)
         self.private.at(now)
         self._bus.write(address, size, value)
@@ -153,7 +153,7 @@ class Board:
     def _reachable(self, address: int, write: bool) -> None:
         """While NRST is low the bus matrix is in reset: only the private peripherals answer."""
         if self.nrst_low and not PPB <= address < PPB + PPB_SIZE:
-            raise BusFault(address, write)
+            raise BusError(address, write)
 
 
 def demo_image(spec: BoardSpec) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
-class BusFault(Exception):
+class BusError(Exception):
     """Nothing answers at this address, or what answers refuses the access."""
 
     def __init__(self, address: int, write: bool = False) -> None:
@@ -72,7 +72,7 @@ class Bus:
         return next((m for m in self.memories if m.base <= address < m.end), None)
 
     def read(self, address: int, size: int) -> int:
-        """Read 1, 2 or 4 bytes, little endian; raises BusFault where nothing answers."""
+        """Read 1, 2 or 4 bytes, little endian; raises BusError where nothing answers."""
         memory = self.memory_at(address)
         if memory is not None:
             at = address - memory.base
@@ -80,7 +80,7 @@ class Bus:
         return self._device(address, False).read(address - self._base(address), size)
 
     def write(self, address: int, size: int, value: int) -> None:
-        """Write 1, 2 or 4 bytes; into flash this programs. Raises BusFault where nothing answers."""
+        """Write 1, 2 or 4 bytes; into flash this programs. Raises BusError where nothing answers."""
         memory = self.memory_at(address)
         if memory is None:
             self._device(address, True).write(address - self._base(address), size, value)
@@ -92,10 +92,10 @@ class Bus:
             memory.data[at : at + size] = new if memory.programmer is None else nor(old, new)
 
     def read_block(self, address: int, length: int) -> bytes:
-        """Read bytes that lie in one memory at once; raises BusFault when they do not."""
+        """Read bytes that lie in one memory at once; raises BusError when they do not."""
         memory = self.memory_at(address)
         if memory is None or address + length > memory.end:
-            raise BusFault(address)
+            raise BusError(address)
         at = address - memory.base
         return bytes(memory.data[at : at + length])
 
@@ -105,7 +105,7 @@ class Bus:
     def _device(self, address: int, write: bool) -> Device:
         mapped = self._mapped(address)
         if mapped is None:
-            raise BusFault(address, write)
+            raise BusError(address, write)
         return mapped.device
 
     def _base(self, address: int) -> int:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
 TIMEOUT = 5.0  # seconds for one request
 
 
-class SimRefused(Exception):
+def control_path(port: int) -> Path:
+    """Return the default place of the control socket of a simulator on `port`."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime:
+        return Path(runtime) / f"ocdsup-sim-{port}.sock"
+    return Path(tempfile.gettempdir()) / f"ocdsup-sim-{os.getuid()}-{port}.sock"
+
+
+class SimError(Exception):
     """The simulated probe refused a request; the text is its reason."""
 
 
@@ -21,7 +31,7 @@ class SimClient:
         self.path = Path(path)
 
     def ask(self, request: dict[str, object]) -> dict[str, Any]:
-        """Send one request, return the reply; raises SimRefused, or OSError when nobody answers."""
+        """Send one request, return the reply; raises SimError, or OSError when nobody answers."""
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(TIMEOUT)
             link.connect(str(self.path))
@@ -32,7 +42,7 @@ class SimClient:
             raise ConnectionError(f"the simulator at {self.path} hung up")
         reply: dict[str, Any] = json.loads(line)
         if not reply.pop("ok", False):
-            raise SimRefused(str(reply.get("error", "no reason given")))
+            raise SimError(str(reply.get("error", "no reason given")))
         return reply
 
     def break_(self, fault: str, serial: str | None = None, **options: float) -> dict[str, Any]:

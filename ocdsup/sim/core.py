@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ocdsup.sim import exceptions, nvic
-from ocdsup.sim.bus import Bus, BusFault
+from ocdsup.sim.bus import Bus, BusError
 from ocdsup.sim.comparators import Dwt, Fpb
 from ocdsup.sim.cpu import Cpu, Stop, Why
 from ocdsup.sim.systick import SysTick
@@ -99,7 +99,7 @@ class Core:
         self.held, self.ran = False, 0.0
         try:
             stack, entry = self.bus.read(0, 4), self.bus.read(4, 4)
-        except BusFault:
+        except BusError:
             stack, entry = 0, 0
         self.cpu.reset(stack, entry)
         if self.debug.demcr & VC_CORERESET and self.debug.enabled:
@@ -260,7 +260,7 @@ class Core:
         try:
             handler = self.bus.read(self.system.vtor + 4 * number, 4)
             exceptions.enter(self.cpu, number, handler, lambda at, word: self.bus.write(at, 4, word))
-        except BusFault:
+        except BusError:
             self.nvic.pending.discard(number)
             if number == nvic.HARDFAULT:
                 self._lock_up()
@@ -300,7 +300,7 @@ class Core:
     def _unstack(self, value: int) -> bool:
         try:
             return exceptions.leave(self.cpu, value, lambda at: self.bus.read(at, 4))
-        except BusFault:
+        except BusError:
             return False
 
     # ---- requests by register writes (`scs`) ----
@@ -322,4 +322,3 @@ class Core:
         if self._reset_wanted:
             self._reset_wanted = False
             self.on_reset_request()
-

@@ -16,17 +16,17 @@ import ctypes
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from importlib import import_module
 from typing import Any
 
-from ocdsup.sim.bus import Bus, BusFault, nor
+from ocdsup.sim.bus import Bus, BusError, nor
 
-try:
-    import unicorn as uc
-    from unicorn import arm_const as arm
-except ImportError as missing:  # pragma: no cover - the tests need the library
-    raise ImportError(
-        "the simulated board needs the CPU emulator unicorn: pip install 'ocdsup[sim]'", name="unicorn"
-    ) from missing
+try:  # by name: the library's own type hints are partial
+    uc: Any = import_module("unicorn")
+    arm: Any = import_module("unicorn.arm_const")
+except ImportError as missing:
+    text = "the simulated board needs the CPU emulator unicorn: pip install 'ocdsup[sim]'"
+    raise ImportError(text, name="unicorn") from missing
 
 NEVER = 0xFFFFFFFE  # an address no run can reach: the top of the private peripheral bus is never code
 _WFI = b"\x30\xbf"
@@ -219,7 +219,7 @@ class Cpu:
                 self._stop = self._failure(error)
         return self._stop
 
-    def _failure(self, error: uc.UcError) -> Stop:
+    def _failure(self, error: Any) -> Stop:
         if not self.xpsr & 1 << 24:
             return Stop(Why.STATE, self.pc)
         if error.errno in (uc.UC_ERR_FETCH_UNMAPPED, uc.UC_ERR_FETCH_PROT):
@@ -306,7 +306,7 @@ class Cpu:
         def read(_uc: Any, offset: int, size: int, _data: Any) -> int:
             try:
                 return self.bus.read(base + offset, size)
-            except BusFault as fault:
+            except BusError as fault:
                 self._end(Stop(Why.DATA, fault.address), finish=False)
                 return 0
 
@@ -318,7 +318,7 @@ class Cpu:
                 return  # this very store was done before emu_stop cut the instruction short
             try:
                 self.bus.write(base + offset, size, value)
-            except BusFault as fault:
+            except BusError as fault:
                 self._end(Stop(Why.DATA, fault.address), finish=False)
 
         return write
@@ -332,7 +332,7 @@ class Cpu:
         old, new = bytes(memory.data[at : at + size]), (value & (1 << 8 * size) - 1).to_bytes(size, "little")
         try:
             cells = nor(old, new) if memory.programmer.program(address, size, value) else old
-        except BusFault:
+        except BusError:
             self._repair.append((address, old))
             self._end(Stop(Why.DATA, address), finish=False)
             return True

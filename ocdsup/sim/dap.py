@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ocdsup.sim.board import Board
-from ocdsup.sim.bus import BusFault
+from ocdsup.sim.bus import BusError
 from ocdsup.sim.faults import Link
 
 # Status codes of the ST-LINK firmware as OpenOCD names them (v0.12.0, src/jtag/drivers/stlink_usb.c:259)
@@ -15,7 +15,7 @@ _WRAP = 0x1000  # TAR increments inside 4 KiB on these cores
 _STICKYERR, _POWER_REQUEST = 1 << 5, 0x50000000
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An access that failed; `status` is what the ST-LINK reports."""
 
     def __init__(self, status: int) -> None:
@@ -37,17 +37,17 @@ class Dap:
         self._sticky = False
 
     def check(self, now: float) -> None:
-        """Raise Refused unless the target answers at all."""
+        """Raise RefusedError unless the target answers at all."""
         match self._link(now):
             case Link.DEAD:
-                raise Refused(DP_ERROR)
+                raise RefusedError(DP_ERROR)
             case Link.WAIT:
-                raise Refused(DP_WAIT)
+                raise RefusedError(DP_WAIT)
 
     # ---- memory ----
 
     def read_memory(self, address: int, length: int, size: int, now: float, increment: bool = True) -> bytes:
-        """Read memory in units of `size` bytes; raises Refused.
+        """Read memory in units of `size` bytes; raises RefusedError.
 
         In SWD mode the ST-LINK sets TAR for every unit, so nothing wraps here; OpenOCD's dap-direct
         queue relies on it and merges up to 6144 bytes across 4 KiB borders (stlink_usb.c:4417).
@@ -58,35 +58,35 @@ class Dap:
             if increment:
                 return self._read_block(address, length, size, now)
             return b"".join(self._read(address, size, now) for _ in range(0, length, size))
-        except BusFault as fault:
+        except BusError as fault:
             self._sticky = True
-            raise Refused(AP_FAULT) from fault
+            raise RefusedError(AP_FAULT) from fault
 
     def _read_block(self, address: int, length: int, size: int, now: float) -> bytes:
         try:
             return self._board.read_block(address, length, now)
-        except BusFault:
+        except BusError:
             return b"".join(self._read(address + n, size, now) for n in range(0, length, size))
 
     def _read(self, address: int, size: int, now: float) -> bytes:
         return self._board.read(address, size, now).to_bytes(size, "little")
 
     def write_memory(self, address: int, data: bytes, size: int, now: float, increment: bool = True) -> None:
-        """Write memory in units of `size` bytes; raises Refused."""
+        """Write memory in units of `size` bytes; raises RefusedError."""
         self.check(now)
         self._sticky = False
         try:
             for n in range(0, len(data) - len(data) % size, size):
                 value = int.from_bytes(data[n : n + size], "little")
                 self._board.write(address + n * increment, size, value, now)
-        except BusFault as fault:
+        except BusError as fault:
             self._sticky = True
-            raise Refused(AP_FAULT) from fault
+            raise RefusedError(AP_FAULT) from fault
 
     # ---- registers ----
 
     def read_register(self, port: int, register: int, now: float) -> int:
-        """Read a DP register (port 0xFFFF) or a register of access port 0; raises Refused."""
+        """Read a DP register (port 0xFFFF) or a register of access port 0; raises RefusedError."""
         self.check(now)
         if port == DEBUG_PORT:
             return self._read_dp(register)
@@ -121,7 +121,7 @@ class Dap:
         return 0
 
     def write_register(self, port: int, register: int, value: int, now: float) -> None:
-        """Write a DP register (port 0xFFFF) or a register of access port 0; raises Refused."""
+        """Write a DP register (port 0xFFFF) or a register of access port 0; raises RefusedError."""
         self.check(now)
         if port == DEBUG_PORT:
             self._write_dp(register, value)
@@ -153,4 +153,3 @@ class Dap:
         if self._csw & 0x30:
             self._tar = at - at % _WRAP + (at + 4) % _WRAP
         return at
-

@@ -9,7 +9,9 @@ import random
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ocdsup.sim.board import Board
+TYPE_CHECKING = False  # as typing.TYPE_CHECKING: the command line reads this table without starting the emulator
+if TYPE_CHECKING:
+    from ocdsup.sim.board import Board
 
 
 class FaultError(ValueError):
@@ -61,7 +63,10 @@ FAULTS = {
             (Option("status", 0x1003, 2, 0xFFFFFFFF, "stlink-server status code"),),
         ),
         FaultSpec("hang", "The probe never answers. When healed it answers late, everything in order."),
-        FaultSpec("unplugged", "The probe is gone from the USB: not listed, open handles dead. Healing plugs it in again; old handles stay dead."),
+        FaultSpec(
+            "unplugged",
+            "The probe is gone from the USB: not listed, open handles dead. Healing plugs it in again; old handles stay dead.",
+        ),
         FaultSpec(
             "flaky",
             "A part of the SWD commands fails as if the cable were bad.",
@@ -70,9 +75,19 @@ FAULTS = {
                 Option("seed", 1, 0, 2**31, "makes the sequence repeatable"),
             ),
         ),
-        FaultSpec("low-voltage", "The probe measures too low a target voltage; everything still works.", (Option("volts", 0.9, 0, 5.5, "target voltage"),)),
-        FaultSpec("nrst-unwired", "The NRST wire is missing: the board does not see the probe's reset. Combines with the others."),
-        FaultSpec("flash-error", "Every erase and program operation ends in a write protection error."),
+        FaultSpec(
+            "low-voltage",
+            "The probe measures too low a target voltage; everything still works.",
+            (Option("volts", 0.9, 0, 5.5, "target voltage"),),
+        ),
+        FaultSpec(
+            "nrst-unwired", "The NRST wire is missing: the board does not see the probe's reset. Combines with the others."
+        ),
+        FaultSpec(
+            "flash-error",
+            "Every program operation ends in a write protection error, and every erase too.",
+            (Option("erase", 1, 0, 1, "0: erasing works, only programming fails"),),
+        ),
     )
 }
 
@@ -109,7 +124,7 @@ class Faults:
         self.active[name] = _Active(chosen, board.boots)
         if name == "flaky":
             self._dice = random.Random(int(chosen["seed"] or 0))
-        board.flash.fail = "flash-error" in self.active
+        self._set_flash(board)
         return chosen
 
     def heal(self, name: str | None, board: Board) -> list[str]:
@@ -119,8 +134,12 @@ class Faults:
         ended = [n for n in self.active if name in (None, n)]
         for each in ended:
             del self.active[each]
-        board.flash.fail = "flash-error" in self.active
+        self._set_flash(board)
         return ended
+
+    def _set_flash(self, board: Board) -> None:
+        board.flash.fail_program = "flash-error" in self.active
+        board.flash.fail_erase = board.flash.fail_program and bool(self.option("flash-error", "erase"))
 
     def option(self, name: str, option: str) -> float | None:
         """Return an option of a fault in force."""

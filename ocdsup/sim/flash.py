@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import accumulate
 
-from ocdsup.sim.bus import BusFault, Memory, narrow, widen
+from ocdsup.sim.bus import BusError, Memory, narrow, widen
 
 _KEYS = (0x45670123, 0xCDEF89AB)
 _OPTION_KEYS = (0x08192A3B, 0x4C5D6E7F)
@@ -49,7 +49,7 @@ class FlashF4:
         self._sectors = tuple(zip(accumulate(sectors, initial=0), sectors, strict=False))
         self._cells = cells
         self._changed = changed
-        self.fail = False  # fault: every operation ends in a write protection error
+        self.fail_erase = self.fail_program = False  # fault: ends in a write protection error
         self.options = self.OPTCR & ~3
         self._lock, self._option_lock = Lock(_KEYS), Lock(_OPTION_KEYS)
         self.reset()
@@ -110,7 +110,7 @@ class FlashF4:
         else:
             self._sr |= self._PGSERR
             return
-        if any(n >= len(self._sectors) or self._protected(n) for n in chosen):
+        if self.fail_erase or any(n >= len(self._sectors) or self._protected(n) for n in chosen):
             self._sr |= self._WRPERR
             return
         for n in chosen:
@@ -126,7 +126,7 @@ class FlashF4:
             self._option_lock.close()
 
     def _protected(self, sector: int) -> bool:
-        return self.fail or not self.options >> 16 + sector & 1
+        return not self.options >> 16 + sector & 1
 
     def program(self, address: int, size: int, value: int) -> bool:
         """Return whether the store is a legal programming operation; sets the error flags if not."""
@@ -134,7 +134,7 @@ class FlashF4:
         sector = next(n for n, (start, length) in enumerate(self._sectors) if start <= offset < start + length)
         if self._lock.shut or not self._cr & 1:
             self._sr |= self._PGSERR
-        elif self._protected(sector):
+        elif self.fail_program or self._protected(sector):
             self._sr |= self._WRPERR
         elif size != 1 << min(self._cr >> 8 & 3, 2):
             self._sr |= self._PGPERR
@@ -154,7 +154,7 @@ class FlashF1:
     def __init__(self, page: int, cells: Memory, system: Memory, changed: Callable[[], None]) -> None:
         self._page, self._cells, self._system = page, cells, system
         self._changed = changed
-        self.fail = False
+        self.fail_erase = self.fail_program = False  # fault: ends in a write protection error
         self._lock, self._option_lock = Lock(_KEYS), Lock(_KEYS)
         self.reset()
 
@@ -206,6 +206,9 @@ class FlashF1:
 
     def _erase(self, word: int) -> None:
         offset = self._ar - self._cells.base
+        if self.fail_erase:
+            self._sr |= self._WRPRTERR
+            return
         if word & 0x20 and not self._option_lock.shut:
             self._system.data[self._OPTIONS_AT : self._OPTIONS_AT + 16] = b"\xff" * 16
         elif word & 4 and not self._protected(range(len(self._cells.data) // self._page)):
@@ -220,19 +223,19 @@ class FlashF1:
         self._changed()
 
     def _protected(self, pages: list[int] | range) -> bool:
-        return self.fail or any(not self._wrpr >> min(page // 4, 31) & 1 for page in pages)
+        return any(not self._wrpr >> min(page // 4, 31) & 1 for page in pages)
 
     def program(self, address: int, size: int, value: int) -> bool:
         """Return whether the store is a legal programming operation; sets the error flags if not."""
         if size != 2:
-            raise BusFault(address, True)  # PM0075 2.3.3: anything but a halfword is a bus error
+            raise BusError(address, True)  # PM0075 2.3.3: anything but a halfword is a bus error
         if not self._cells.base <= address < self._cells.end:
             return self._program_option(address)
         offset = address - self._cells.base
         old = int.from_bytes(self._cells.data[offset : offset + 2], "little")
         if self._lock.shut or not self._cr & 1:
             return False
-        if self._protected([offset // self._page]):
+        if self.fail_program or self._protected([offset // self._page]):
             self._sr |= self._WRPRTERR
         elif old != 0xFFFF and value:
             self._sr |= self._PGERR
@@ -247,6 +250,6 @@ class FlashF1:
             return False
         at = address - self._system.base
         if not self._OPTIONS_AT <= at < self._OPTIONS_AT + 16:
-            raise BusFault(address, True)
+            raise BusError(address, True)
         self._sr |= self._EOP
         return self._system.data[at : at + 2] == b"\xff\xff"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ocdsup.sim.bus import Bus, BusFault, Device, Registers, narrow
+from ocdsup.sim.bus import Bus, BusError, Device, Registers, narrow
 
 _READY = {0: 1, 16: 17, 24: 25, 26: 27}  # RCC_CR: oscillator on -> ready
 
@@ -62,7 +62,7 @@ class BitBand:
         self._bus, self._region = bus, region
 
     def read(self, offset: int, size: int) -> int:
-        """Read a bit; raises BusFault where the region has nothing."""
+        """Read a bit; raises BusError where the region has nothing."""
         return self._bus.read(self._region + (offset >> 5), 1) >> (offset >> 2 & 7) & 1
 
     def write(self, offset: int, size: int, value: int) -> None:
@@ -77,4 +77,4 @@ class Nothing:
 
     def program(self, address: int, size: int, value: int) -> bool:
         """Refuse the write with a bus fault."""
-        raise BusFault(address, True)
+        raise BusError(address, True)

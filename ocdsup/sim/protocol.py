@@ -16,7 +16,7 @@ WRITE = 0
 _INFO_SIZE = 41
 
 
-class Junk(Exception):
+class JunkError(Exception):
     """Bytes that are no request of this protocol; the connection is beyond help."""
 
 
@@ -38,7 +38,7 @@ class Framer:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Request]:
-        """Return the requests completed by `data`; raises Junk when the stream makes no sense."""
+        """Return the requests completed by `data`; raises JunkError when the stream makes no sense."""
         self._buffer += data
         found = []
         while (length := self._needed()) and len(self._buffer) >= length:
@@ -52,12 +52,12 @@ class Framer:
             return 0
         length = _LENGTH.get(self._buffer[0])
         if length is None:
-            raise Junk(f"operation 0x{self._buffer[0]:02x}")
+            raise JunkError(f"operation 0x{self._buffer[0]:02x}")
         if self._buffer[0] != USB or len(self._buffer) < length:
             return length
         size = int.from_bytes(self._buffer[28:32], "little")
         if size > LARGEST:
-            raise Junk(f"transfer of {size} bytes")
+            raise JunkError(f"transfer of {size} bytes")
         return length + size if self._buffer[24] == WRITE else length
 
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import stat
-import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,19 +13,12 @@ from typing import Self
 
 from ocdsup.sim import control, protocol
 from ocdsup.sim.boards import BOARDS
+from ocdsup.sim.client import control_path
 from ocdsup.sim.probe import DEFAULT_SERIAL, Probe
 from ocdsup.sim.protocol import Request
 
 HOST = "127.0.0.1"  # OpenOCD 0.12 connects to this address only
 PORT = 7184  # the port of ST's own stlink-server
-
-
-def control_path(port: int) -> Path:
-    """Return the default place of the control socket of a server on `port`."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime:
-        return Path(runtime) / f"ocdsup-sim-{port}.sock"
-    return Path(tempfile.gettempdir()) / f"ocdsup-sim-{os.getuid()}-{port}.sock"
 
 
 def make_probe(serial: str = DEFAULT_SERIAL, board: str = "stm32f407", image: bytes | None = None) -> Probe:
@@ -37,9 +29,7 @@ def make_probe(serial: str = DEFAULT_SERIAL, board: str = "stm32f407", image: by
 class SimServer:
     """Serves simulated probes until left: ``async with SimServer([probe], port=0) as sim: sim.port``."""
 
-    def __init__(
-        self, probes: Sequence[Probe] | None = None, port: int = PORT, control: str | Path | None = None
-    ) -> None:
+    def __init__(self, probes: Sequence[Probe] | None = None, port: int = PORT, control: str | Path | None = None) -> None:
         self.probes = list(probes) if probes is not None else []
         self.port = port
         self._control = Path(control) if control is not None else None
@@ -160,7 +150,7 @@ class _Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._waiting += self._framer.feed(data)
-        except protocol.Junk:
+        except protocol.JunkError:
             self.drop()
         self.work()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ocdsup.sim import scs
 from ocdsup.sim.board import Board
-from ocdsup.sim.dap import BAD_AP, OK, Dap, Refused
+from ocdsup.sim.dap import BAD_AP, OK, Dap, RefusedError
 from ocdsup.sim.faults import Faults
 from ocdsup.sim.journal import Journal
 
@@ -43,7 +43,7 @@ class StLink:
         self._journal.count("command")
         try:
             answer = bytes([_UNKNOWN]) if call is None else call(self, command, data, now)
-        except Refused as refused:
+        except RefusedError as refused:
             answer = bytes([refused.status])
             self._journal.count("refused")
         return answer[:size].ljust(size, b"\0")
@@ -80,9 +80,9 @@ class StLink:
         self._mode = DEBUG
         try:
             self._dap.check(now)
-        except Refused as refused:
+        except RefusedError as refused:
             if refused.status == 0x16:
-                raise Refused(_NO_IDCODE) from refused
+                raise RefusedError(_NO_IDCODE) from refused
             raise
         self._dap.write_register(0xFFFF, 4, 0x50000000, now)
         return bytes([OK, 0])
@@ -125,7 +125,7 @@ class StLink:
         try:
             found = self._dap.read_memory(address, length, _UNIT[command[1]], now, command[1] not in _FIXED_ADDRESS)
             self._last = OK
-        except Refused as refused:
+        except RefusedError as refused:
             self._last, self._fault_address, found = refused.status, address, bytes(length)
         return found
 
@@ -136,7 +136,7 @@ class StLink:
             increment = command[1] not in _FIXED_ADDRESS
             self._dap.write_memory(address, data[:length], _UNIT[command[1]], now, increment)
             self._last = OK
-        except Refused as refused:
+        except RefusedError as refused:
             self._last, self._fault_address = refused.status, address
         return b""
 
