@@ -5,79 +5,49 @@ Repeated lines cost one dictionary look-up: an OpenOCD that lost its adapter wri
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
 
 from ocdsup.openocd.catalogue import Catalogue, Match
-from ocdsup.openocd.dialect import Family, find_version
+from ocdsup.openocd.dialect import Version, find_version
+from ocdsup.openocd.exits import Verdict as ExitVerdict
+from ocdsup.openocd.exits import explain_exit
+from ocdsup.openocd.findings import Finding, Traces
 from ocdsup.openocd.lines import Level, Line
 from ocdsup.openocd.outage import Outages, Verdict
 from ocdsup.openocd.rule import Outage, Role
+
+__all__ = ["POLL_FAILED", "RECOVERED", "Classifier", "ExitVerdict", "Finding"]
 
 POLL_FAILED = "target-poll-failed"
 RECOVERED = "target-recovered"
 POLL_FAULT = "target-poll-failing"
 UNKNOWN_KEPT = 32  # different unknown warnings and errors kept with their text; the rest are only counted
-LAST_LINES = 8  # lines remembered as evidence
 _CACHED = 512
 _LONGEST = 400  # characters of evidence
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that OpenOCD said or that follows from it. `fields` are the named parts of the line, `text` its words."""
-
-    rule_id: str
-    fault: str | None
-    role: Role
-    target: str | None
-    text: str
-    fields: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Traces:
-    """What is remembered of one backend's output, to explain its end; bounded however long it runs."""
-
-    firsts: dict[str, Finding] = field(default_factory=dict)  # the first finding of each kind, in the order they came
-    last_blamed: Finding | None = None  # the newest finding with a fault
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
-    blanks: int = 0  # blank lines at the very end
-    last: str = ""  # the last line that was not blank
-    last_error: str = ""
-
-    def remember(self, finding: Finding) -> None:
-        """Keep what may explain the end."""
-        self.firsts.setdefault(finding.rule_id, finding)
-        if finding.fault:
-            self.last_blamed = finding
 
 
 class Classifier:
     """Recognises the lines of one backend; make a new one for each run.
 
-    `family` is the OpenOCD generation if known; the banner of a log tells it too. `unknown` counts warnings and errors that
+    `version` is OpenOCD's, if known; the banner of a log tells it too. `unknown` counts warnings and errors that
     no rule knows, the first UNKNOWN_KEPT of them by text, the others under `…`.
     """
 
-    def __init__(self, catalogue: Catalogue, family: Family | None = None) -> None:
+    def __init__(self, catalogue: Catalogue, version: Version | None = None) -> None:
         self.traces = Traces()
         self.unknown: Counter[str] = Counter()
         self._catalogue = catalogue
-        self._family = family
+        self._family = version.family if version else None
         self._outages = Outages()
         self._cache: dict[Line, Match | None] = {}
 
-    def feed(self, lines: Iterable[Line], now: float) -> list[Finding]:
-        """Classify lines; `now` is monotonic seconds. Findings come in the order of their lines."""
-        findings: list[Finding] = []
-        for line in lines:
-            findings += self.take(line, now)
-        return findings
+    def feed(self, line: Line, now: float) -> list[Finding]:
+        """Classify one line at `now` (monotonic seconds): what it says, and what it settles about an outage."""
+        findings = self.settle(now) if self._outages.open else []
+        return findings + self._take(line, now)
 
-    def take(self, line: Line, now: float) -> list[Finding]:
-        """Classify one line: none, one, or two findings (what it says, and what it settles about an outage)."""
+    def _take(self, line: Line, now: float) -> list[Finding]:
         text = line.text[:_LONGEST]
         if not text:
             self.traces.blanks += 1
@@ -95,6 +65,10 @@ class Classifier:
     def settle(self, now: float) -> list[Finding]:
         """Findings that silence makes: a target whose failed poll nothing followed is back."""
         return [_outage_finding(verdict, "", {}) for verdict in self._outages.settle(now)]
+
+    def explain_exit(self, status: str, ready: bool = False) -> ExitVerdict:
+        """Why this backend ended; see `exits.explain_exit`."""
+        return explain_exit(status, self.traces, ready)
 
     @property
     def deadline(self) -> float | None:

@@ -6,7 +6,9 @@ with code 1 and blank lines (0.8 … master; the claim failure is a debug line, 
 
 from __future__ import annotations
 
-from ocdsup.openocd.classify import Finding, Traces
+from dataclasses import dataclass
+
+from ocdsup.openocd.findings import Finding, Traces
 from ocdsup.openocd.rule import Role
 
 # Without a cause of its own these only colour the picture: an exit is never blamed on them alone if there is anything else.
@@ -15,19 +17,29 @@ _IDENTITY = frozenset({"stlink-identity", "stlink-identity-old"})
 _VOLTAGE = frozenset({"target-voltage", "jlink-voltage"})
 
 
-def explain_exit(status: str, traces: Traces, ready: bool = False) -> Finding:
-    """Say why a backend ended.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a backend ended: `fault` is a code of the contract, `evidence` its last lines, oldest first."""
+
+    rule_id: str
+    fault: str
+    text: str
+    evidence: tuple[str, ...]
+
+
+def explain_exit(status: str, traces: Traces, ready: bool = False) -> Verdict:
+    """Say why a backend ended; `backend-exited` when nothing better is known.
 
     `status` reads `exit code N` or a signal's name (as the launcher reports it); `ready` is whether it had announced itself:
-    from then on the lines of its start explain nothing. The finding's `fault` is a code of the contract, `backend-exited`
-    when nothing better is known.
+    from then on the lines of its start explain nothing.
     """
+    found = None
     if not ready and status.startswith("exit code"):
         found = _by_words(traces) or _by_silence(status, traces)
-        if found is not None:
-            return found
-    last = traces.last_error or traces.last or "none"
-    return _finding("exit-unexplained", "backend-exited", f"OpenOCD ended ({status}); its last words: {last}")
+    if found is None:
+        last = traces.last_error or traces.last or "none"
+        found = _finding("exit-unexplained", "backend-exited", f"OpenOCD ended ({status}); its last words: {last}")
+    return Verdict(found.rule_id, found.fault or "backend-exited", found.text, tuple(traces.lines))
 
 
 def _finding(rule_id: str, fault: str, text: str) -> Finding:

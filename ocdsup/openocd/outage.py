@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from ocdsup.openocd.rule import Outage
 
-SETTLED_S = 2.0  # a poll that failed and was examined without a word for so long succeeded: not every core says so
+# Not every core says that an examination succeeded; silence must say it then. One that fails is silent for as long as the USB
+# transfers take: 12 s were seen with a probe that hangs (0.12.0).
+SETTLED_S = 15.0
 TARGETS = 64  # remembered at once; names are foreign text
 UNNAMED = ""
 
@@ -59,6 +61,11 @@ class Outages:
         return [
             verdict for name in due if now - (self._states[name].tried_at or 0.0) >= SETTLED_S and (verdict := self._back(name))
         ]
+
+    @property
+    def open(self) -> bool:
+        """Whether a failed poll waits for the result of its examination."""
+        return any(state.tried_at is not None for state in self._states.values())
 
     @property
     def deadline(self) -> float | None:
