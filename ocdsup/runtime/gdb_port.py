@@ -24,6 +24,8 @@ from ocdsup.runtime.wire import Wire
 
 MAX_CLIENTS = 8
 SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
+# OpenOCD is there and does not take us: another GDB has its only place, or it dropped the connection. Then it is asked again.
+REDIAL_S = (0.25, 1.0, 2.0, 5.0)
 
 # Answers `monitor ocdsup …`, given the words behind `ocdsup`; never raises.
 Answer = Callable[[str], Awaitable[str]]
@@ -53,6 +55,8 @@ class GdbSession:
         self._run = 0
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
+        self._redial: asyncio.TimerHandle | None = None
+        self._refusals = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._client_drained)
@@ -62,6 +66,11 @@ class GdbSession:
     def speaks(self) -> bool:
         """Whether this is a session; a connect that never said anything is not."""
         return self._spoke and self._client is not None
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was said on it yet."""
+        return not self._spoke
 
     @property
     def halted(self) -> bool:
@@ -82,6 +91,7 @@ class GdbSession:
     def _client_gone(self, reason: str) -> None:
         self._client = None
         self._port.log.info("gdb_gone", port=self._port.port, reason=reason, spoke=self._spoke)
+        self._read_backend()
         self._do(self._proxy.client_gone(self._loop.time()))
         self._port.changed()
         self._end_if_over()
@@ -92,6 +102,7 @@ class GdbSession:
         """Dial OpenOCD, if there is one and the client has something to say."""
         served = self._port.served
         if self._spoke and served is not None and self._up is None and self._dialling is None and self._client is not None:
+            self._stop_redial()
             self._dialling = self._port.tasks.spawn("gdb-dial", self._dial(served))
 
     async def _dial(self, served: Served) -> None:
@@ -99,18 +110,34 @@ class GdbSession:
             sock = await wire.connect(served.host, served.port)
         except OSError as error:
             self._port.log.info("gdb_upstream_refused", error=error.strerror)
-            return
-        finally:
             self._dialling = None
+            self._dial_later()
+            return
+        self._dialling = None  # not in a `finally`: when this task is cancelled, the next one may already have taken its place
         if self._client is None or self._port.served is not served:
             sock.close()
+            self.backend_up()
             return
         self._up = Wire(sock, self._from_backend, self._backend_gone, self._backend_drained)
         up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run)
         self._resets, self._run = served.resets, served.run
         self._do(self._proxy.backend_ready(up, self._loop.time()))
 
+    def _dial_later(self) -> None:
+        """The connection failed while OpenOCD is still there. It is dialled again after a pause, if nothing else happens."""
+        if self._client is None or self._port.served is None or self._over:
+            return
+        self._stop_redial()
+        self._redial = self._loop.call_later(REDIAL_S[min(self._refusals, len(REDIAL_S) - 1)], self.backend_up)
+        self._refusals += 1
+
+    def _stop_redial(self) -> None:
+        if self._redial is not None:
+            self._redial.cancel()
+            self._redial = None
+
     def _from_backend(self, data: bytes) -> None:
+        self._refusals = 0
         self._do(self._proxy.backend_bytes(data, self._loop.time()))
         if self._client is not None and self._client.backlog > SLOW and self._up is not None:
             self._up.pause()
@@ -124,10 +151,16 @@ class GdbSession:
         self._do(self._proxy.backend_lost(reason, self._loop.time()))
         if self._client is not None:
             self._client.resume()
+        self._dial_later()
         self._end_if_over()
 
     def backend_down(self, reason: str) -> None:
-        """OpenOCD is about to go: nothing may wait for its answer any more."""
+        """OpenOCD is about to go: nothing may wait for its answer any more, nor for its acceptance."""
+        self._stop_redial()
+        self._refusals = 0
+        if self._dialling is not None:
+            self._dialling.cancel()
+            self._dialling = None
         if self._up is not None:
             self._up.abort()
             self._backend_gone(reason)
@@ -182,6 +215,7 @@ class GdbSession:
         if self._client is not None:
             self._client.close()
             self._client = None
+        self._read_backend()
         self._port.changed()
         self._end_if_over()
 
@@ -189,7 +223,13 @@ class GdbSession:
         if self._up is not None:
             self._up.close()
             self._up = None
+        self._dial_later()
         self._end_if_over()
+
+    def _read_backend(self) -> None:
+        """GDB is gone: what was held back because it read slowly must not keep us from hearing answers to the farewell."""
+        if self._up is not None:
+            self._up.resume()
 
     def _end_if_over(self) -> None:
         if self._client is None and self._up is None and not self._over:
@@ -212,6 +252,7 @@ class GdbSession:
     def close(self) -> None:
         """End both connections; what was on its way to GDB still arrives."""
         self._over = True
+        self._stop_redial()
         if self._timer is not None:
             self._timer.cancel()
         if self._client is not None:
@@ -267,11 +308,18 @@ class GdbPort:
             self.changed()
 
     def _accept(self, sock: socket.socket) -> None:
-        if len(self._sessions) >= MAX_CLIENTS:
+        if len(self._sessions) >= MAX_CLIENTS and not self._make_room():
             self.log.warning("gdb_too_many_clients", port=self.port)
             sock.close()
             return
         self._sessions.append(GdbSession(sock, self))
+
+    def _make_room(self) -> bool:
+        """Cut the oldest connect that never said anything: port probes must not keep a debugger out."""
+        silent = next((session for session in self._sessions if session.silent), None)
+        if silent is not None:
+            silent.close()
+        return silent is not None
 
     def forget(self, session: GdbSession) -> None:
         """A session is over."""
