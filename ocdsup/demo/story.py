@@ -29,7 +29,7 @@ class Step:
 
 def firmware() -> Path:
     """The demo firmware's ELF file, as shipped in the package."""
-    return Path(str(resources.files("ocdsup.sim").joinpath("firmware", "demo-stm32f4.elf")))
+    return Path(str(resources.files("ocdsup.sim").joinpath("firmware", "blink-f4.elf")))
 
 
 def check(true: Any, what: str, seen: object) -> None:

@@ -13,9 +13,11 @@ from ocdsup.core import events as ev
 from ocdsup.errors import ProtocolError
 from ocdsup.openocd import command
 from ocdsup.openocd.catalogue import Catalogue
-from ocdsup.openocd.classify import Classifier, Finding
+from ocdsup.openocd.classify import Classifier
 from ocdsup.openocd.dialect import Version
+from ocdsup.openocd.findings import Finding
 from ocdsup.openocd.lines import Level, Line, LineSplitter
+from ocdsup.openocd.rule import Role
 from ocdsup.openocd.tcl import parse_notification, parse_reply, wrap
 from ocdsup.runtime.launcher import Process
 from ocdsup.runtime.log_ring import LogRing
@@ -23,8 +25,10 @@ from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.tcl_link import TclEvents, TclLink
 
 ALIVE_S = 1.0  # lines count as a sign of life this often at most
+UNKNOWN = "unknown-line"  # counts warnings and errors that the catalogue does not know
 ASK_S = 4.0  # an answer to one of our questions that took longer is none
 _PREFIX = {Level.ERROR: "Error: ", Level.WARN: "Warn : ", Level.INFO: "Info : ", Level.DEBUG: "Debug: ", Level.USER: ""}
+_TOLD = frozenset({Role.CAUSE, Role.SYMPTOM, Role.RECOVERY})  # what a bench counts; progress and noise stay in the log
 _FLASH_BEGINS = frozenset({"gdb-flash-erase-start", "gdb-flash-write-start"})
 _FLASH_ENDS = frozenset({"gdb-flash-erase-end", "gdb-flash-write-end"})
 
@@ -69,7 +73,8 @@ class LiveBackend:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._classifier = Classifier(order.catalogue, order.version)
-        self._splitter = LineSplitter()
+        self._splitter = LineSplitter(order.catalogue.needles)
+        self._silence: asyncio.TimerHandle | None = None
         self._targets: tuple[str, ...] | None = None
         self._greeted = False
         self._alive_at = 0.0
@@ -96,18 +101,34 @@ class LiveBackend:
                 self._greet()
                 return
         self._ring.add("openocd", _PREFIX[line.level] + line.text)
-        for finding in self._classifier.feed(line, self._loop.time()):
+        findings = self._classifier.feed(line, self._loop.time())
+        for finding in findings:
             self._found(finding)
+        if not findings and line.level in {Level.ERROR, Level.WARN}:
+            self._post(ev.LineFound(self.run, UNKNOWN, None, line.text[:200]))
+        self._await_silence()
+
+    def _await_silence(self) -> None:
+        """A failed poll that nothing follows was survived (HLA): only time tells."""
+        due = self._classifier.deadline
+        if due is not None and self._silence is None:
+            self._silence = self._loop.call_at(due, self._silent)
+
+    def _silent(self) -> None:
+        self._silence = None
+        for finding in self._classifier.settle(self._loop.time()):
+            self._found(finding)
+        self._await_silence()
 
     def _found(self, finding: Finding) -> None:
         match finding.rule_id:
             case "listening":
                 self._listening(finding.fields["service"], int(finding.fields["port"]))
-            case "target-voltage":
+            case "target-voltage" | "jlink-voltage":
                 self._post(ev.VoltageSeen(self.run, float(finding.fields["volts"])))
             case _:
                 pass
-        if finding.counts:
+        if finding.fault is not None or finding.role in _TOLD:
             self._post(ev.LineFound(self.run, finding.rule_id, finding.fault, finding.text, finding.target))
 
     def _listening(self, service: str, port: int) -> None:
@@ -206,6 +227,8 @@ class LiveBackend:
             self._line(line)
         self._tcl.close()
         self._news.close()
-        verdict = self._classifier.explain_exit(status)
+        if self._silence is not None:
+            self._silence.cancel()
+        verdict = self._classifier.explain_exit(status, ready=self._greeted)
         self._ring.add("ocdsup", f"OpenOCD (PID {self.pid}) ended: {status}")
         self._post(ev.BackendExited(self.run, status, verdict.fault, verdict.text, verdict.evidence))
