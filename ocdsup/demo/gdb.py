@@ -84,11 +84,15 @@ class Gdb:
             return rest
 
     def wait_stop(self, timeout_s: float = 20.0) -> str:
-        """The next `*stopped` record. Raises GdbError."""
-        try:
-            return self._stops.get(timeout=timeout_s)
-        except queue.Empty:
-            raise GdbError("see the program stop", f"it ran on for {timeout_s:g} s", self.last()) from None
+        """The next `*stopped` record that names a reason; the one of an attach does not. Raises GdbError."""
+        deadline = monotonic() + timeout_s
+        while True:
+            try:
+                stop = self._stops.get(timeout=max(0.01, deadline - monotonic()))
+            except queue.Empty:
+                raise GdbError("see the program stop", f"it ran on for {timeout_s:g} s", self.last()) from None
+            if "reason=" in stop:
+                return stop
 
     def no_stop_waiting(self) -> bool:
         """Whether no stop was reported that nobody asked for."""

@@ -39,6 +39,7 @@ class Policy:
     keep_session: bool = True
     monitor: Monitor = Monitor.FULL
     on_detach: OnDetach = OnDetach.RESUME
+    halt_on_attach: bool = True  # as OpenOCD's own gdb-attach event does (0.11 and later), which ocdsup switches off
     stop_after_reset: bool = True
     cache: bool = False
     answer_within: float = 4.0

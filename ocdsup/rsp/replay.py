@@ -68,6 +68,8 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     """Make a new backend fit the belief; the board is left running or halted as GDB's user left it."""
     yield from greet(shadow, up, policy)
     if not shadow.attached:
+        if policy.halt_on_attach and not policy.transparent and not (yield from _is_halted()):
+            yield monitor_request("halt")
         yield from _threads(shadow)
         return Outcome(restored=True)
     if policy.transparent:
