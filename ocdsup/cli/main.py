@@ -70,7 +70,8 @@ def parser(verb: str | None) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="ocdsup", description="The OpenOCD supervisor.", epilog=EXIT_CODES)
     top.add_argument("--version", action="version", version=f"ocdsup {__version__}")
     _common(top, None)
-    verbs = top.add_subparsers(metavar="VERB", required=True, title="verbs")
+    # `prog` given, or argparse formats a usage to find it, and that imports shutil with all its compressors (3 ms)
+    verbs = top.add_subparsers(prog="ocdsup", metavar="VERB", required=True, title="verbs")
     if verb is None:
         for name, text in VERBS.items():
             verbs.add_parser(name, help=text)
