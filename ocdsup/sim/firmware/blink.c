@@ -18,7 +18,7 @@
 #ifndef CLOCK_HZ
 #define CLOCK_HZ 16000000u
 #endif
-#define TICKS_PER_SECOND 50u
+#define TICKS_PER_SECOND 10u
 
 extern uint32_t stack_top, data_image, data_start, data_end, bss_start, bss_end;
 
@@ -83,7 +83,7 @@ int main(void)
         } else {
             __asm volatile("wfi");
         }
-        if (ticks - seen >= 5) {
+        if (ticks != seen) {
             seen = ticks;
             blink(1);
         }

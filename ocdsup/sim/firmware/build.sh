@@ -1,8 +1,8 @@
 #!/bin/sh
-# Builds blink-f4.elf/.bin (STM32F407, F411) and blink-f1.elf/.bin (STM32F103) into DIR (default: here).
+# Builds blink-f4.elf/.bin (STM32F407, F411) and blink-f1.elf/.bin (STM32F103) into DIR (default: beside this file).
 # Needs gcc-arm-none-eabi. The debug information names only relative paths.
 set -eu
-out=$(cd "${1:-.}" && pwd)
+out=$(cd "${1:-$(dirname "$0")}" && pwd)
 cd "$(dirname "$0")"
 common="-mthumb -ffreestanding -nostdlib -nostartfiles -std=c11 -Wall -Wextra -Werror -O1 -g -gno-record-gcc-switches
   -fno-common -fno-unwind-tables -fno-asynchronous-unwind-tables -fdebug-prefix-map=$(pwd)=. -ffile-prefix-map=$(pwd)=.
