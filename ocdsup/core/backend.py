@@ -42,68 +42,76 @@ def _but(*phases: Phase) -> tuple[Phase, ...]:
 _EVERY = tuple(P)
 _UP = (P.READY, P.DEGRADED)
 _RUNS = (P.STARTING, *_UP, P.CURING)  # a backend runs and is meant to
-_LAUNCH = (P.STARTING, P.BACKOFF, P.FAILED)  # what `again` may come to: launched, too soon, intensity spent
-_CLEAR = (P.CLEARING, P.STOPPED, P.LENT, P.BLOCKED, *_LAUNCH)
-_TROUBLE = (P.CURING, *_CLEAR)
-_STOP = (P.STOPPING, P.STOPPED, P.LENT)
+_BARE = (P.BACKOFF, P.BLOCKED, P.FAILED)  # no backend, but wanted
+_FRESH = (P.STARTING, P.BLOCKED)  # a person's start has all budgets; only a stable port can be in its way
+_LAUNCH = (P.STARTING, P.BACKOFF)  # what a launch may come to: done, or too soon
+_CLEARED = (*_LAUNCH, P.BLOCKED, P.FAILED)  # what is left when the way is clear
 
 
 def _people() -> Iterator[Row]:
-    yield from _on((P.STOPPED, P.FAILED), ev.StartAsked, people.start, *_CLEAR)
+    yield from _on((P.STOPPED, P.FAILED), ev.StartAsked, people.start, *_FRESH)
     yield from _on((P.STOPPING, P.LENT, P.BLOCKED), ev.StartAsked, people.want)
-    yield from _on(_but(P.STOPPED, P.LENT, P.STOPPING), ev.StopAsked, people.stop_asked, *_STOP)
+    yield from _on(_RUNS, ev.StopAsked, people.stop_asked, P.STOPPING)
+    yield from _on((P.CLEARING,), ev.StopAsked, people.stop_asked, P.STOPPING, P.STOPPED)
+    yield from _on(_BARE, ev.StopAsked, people.stop_asked, P.STOPPED)
     yield from _on((P.STOPPING, P.LENT), ev.StopAsked, people.unwant)
-    yield from _on(_but(P.LENT, P.STOPPING), ev.RestartAsked, people.restart, *_CLEAR)
+    yield from _on(_RUNS, ev.RestartAsked, people.restart, P.CLEARING)
+    yield from _on((P.CLEARING, P.STOPPED, *_BARE), ev.RestartAsked, people.restart, *_FRESH)
     yield from _on((P.STOPPING,), ev.RestartAsked, people.want)
-    yield from _on(_but(P.LENT), ev.LendAsked, people.lend, *_STOP)
-    yield from _on((P.LENT, P.STOPPING, P.BLOCKED), ev.LendEnded, people.lend_ended, P.STOPPED, *_CLEAR)
-    yield from _on(_but(*_STOP), ev.EvictAsked, people.evict_asked)
-    yield from _on(_EVERY, ev.PolicyChanged, people.policy_changed, *_CLEAR)
+    yield from _on((*_RUNS, P.STOPPING), ev.LendAsked, people.lend, P.STOPPING)
+    yield from _on((P.CLEARING,), ev.LendAsked, people.lend, P.STOPPING, P.LENT)
+    yield from _on((P.STOPPED, *_BARE), ev.LendAsked, people.lend, P.LENT)
+    yield from _on((P.LENT,), ev.LendEnded, people.lend_ended, P.STOPPED, *_FRESH)
+    yield from _on((P.STOPPING, P.BLOCKED), ev.LendEnded, people.lend_ended)
+    yield from _on(_but(P.STOPPED, P.STOPPING, P.LENT), ev.EvictAsked, people.evict_asked)
+    yield from _on(_RUNS, ev.PolicyChanged, people.policy_changed, P.CLEARING)
+    yield from _on((P.CLEARING, *_BARE), ev.PolicyChanged, people.policy_changed, *_FRESH)
+    yield from _on((P.STOPPED, P.STOPPING, P.LENT), ev.PolicyChanged, people.policy_changed)
 
 
 def _coming_up() -> Iterator[Row]:
-    running = (*_RUNS, P.CLEARING, P.STOPPING, P.BLOCKED)
-    yield from _on(running, ev.Launched, living.launched)
+    yield from _on((*_RUNS, P.CLEARING, P.STOPPING, P.BLOCKED), ev.Launched, living.launched)
     yield from _on((P.STARTING,), ev.BackendReady, living.backend_ready)
-    yield from _on((P.STARTING, P.CURING), ev.CoreVerified, living.core_verified, P.READY, *_TROUBLE)
-    yield from _on((P.CURING,), ev.Examined, living.examined, *_TROUBLE)
+    yield from _on((P.STARTING,), ev.CoreVerified, living.core_verified, P.READY, P.CURING, P.CLEARING)
+    yield from _on((P.CURING,), ev.CoreVerified, living.core_verified, P.READY, P.CLEARING)
+    yield from _on((P.CURING,), ev.Examined, living.examined, P.CLEARING)
     yield from _on(_RUNS, ev.Alive, living.alive)
     yield from _on(_RUNS, ev.FlashBusy, living.flash_busy)
     yield from _on((P.STARTING, P.CURING), ev.LineFound, living.line_while_starting)
-    yield from _on(_UP, ev.LineFound, living.line_while_up, *_UP, *_TROUBLE)
+    yield from _on(_UP, ev.LineFound, living.line_while_up, *_UP, P.CLEARING)
 
 
 def _going_down() -> Iterator[Row]:
-    yield from _on((P.STARTING,), ev.LaunchFailed, living.launch_failed, *_TROUBLE)
-    yield from _on(_RUNS, ev.BackendExited, living.exited, *_TROUBLE)
+    yield from _on((P.STARTING,), ev.LaunchFailed, living.launch_failed, P.CLEARING, *_CLEARED)
+    yield from _on(_RUNS, ev.BackendExited, living.exited, P.CLEARING, *_CLEARED)
     for gone in (ev.LaunchFailed, ev.BackendExited):
-        yield from _on((P.CLEARING,), gone, living.own_gone, *_CLEAR)
-        yield from _on((P.STOPPING,), gone, living.stopped, *_STOP, *_CLEAR)
+        yield from _on((P.CLEARING,), gone, living.own_gone, *_CLEARED)
+        yield from _on((P.STOPPING,), gone, living.stopped, P.STOPPED, P.LENT, *_FRESH)
         yield from _on((P.BLOCKED,), gone, living.stuck_gone, P.STOPPED, P.LENT, *_LAUNCH)
 
 
 def _pc() -> Iterator[Row]:
-    yield from _on(_UP, ev.ProbeSeen, world.probe_seen_while_up, *_TROUBLE)
-    yield from _on((P.CLEARING,), ev.ProbeSeen, world.probe_seen_while_clearing, *_CLEAR)
+    yield from _on(_UP, ev.ProbeSeen, world.probe_seen_while_up, P.CLEARING)
+    yield from _on((P.CLEARING,), ev.ProbeSeen, world.probe_seen_while_clearing, *_CLEARED)
     yield from _on((P.BLOCKED,), ev.ProbeSeen, world.probe_seen_while_blocked, *_LAUNCH)
-    yield from _on((P.CLEARING,), ev.HoldersSeen, world.holders_seen_while_clearing, *_CLEAR)
+    yield from _on((P.CLEARING,), ev.HoldersSeen, world.holders_seen_while_clearing, *_CLEARED)
     yield from _on((P.BLOCKED,), ev.HoldersSeen, world.holders_seen_while_blocked, P.CLEARING, *_LAUNCH)
     yield from _on((*_RUNS, P.BACKOFF, P.FAILED), ev.HoldersSeen, world.holders_seen_aside)
-    yield from _on((P.CLEARING,), ev.HolderEnded, world.holder_ended_while_clearing, *_CLEAR)
-    yield from _on((P.BACKOFF,), ev.HolderEnded, world.holder_ended_while_waiting, *_LAUNCH)
+    yield from _on((P.CLEARING,), ev.HolderEnded, world.holder_ended_while_clearing, *_CLEARED)
+    yield from _on((P.BACKOFF,), ev.HolderEnded, world.holder_ended_while_waiting, P.STARTING)
     yield from _on(_but(P.CLEARING, P.BACKOFF), ev.HolderEnded, world.holder_ended_aside)
-    yield from _on((P.CLEARING,), ev.UsbWasReset, world.usb_was_reset, *_CLEAR)
+    yield from _on((P.CLEARING,), ev.UsbWasReset, world.usb_was_reset, *_CLEARED)
     yield from _on((P.BLOCKED,), ev.PortsOpened, world.ports_opened, *_LAUNCH)
     yield from _on(_but(P.BLOCKED), ev.PortsOpened, world.ports_are_open)
     yield from _on(_EVERY, ev.PortTaken, world.port_taken)
 
 
 def _time() -> Iterator[Row]:
-    yield from _on((P.STARTING,), ev.Tick, ticking.tick_starting, *_TROUBLE)
-    yield from _on(_UP, ev.Tick, ticking.tick_up, P.READY, *_TROUBLE)
-    yield from _on((P.CURING,), ev.Tick, ticking.tick_curing, *_TROUBLE)
-    yield from _on((P.CLEARING,), ev.Tick, ticking.tick_clearing, *_CLEAR)
-    yield from _on((P.BACKOFF,), ev.Tick, ticking.tick_backoff, *_LAUNCH)
+    yield from _on((P.STARTING,), ev.Tick, ticking.tick_starting, P.CLEARING)
+    yield from _on(_UP, ev.Tick, ticking.tick_up, P.READY, P.CLEARING)
+    yield from _on((P.CURING,), ev.Tick, ticking.tick_curing, P.CLEARING)
+    yield from _on((P.CLEARING,), ev.Tick, ticking.tick_clearing, *_CLEARED)
+    yield from _on((P.BACKOFF,), ev.Tick, ticking.tick_backoff, P.STARTING, P.FAILED)
     yield from _on((P.BLOCKED,), ev.Tick, ticking.tick_blocked, *_LAUNCH)
     yield from _on((P.STOPPING,), ev.Tick, ticking.tick_stopping, P.BLOCKED)
     yield from _on((P.STOPPED, P.LENT, P.FAILED), ev.Tick, ticking.nothing)

@@ -16,7 +16,6 @@ from ocdsup.core.launching import (
     default_profile,
     is_stuck,
     rest_failed,
-    stop,
     wedged,
 )
 from ocdsup.core.policy import AfterRecovery, UnderReset
@@ -159,9 +158,7 @@ def cleared(turn: Turn) -> None:
     """The way is as free as it gets: rest if it is not free enough, else launch."""
     state = turn.state
     fault = state.fault
-    if not state.wanted or state.borrower is not None:
-        stop(turn)
-    elif fault is not None and FAULTS[fault.code].whose is Whose.CONFIG:
+    if fault is not None and FAULTS[fault.code].whose is Whose.CONFIG:
         rest_failed(turn)
     elif fault is not None and fault.code in OBSTACLES:
         block(turn, fault.code, fault.text)

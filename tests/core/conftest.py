@@ -42,7 +42,6 @@ class Bench:
         self.now = 1000.0
         self.notes: list[fx.Note] = []
 
-    @property
     def phase(self) -> Phase:
         return self.state.phase
 
@@ -50,7 +49,6 @@ class Bench:
     def run(self) -> int:
         return self.state.run
 
-    @property
     def code(self) -> str | None:
         return self.state.fault.code if self.state.fault else None
 
@@ -92,7 +90,7 @@ class Bench:
     def start(self) -> None:
         self.say(ev.StartAsked())
         self.comes_up()
-        assert self.phase is Phase.READY
+        assert self.phase() is Phase.READY
 
     def poll_fails(self, times: int = 1) -> list[fx.Effect]:
         line = "Polling target stm32f4x.cpu failed, trying to reexamine"

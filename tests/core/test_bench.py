@@ -201,7 +201,7 @@ def machine(world_type: type[World]) -> type[RuleBasedStateMachine]:
 
 
 def test_every_promise_holds_in_any_order_of_events(make_world: type[World]) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves this function untyped
+    run_state_machine_as_test(
         machine(make_world),
         settings=settings(
             max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
@@ -242,7 +242,7 @@ def skips_intensity(patch: pytest.MonkeyPatch) -> None:
 
 
 def stays_under_reset(patch: pytest.MonkeyPatch) -> None:
-    up = living.up
+    up = launching.up
 
     def mutant(turn: Turn) -> None:
         up(turn)

@@ -32,16 +32,16 @@ UNDER_RESET = Profile(under_reset=True, after="run")
 def test_a_start_is_ready_only_when_the_core_was_verified(bench: Bench) -> None:
     assert bench.say(ev.StartAsked()) == [Launch(1, Profile())]
     assert bench.ready() == [VerifyCore(1)]
-    assert bench.phase is Phase.STARTING
+    assert bench.phase() is Phase.STARTING
     assert bench.verified() == []
-    assert bench.phase is Phase.READY
+    assert bench.phase() is Phase.READY
 
 
 def test_a_crash_is_answered_by_a_plain_restart_at_once(up: Bench) -> None:
     assert up.dies() == [Launch(2, Profile())]
-    assert up.code == "backend-exited"
+    assert up.code() == "backend-exited"
     up.comes_up()
-    assert (up.phase, up.code) == (Phase.READY, None)
+    assert (up.phase(), up.code()) == (Phase.READY, None)
     assert up.state.history[-1].rungs == ("restart",)
     assert up.state.history[-1].outcome == "recovered"
 
@@ -53,35 +53,35 @@ def test_two_immediate_retries_then_the_pause_doubles_up_to_its_limit(make_bench
     for _ in range(12):
         bench.born()
         bench.dies("target-unpowered")
-        pauses.append(bench.next_in() if bench.phase is Phase.BACKOFF else 0.0)
-        if bench.phase is not Phase.STARTING:
+        pauses.append(bench.next_in() if bench.phase() is Phase.BACKOFF else 0.0)
+        if bench.phase() is not Phase.STARTING:
             bench.say(*_answers(bench))
-            pauses[-1] = bench.next_in() if bench.phase is Phase.BACKOFF else 0.0
+            pauses[-1] = bench.next_in() if bench.phase() is Phase.BACKOFF else 0.0
         bench.wait(pauses[-1] or 0.0)
-        assert bench.phase is Phase.STARTING
+        assert bench.phase() is Phase.STARTING
     assert pauses == [0, 0, 0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
 
 
 def _answers(bench: Bench) -> list[ev.Event]:
     """The bus shows the probe and nobody holds it."""
-    clearing = bench.phase is Phase.CLEARING
+    clearing = bench.phase() is Phase.CLEARING
     return [ev.ProbeSeen(ev.Presence.PRESENT, "", "1:7"), ev.HoldersSeen(())] if clearing else []
 
 
 def test_repeated_failed_examinations_end_stale_holders_and_restart_under_reset(up: Bench) -> None:
     left_over = ev.HolderSeen(812, 99, "openocd", "bench", "2026-01-01T10:00:00+00:00", True, True, "its IDE is gone")
     assert up.poll_fails() == [LookForProbe()]
-    assert up.phase is Phase.DEGRADED
+    assert up.phase() is Phase.DEGRADED
     assert up.poll_fails() == []
     assert up.poll_fails() == [Terminate(1), LookForProbe(), LookForHolders()]
-    assert (up.phase, up.code) == (Phase.CLEARING, "target-poll-failing")
+    assert (up.phase(), up.code()) == (Phase.CLEARING, "target-poll-failing")
     assert up.holders(left_over) == [EndHolder(812, 99)]
     up.probe()
     assert up.dies() == []
     assert up.say(ev.HolderEnded(812, True, "term", "")) == [Launch(2, UNDER_RESET)]
     assert up.ready() == [VerifyCore(2)]
     assert up.verified() == [RestoreResetConfig(2)]
-    assert up.phase is Phase.READY
+    assert up.phase() is Phase.READY
     assert up.state.history[-1].rungs == ("restart-under-reset", "evict")
     assert up.state.evictions == 1
 
@@ -109,7 +109,7 @@ def test_the_board_is_left_as_its_user_left_it(
 def test_an_outage_that_ends_by_itself_is_no_recovery(up: Bench) -> None:
     up.poll_fails(2)
     up.say(ev.LineFound(up.run, "target-recovered", None, "Examination succeed"))
-    assert up.phase is Phase.READY
+    assert up.phase() is Phase.READY
     assert up.state.history == ()
 
 
@@ -117,10 +117,10 @@ def test_single_failures_further_apart_than_the_window_never_add_up(up: Bench) -
     for _ in range(20):
         up.poll_fails(2)
         up.say(ev.Alive(up.run))
-        assert up.phase is Phase.DEGRADED
+        assert up.phase() is Phase.DEGRADED
         up.wait(10.0)
         up.say(ev.Alive(up.run))
-        assert up.phase is Phase.READY
+        assert up.phase() is Phase.READY
 
 
 def test_failures_within_the_window_add_up_across_short_recoveries(up: Bench) -> None:
@@ -129,14 +129,14 @@ def test_failures_within_the_window_add_up_across_short_recoveries(up: Bench) ->
         up.say(ev.LineFound(up.run, "target-recovered", None, "Examination succeed"))
         up.wait(1.0)
     up.poll_fails()
-    assert up.code == "target-poll-failing"
+    assert up.code() == "target-poll-failing"
 
 
 def test_a_core_that_is_silent_after_a_start_is_examined_and_then_reached_under_reset(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     bench.ready()
     assert bench.verified(answers=False) == [Examine(1)]
-    assert bench.phase is Phase.CURING
+    assert bench.phase() is Phase.CURING
     assert bench.say(ev.Examined(1, False)) == [Terminate(1), LookForProbe(), LookForHolders()]
     bench.say(*_answers(bench))
     assert bench.dies() == [Launch(2, UNDER_RESET)]
@@ -148,7 +148,7 @@ def test_an_examination_that_works_saves_the_restart(bench: Bench) -> None:
     bench.verified(answers=False)
     assert bench.say(ev.Examined(1, True)) == [VerifyCore(1)]
     bench.verified()
-    assert bench.phase is Phase.READY
+    assert bench.phase() is Phase.READY
     assert bench.state.restarts == 0
 
 
@@ -156,7 +156,7 @@ def test_a_core_that_stays_in_reset_is_a_fault(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     bench.ready()
     assert bench.verified("reset") == [Terminate(1)]
-    assert bench.code == "target-held-in-reset"
+    assert bench.code() == "target-held-in-reset"
 
 
 def _climb(bench: Bench) -> list[object]:
@@ -167,10 +167,10 @@ def _climb(bench: Bench) -> list[object]:
         if ResetUsb() in asked:
             tried.append("usb")
             asked += bench.say(ev.UsbWasReset(True, ""))
-        asked += bench.wait((bench.next_in() or 0.0) + 0.001) if bench.phase is Phase.BACKOFF else []
+        asked += bench.wait((bench.next_in() or 0.0) + 0.001) if bench.phase() is Phase.BACKOFF else []
         tried += [e.profile for e in asked if isinstance(e, Launch)]
         bench.comes_up()
-        assert bench.phase is Phase.READY
+        assert bench.phase() is Phase.READY
     return tried
 
 
@@ -202,7 +202,7 @@ def test_a_core_held_at_its_reset_vector_is_told_and_survives_a_crash_of_openocd
         bench.poll_fails(3)
         bench.say(*_answers(bench))
         bench.dies()
-        bench.wait(5.0) if bench.phase is Phase.BACKOFF else None
+        bench.wait(5.0) if bench.phase() is Phase.BACKOFF else None
         bench.comes_up()
     assert bench.state.held
     assert "held at its reset vector" in bench.snapshot()["summary"]
@@ -217,11 +217,11 @@ def test_a_core_held_at_its_reset_vector_is_told_and_survives_a_crash_of_openocd
 def test_a_configuration_that_cannot_work_fails_at_once(bench: Bench, fault: str) -> None:
     bench.say(ev.StartAsked())
     assert bench.say(ev.LaunchFailed(1, fault, "why")) == []
-    assert (bench.phase, bench.code) == (Phase.FAILED, fault)
+    assert (bench.phase(), bench.code()) == (Phase.FAILED, fault)
     assert bench.next_in() is None
     assert bench.say(ev.RestartAsked()) == [Launch(2, Profile())]
     assert bench.dies(fault) == []
-    assert bench.phase is Phase.FAILED
+    assert bench.phase() is Phase.FAILED
 
 
 def test_openocd_that_always_crashes_is_given_up_when_the_intensity_is_spent(bench: Bench) -> None:
@@ -230,8 +230,8 @@ def test_openocd_that_always_crashes_is_given_up_when_the_intensity_is_spent(ben
         bench.born()
         bench.dies()
         bench.say(*_answers(bench))
-        bench.wait(30.0) if bench.phase is Phase.BACKOFF else None
-    assert (bench.phase, bench.code, bench.run) == (Phase.FAILED, "backend-exited", 10)
+        bench.wait(30.0) if bench.phase() is Phase.BACKOFF else None
+    assert (bench.phase(), bench.code(), bench.run) == (Phase.FAILED, "backend-exited", 10)
     assert bench.state.history[-1].outcome == "failed"
 
 
@@ -239,14 +239,14 @@ def test_a_dead_board_is_tried_for_ever_but_not_faster_than_the_intensity(bench:
     bench.say(ev.StartAsked())
     began = bench.now
     while bench.now < began + 7200:
-        if bench.phase is Phase.STARTING:
+        if bench.phase() is Phase.STARTING:
             bench.born()
             bench.dies("target-not-answering")
         bench.say(*_answers(bench))
-        if bench.phase is Phase.CLEARING:
+        if bench.phase() is Phase.CLEARING:
             bench.say(ev.UsbWasReset(True, ""))
         bench.wait(1.0)
-        assert bench.phase in {Phase.BACKOFF, Phase.STARTING, Phase.CLEARING}
+        assert bench.phase() in {Phase.BACKOFF, Phase.STARTING, Phase.CLEARING}
     assert 100 < bench.run <= 10 * 25
     assert len(bench.state.tried) < 10
     assert bench.state.recovery is not None
@@ -256,19 +256,19 @@ def test_a_dead_board_is_tried_for_ever_but_not_faster_than_the_intensity(bench:
 def test_a_flash_operation_suspends_the_verdict_on_silence(up: Bench) -> None:
     up.say(ev.FlashBusy(up.run, True))
     up.wait(120.0)
-    assert up.phase is Phase.READY
+    assert up.phase() is Phase.READY
     up.say(ev.FlashBusy(up.run, False))
     up.wait(14.9)
-    assert up.phase is Phase.READY
+    assert up.phase() is Phase.READY
     up.wait(0.2)
-    assert up.code == "backend-hung"
+    assert up.code() == "backend-hung"
 
 
 def test_saying_twice_that_no_flash_operation_runs_does_not_put_the_verdict_off(up: Bench) -> None:
     for _ in range(3):
         up.wait(5.0)
         up.say(ev.FlashBusy(up.run, False))
-    assert up.code == "backend-hung"
+    assert up.code() == "backend-hung"
 
 
 def test_a_backend_that_got_ready_while_flashing_has_no_watch_on_silence_yet(bench: Bench) -> None:
@@ -282,14 +282,14 @@ def test_a_backend_that_got_ready_while_flashing_has_no_watch_on_silence_yet(ben
 def test_a_failed_flash_is_a_remark_until_the_next_attempt(up: Bench) -> None:
     up.say(ev.LineFound(up.run, "flash-write-failed", "flash-failed", "error writing to flash"))
     assert up.snapshot()["fault"]["code"] == "flash-failed"
-    assert up.phase is Phase.READY
+    assert up.phase() is Phase.READY
     up.say(ev.FlashBusy(up.run, True))
     assert up.snapshot()["fault"] is None
 
 
 def test_a_launch_that_never_was_frees_a_stop(bench: Bench) -> None:
     bench.say(ev.StartAsked(), ev.StopAsked(), ev.LaunchFailed(1, "backend-missing", "no openocd"))
-    assert bench.phase is Phase.STOPPED
+    assert bench.phase() is Phase.STOPPED
 
 
 def test_last_words_before_an_exit_are_the_evidence(bench: Bench) -> None:

@@ -94,11 +94,11 @@ everywhere = pytest.mark.parametrize("arrive", PLACES, ids=lambda place: place._
 @everywhere
 def test_stop_ends_in_stopped_from_every_phase(bench: Bench, arrive: Callable[[Bench], None]) -> None:
     arrive(bench)
-    assert bench.phase is PLACES[arrive]
+    assert bench.phase() is PLACES[arrive]
     bench.say(ev.StopAsked())
     if bench.state.backend is not None:
         bench.dies()
-    assert bench.phase is Phase.STOPPED
+    assert bench.phase() is Phase.STOPPED
     assert bench.snapshot()["desired"] == "down"
     assert bench.wait(600.0) == []
 
@@ -109,14 +109,14 @@ def test_lend_frees_the_probe_from_every_phase_and_the_bench_comes_back(bench: B
     wanted = bench.state.wanted
     bench.say(ev.LendAsked("cargo run"))
     if bench.state.backend is not None:
-        assert bench.phase is not Phase.LENT
+        assert bench.phase() is not Phase.LENT
         bench.dies()
-    assert bench.phase is Phase.LENT
+    assert bench.phase() is Phase.LENT
     assert bench.snapshot()["summary"] == "lent to cargo run"
     assert bench.wait(600.0) == []
     back = bench.say(ev.LendEnded())
     assert [type(e) for e in back] == ([Launch] if wanted else [])
-    assert bench.phase is (Phase.STARTING if wanted else Phase.STOPPED)
+    assert bench.phase() is (Phase.STARTING if wanted else Phase.STOPPED)
 
 
 @everywhere
@@ -126,7 +126,7 @@ def test_restart_ends_in_a_plain_start_with_new_budgets_from_every_phase(bench: 
     if bench.state.backend is not None and Launch(bench.run, Profile()) not in asked:
         asked += bench.dies()
     assert [e for e in asked if isinstance(e, Launch)] == [Launch(bench.run, Profile())]
-    assert bench.phase is Phase.STARTING
+    assert bench.phase() is Phase.STARTING
     assert bench.state.streak == 0
     assert bench.state.tried == ()
     assert len(bench.state.launches) <= 1
@@ -139,7 +139,7 @@ def test_a_lend_that_ends_before_openocd_is_gone_is_no_lend(bench: Bench, arrive
     bench.say(ev.LendAsked("cargo run"), ev.LendEnded())
     if bench.state.backend is not None and bench.state.backend.signalled.value != 0:
         bench.dies()
-    assert bench.phase is (Phase.STARTING if wanted else Phase.STOPPED)
+    assert bench.phase() is (Phase.STARTING if wanted else Phase.STOPPED)
     assert bench.state.borrower is None
 
 
@@ -164,7 +164,7 @@ def test_a_second_restart_while_the_old_backend_dies_launches_once(up: Bench) ->
 
 def test_a_stop_is_taken_back_by_a_start_before_openocd_is_gone(up: Bench) -> None:
     up.say(ev.StopAsked(), ev.StartAsked())
-    assert up.phase is Phase.STOPPING
+    assert up.phase() is Phase.STOPPING
     assert up.dies() == [Launch(2, Profile())]
 
 
@@ -172,14 +172,14 @@ def test_a_stop_while_lent_holds_after_the_lend(up: Bench) -> None:
     up.say(ev.LendAsked("cargo run"))
     up.dies()
     up.say(ev.StopAsked(), ev.LendEnded())
-    assert up.phase is Phase.STOPPED
+    assert up.phase() is Phase.STOPPED
 
 
 def test_a_restart_while_lent_waits_for_nobody_and_changes_nothing(up: Bench) -> None:
     up.say(ev.LendAsked("cargo run"))
     up.dies()
     assert up.say(ev.RestartAsked()) == []
-    assert up.phase is Phase.LENT
+    assert up.phase() is Phase.LENT
 
 
 def test_a_start_of_a_running_bench_changes_nothing(up: Bench) -> None:
@@ -199,7 +199,7 @@ def test_evicting_while_ready_ends_the_holders_and_leaves_the_backend_alone(up: 
     assert up.holders(HOLDER) == [EndHolder(812, 99)]
     assert [h["pid"] for h in up.snapshot()["probe"]["holders"]] == [812]
     assert up.say(ev.HolderEnded(812, True, "term", "")) == []
-    assert up.phase is Phase.READY
+    assert up.phase() is Phase.READY
     assert up.snapshot()["probe"]["holders"] == []
     assert up.snapshot()["counters"]["evictions"] == 1
 
@@ -209,7 +209,7 @@ def test_evicting_while_waiting_for_a_held_probe_ends_the_wait(bench: Bench) -> 
     for _ in range(3):
         bench.dies("probe-held")
         bench.say(ev.ProbeSeen(ev.Presence.PRESENT), ev.HoldersSeen(()))
-    assert bench.phase is Phase.BACKOFF
+    assert bench.phase() is Phase.BACKOFF
     bench.say(ev.EvictAsked())
     assert bench.holders(HOLDER) == [EndHolder(812, 99)]
     assert bench.say(ev.HolderEnded(812, True, "term", "")) == [Launch(4, Profile())]
@@ -244,8 +244,8 @@ def test_nothing_is_launched_beside_an_openocd_that_even_sigkill_does_not_end(be
     bench.wait(7.0)
     for verb in (ev.StartAsked(), ev.RestartAsked(), ev.PolicyChanged(Policy(), relaunch=True), ev.EvictAsked()):
         assert [e for e in bench.say(verb) if isinstance(e, Launch)] == []
-        assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-wedged")
+        assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
     assert bench.holders(HOLDER) == [EndHolder(812, 99)]
     bench.say(ev.HolderEnded(812, True, "kill", ""))
-    assert bench.phase is Phase.BLOCKED
+    assert bench.phase() is Phase.BLOCKED
     assert bench.dies() == [Launch(2, Profile())]

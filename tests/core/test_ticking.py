@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_silence_is_asked_about_and_then_ended_by_sigkill(up: Bench) -> None:
     assert up.wait(14.9) == [Beat(1)] * 4
     assert up.wait(0.2) == [Kill(1)]
-    assert up.code == "backend-hung"
+    assert up.code() == "backend-hung"
     assert up.dies() == [Launch(2, Profile())]
 
 
@@ -24,13 +24,13 @@ def test_a_sign_of_life_puts_the_verdict_off(up: Bench) -> None:
     for _ in range(100):
         up.wait(14.0)
         up.say(ev.Alive(up.run))
-    assert up.phase is Phase.READY
+    assert up.phase() is Phase.READY
 
 
 def test_silence_that_we_slept_through_is_asked_about_first(up: Bench) -> None:
     up.now += 3600
     assert up.say(ev.Tick()) == [Beat(1)]
-    assert up.phase is Phase.READY
+    assert up.phase() is Phase.READY
     assert up.wait(2.9) == []
     assert up.wait(0.2)[-1] == Kill(1)
 
@@ -39,7 +39,7 @@ def test_a_start_that_takes_too_long_is_killed(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     bench.born()
     assert bench.wait(15.0) == [Kill(1)]
-    assert bench.code == "backend-hung"
+    assert bench.code() == "backend-hung"
     assert bench.dies() == [Launch(2, Profile())]
 
 
@@ -54,14 +54,14 @@ def test_a_cure_over_tcl_that_never_ends_did_not_work(bench: Bench) -> None:
     bench.ready()
     bench.verified(answers=False)
     assert bench.wait(5.0)[0] == Terminate(1)
-    assert bench.phase is Phase.CLEARING
+    assert bench.phase() is Phase.CLEARING
 
 
 def test_sigterm_then_sigkill_then_the_truth_and_never_a_second_backend(up: Bench) -> None:
     up.say(ev.RestartAsked())
     assert up.wait(7.0) == [Kill(1)]
     assert up.wait(7.0) == []
-    assert (up.phase, up.code) == (Phase.BLOCKED, "probe-wedged")
+    assert (up.phase(), up.code()) == (Phase.BLOCKED, "probe-wedged")
     assert "beyond even SIGKILL" in up.snapshot()["fault"]["text"]
     asked = []
     for _ in range(60):

@@ -30,7 +30,7 @@ def pulled(bench: Bench) -> None:
     bench.poll_fails()
     assert bench.probe(Presence.ABSENT, "") == [Terminate(1)]
     bench.dies()
-    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-absent")
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-absent")
 
 
 def test_a_probe_that_is_gone_blocks_without_a_restart_and_its_return_starts_at_once(bench: Bench) -> None:
@@ -72,7 +72,7 @@ def test_the_first_start_after_a_replug_is_plain_even_if_the_last_was_under_rese
 def test_a_running_backend_is_not_ended_for_a_look_that_proves_nothing(up: Bench, presence: Presence) -> None:
     up.poll_fails()
     assert up.probe(presence) == []
-    assert up.phase is Phase.DEGRADED
+    assert up.phase() is Phase.DEGRADED
 
 
 @pytest.mark.parametrize(("presence", "code"), [(Presence.DENIED, "probe-denied"), (Presence.AMBIGUOUS, "probe-absent")])
@@ -81,13 +81,13 @@ def test_a_probe_that_may_not_be_opened_blocks(up: Bench, presence: Presence, co
     up.dies()
     up.holders()
     up.probe(presence)
-    assert (up.phase, up.code) == (Phase.BLOCKED, code)
+    assert (up.phase(), up.code()) == (Phase.BLOCKED, code)
 
 
 def test_a_blocked_bench_calls_its_obstacle_by_its_present_name(bench: Bench) -> None:
     pulled(bench)
     bench.probe(Presence.DENIED)
-    assert (bench.phase, bench.code, bench.next_in()) == (Phase.BLOCKED, "probe-denied", 5.0)
+    assert (bench.phase(), bench.code(), bench.next_in()) == (Phase.BLOCKED, "probe-denied", 5.0)
 
 
 def held(bench: Bench) -> None:
@@ -101,7 +101,7 @@ def held(bench: Bench) -> None:
 def test_a_holder_that_may_not_be_ended_blocks_and_is_named(bench: Bench) -> None:
     held(bench)
     fault = bench.snapshot()["fault"]
-    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-held")
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-held")
     assert "PID 812 openocd, user bench" in fault["text"]
     assert "live debug session" in fault["text"]
     for _ in range(1800):
@@ -115,7 +115,7 @@ def test_a_holder_that_becomes_stale_is_ended_and_the_start_follows_at_once(benc
     bench.holders(ALIVE)
     bench.state.streak = 9
     assert bench.holders(STALE) == [EndHolder(812, 99)]
-    assert bench.phase is Phase.CLEARING
+    assert bench.phase() is Phase.CLEARING
     assert bench.say(ev.HolderEnded(812, True, "term", "")) == [Launch(2, Profile())]
     bench.comes_up()
     assert bench.state.history[-1].rungs == ("evict",)
@@ -132,7 +132,7 @@ def test_a_holder_that_resists_is_not_tried_again_until_a_person_asks(bench: Ben
     bench.probe()
     assert bench.holders(STALE) == [EndHolder(812, 99)]
     bench.say(ev.HolderEnded(812, False, "refused", "not permitted"))
-    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-held")
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-held")
     assert "not permitted" in bench.snapshot()["fault"]["text"]
     assert bench.holders(STALE) == []
     bench.say(ev.EvictAsked())
@@ -146,13 +146,13 @@ def test_a_holder_that_was_gone_before_its_end_is_no_eviction(bench: Bench) -> N
     bench.holders(STALE)
     bench.say(ev.HolderEnded(812, True, "gone", ""))
     assert bench.state.evictions == 0
-    assert bench.phase is Phase.STARTING
+    assert bench.phase() is Phase.STARTING
 
 
 def test_a_held_probe_that_is_unplugged_is_absent(bench: Bench) -> None:
     held(bench)
     bench.probe(Presence.ABSENT, "")
-    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-absent")
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-absent")
     assert bench.run == 1
 
 
@@ -168,9 +168,9 @@ def test_a_wedged_probe_is_reset_and_then_waits_for_hands(bench: Bench) -> None:
     for _ in range(3):
         asked += bench.dies("probe-wedged")
         asked += bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"), ev.HoldersSeen(()), ev.UsbWasReset(True, ""))
-        asked += bench.wait(1.0) if bench.phase is Phase.BACKOFF else []
+        asked += bench.wait(1.0) if bench.phase() is Phase.BACKOFF else []
     assert asked.count(ResetUsb()) == 1
-    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-wedged")
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
     assert "unplug the probe" in bench.snapshot()["advice"][0]
     for _ in range(600):
         bench.wait(1.0)
@@ -184,7 +184,7 @@ def test_a_wedged_probe_without_a_bus_is_tried_again_at_the_pace_of_the_back_off
     for _ in range(2):
         bench.dies("probe-wedged")
         bench.say(ev.ProbeSeen(Presence.UNKNOWN), ev.HoldersSeen(()))
-    assert (bench.phase, bench.code) == (Phase.BLOCKED, "probe-wedged")
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
     assert launches(list(bench.probe(Presence.UNKNOWN, ""))) == 1
 
 
@@ -196,10 +196,10 @@ def test_the_usb_reset_waits_for_our_own_backend_and_not_longer(make_bench: type
         bench.dies()
         bench.comes_up()
     bench.wait(5.0)
-    assert bench.code == "backend-hung"
+    assert bench.code() == "backend-hung"
     assert bench.dies() == [ResetUsb()]
     assert bench.say(ev.UsbWasReset(False, "not permitted")) == []
-    assert bench.phase is Phase.BACKOFF
+    assert bench.phase() is Phase.BACKOFF
 
 
 def test_the_usb_reset_is_asked_at_once_when_our_own_backend_is_gone(bench: Bench) -> None:
@@ -211,7 +211,7 @@ def test_the_usb_reset_is_asked_at_once_when_our_own_backend_is_gone(bench: Benc
 
 def test_a_stable_port_that_is_taken_blocks_the_start_until_it_is_free(bench: Bench) -> None:
     assert bench.say(ev.PortTaken("port 3333: PID 9 nc"), ev.StartAsked()) == []
-    assert (bench.phase, bench.code) == (Phase.BLOCKED, "port-in-use")
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "port-in-use")
     assert "PID 9 nc" in bench.snapshot()["fault"]["text"]
     assert bench.wait(60.0) == []
     bench.say(ev.PortTaken("port 3333: PID 10 nc"))
@@ -221,13 +221,13 @@ def test_a_stable_port_that_is_taken_blocks_the_start_until_it_is_free(bench: Be
 
 def test_a_port_that_is_lost_later_does_not_end_a_running_backend(up: Bench) -> None:
     assert up.say(ev.PortTaken("port 3334: PID 9 nc")) == []
-    assert up.phase is Phase.READY
+    assert up.phase() is Phase.READY
 
 
 def test_a_private_port_that_was_taken_is_tried_again(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     bench.dies("port-in-use")
-    assert (bench.phase, bench.next_in()) == (Phase.BLOCKED, 5.0)
+    assert (bench.phase(), bench.next_in()) == (Phase.BLOCKED, 5.0)
     assert bench.wait(5.0) == [Launch(2, Profile())]
 
 
@@ -235,7 +235,7 @@ def test_a_wrong_target_is_tried_again_no_faster_than_its_recheck(bench: Bench) 
     bench.say(ev.StartAsked())
     began = bench.now
     while bench.now < began + 3600:
-        if bench.phase is Phase.STARTING:
+        if bench.phase() is Phase.STARTING:
             bench.dies("wrong-target")
         bench.wait(5.0)
     assert bench.run <= 3600 / 30 + 1
