@@ -33,6 +33,8 @@ class TelnetSession:
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._deaf: asyncio.TimerHandle | None = None
+        self._early = bytearray()
+        self._early_eof = False
         self._greeting = self._loop.call_later(GREETING_S, self._greet)
         self._client = Wire(sock, self._from_client, self._client_gone, self._drained, on_eof=self._client_eof)
         self.dial()
@@ -41,13 +43,26 @@ class TelnetSession:
         self._do(self._bridge.greet())
 
     def _from_client(self, data: bytes) -> None:
-        if self._up is None and self._dialling is None:
+        if self._dialling is not None:
+            self._early += data  # the kernel accepts for OpenOCD at once, so this lasts a moment only
+            return
+        if self._up is None:
             self._do(self._bridge.backend_down(self._port.away()))  # the reason and the next try as of now
         self._do(self._bridge.client_bytes(data))
 
     def _client_eof(self) -> None:
         """The client closed its sending side (`nc -N`, `nc -q`); answers still reach it."""
-        self._do(self._bridge.client_eof())
+        self._early_eof = self._dialling is not None
+        if not self._early_eof:
+            self._do(self._bridge.client_eof())
+
+    def _catch_up(self) -> None:
+        """What the client said while OpenOCD's console was being dialled."""
+        early, self._early = bytes(self._early), bytearray()
+        if early:
+            self._from_client(early)
+        if self._early_eof:
+            self._client_eof()
 
     def _client_gone(self, _reason: str) -> None:
         self.close()
@@ -99,15 +114,17 @@ class TelnetSession:
         try:
             sock = await wire.connect(host, port)
         except OSError as error:
-            self._port.log.info("telnet_upstream_refused", error=error.strerror)
-            return
-        finally:
             self._dialling = None
+            self._port.log.info("telnet_upstream_refused", error=error.strerror)
+            self._catch_up()
+            return
+        self._dialling = None
         if not self._client.is_open:
             sock.close()
             return
         self._up = Wire(sock, self._from_backend, self._backend_gone)
         self._do(self._bridge.backend_up(Backend(self._port.version)))
+        self._catch_up()
 
     def _from_backend(self, data: bytes) -> None:
         self._do(self._bridge.backend_bytes(data))
