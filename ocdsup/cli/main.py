@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = run(options)
         sys.stdout.flush()
+        if argv is None and options.quick_exit:
+            os._exit(code)
     except BrokenPipeError:  # `ocdsup logs | head`: the reader has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -63,14 +65,25 @@ def verb_in(arguments: Sequence[str]) -> str | None:
     return None
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose formatter is told its width: finding it out, argparse imports shutil with all its compressors (4 ms)."""
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        try:
+            width = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size(1).columns
+        except (OSError, ValueError):
+            width = 80
+        return self.formatter_class(prog=self.prog, width=max(width - 2, 11))  # type: ignore[call-arg]  # HelpFormatter has it
+
+
 def parser(verb: str | None) -> argparse.ArgumentParser:
     """Return the parser for one verb, or the one that lists them all."""
     from ocdsup import __version__
 
-    top = argparse.ArgumentParser(prog="ocdsup", description="The OpenOCD supervisor.", epilog=EXIT_CODES)
+    top = Parser(prog="ocdsup", description="The OpenOCD supervisor.", epilog=EXIT_CODES)
+    top.set_defaults(quick_exit=False)
     top.add_argument("--version", action="version", version=f"ocdsup {__version__}")
     _common(top, None)
-    # `prog` given, or argparse formats a usage to find it, and that imports shutil with all its compressors (3 ms)
     verbs = top.add_subparsers(prog="ocdsup", metavar="VERB", required=True, title="verbs")
     if verb is None:
         for name, text in VERBS.items():
