@@ -1,0 +1,45 @@
+"""Ending the foreign processes that have the probe."""
+
+from __future__ import annotations
+
+from ocdsup.core import events as ev
+from ocdsup.core import evicting
+from ocdsup.core.effects import EndHolder, Note
+from ocdsup.core.state import Fault, Phase, State
+from ocdsup.core.turn import Turn
+
+
+def holder(pid: int, *, evict: bool) -> ev.HolderSeen:
+    return ev.HolderSeen(pid, 100 + pid, "openocd", "bench", "10:00", evict, evict, "why")
+
+
+def asked(turn: Turn) -> list[object]:
+    return [effect for effect in turn.effects if not isinstance(effect, Note)]
+
+
+def test_only_those_that_the_policy_lets_us_end_are_ended() -> None:
+    turn = Turn(State(), 0.0)
+    evicting.holders_seen(turn, ev.HoldersSeen((holder(1, evict=True), holder(2, evict=False)), "no right to see PID 9"))
+    assert asked(turn) == [EndHolder(1, 101)]
+    assert len(turn.state.holders) == 2
+    assert turn.state.unseen == "no right to see PID 9"
+
+
+def test_a_holder_that_is_seen_twice_is_ended_once() -> None:
+    turn = Turn(State(), 0.0)
+    for _ in range(2):
+        evicting.holders_seen(turn, ev.HoldersSeen((holder(1, evict=True),)))
+    assert asked(turn) == [EndHolder(1, 101)]
+
+
+def test_a_pid_that_was_reused_is_another_holder() -> None:
+    turn = Turn(State(refused=frozenset({(1, 55)})), 0.0)
+    evicting.holders_seen(turn, ev.HoldersSeen((holder(1, evict=True),)))
+    assert asked(turn) == [EndHolder(1, 101)]
+
+
+def test_a_rest_is_left_only_to_end_somebody() -> None:
+    turn = Turn(State(phase=Phase.BLOCKED, fault=Fault("probe-held", 0.0, "")), 0.0)
+    assert not evicting.evict_first(turn, ev.HoldersSeen((holder(1, evict=False),)))
+    assert evicting.evict_first(turn, ev.HoldersSeen((holder(1, evict=True),)))
+    assert turn.state.phase is Phase.CLEARING

@@ -1,0 +1,62 @@
+"""Which cure comes next."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocdsup.core.faults import FAULTS
+from ocdsup.core.ladder import LAST, ROWS, Need, Rung, next_rung
+
+ALL = frozenset(Need)
+ABLE = st.frozensets(st.sampled_from(Need))
+CODES = st.sampled_from(sorted(FAULTS))
+
+
+def test_every_row_is_for_a_fault_of_the_contract() -> None:
+    assert {row.fault for row in ROWS} | set(LAST) <= set(FAULTS)
+
+
+def test_failing_polls_are_first_answered_under_reset_after_stale_holders_were_ended() -> None:
+    choice = next_rung("target-poll-failing", (), ALL)
+    assert (choice.rung, choice.looks, choice.exhausted) == (Rung.UNDER_RESET, True, False)
+
+
+def test_a_crash_is_first_answered_by_a_plain_restart_without_looking() -> None:
+    choice = next_rung("backend-exited", (), ALL)
+    assert (choice.rung, choice.looks) == (Rung.RESTART, False)
+
+
+@given(CODES, ABLE)
+def test_every_ladder_ends(fault: str, able: frozenset[Need]) -> None:
+    tried: list[tuple[str, Rung]] = []
+    while not (choice := next_rung(fault, tried, able)).exhausted:
+        tried.append((fault, choice.rung))
+        assert len(tried) < 20
+
+
+@given(CODES, ABLE, st.lists(st.tuples(CODES, st.sampled_from(Rung)), max_size=12))
+def test_no_rung_is_chosen_that_the_bench_is_not_able_to_do(
+    fault: str, able: frozenset[Need], tried: list[tuple[str, Rung]]
+) -> None:
+    rung = next_rung(fault, tried, able).rung
+    if Need.UNDER_RESET not in able:
+        assert rung not in {Rung.UNDER_RESET, Rung.SLOW_UNDER_RESET, Rung.HOLD_HALTED}
+    if Need.USB not in able:
+        assert rung is not Rung.RESET_USB
+    if Need.BACKEND not in able:
+        assert rung is not Rung.EXAMINE
+    if Need.FREE_CORE not in able:
+        assert rung is not Rung.HOLD_HALTED
+
+
+def test_what_was_tried_under_another_name_counts() -> None:
+    tried = [("target-not-answering", Rung.UNDER_RESET)] * 2
+    assert next_rung("target-poll-failing", tried, ALL).rung is Rung.SLOW_UNDER_RESET
+
+
+@pytest.mark.parametrize("fault", ["target-unpowered", "flash-failed", "wrong-target"])
+def test_a_fault_without_rows_repeats_a_plain_restart(fault: str) -> None:
+    choice = next_rung(fault, (), ALL)
+    assert (choice.rung, choice.exhausted) == (Rung.RESTART, True)

@@ -1,0 +1,96 @@
+"""The snapshot is the contract's object in every phase."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ocdsup.core import events as ev
+from ocdsup.core.state import Phase
+from ocdsup.core.status import Clock, whole
+
+if TYPE_CHECKING:
+    from tests.core.conftest import Bench
+
+KEYS = {
+    "name", "desired", "phase", "since_s", "summary", "fault", "rung", "next_try_s", "advice",
+    "probe", "backend", "targets", "ports", "recoveries", "counters",
+}  # fmt: skip
+
+
+def test_a_ready_bench_shows_everything_the_contract_names(up: Bench) -> None:
+    up.say(ev.VoltageSeen(1, 3.25), ev.SessionsChanged((1,), True), ev.TargetSeen(1, "stm32f4x.cpu", "halted"))
+    shown = up.snapshot()
+    assert set(shown) == KEYS
+    assert (shown["phase"], shown["desired"], shown["summary"], shown["fault"]) == ("ready", "up", "ready on :3333", None)
+    expected = {"name": "stm32f4x.cpu", "state": "halted", "gdb_port": 3333, "gdb_sessions": 1}
+    assert shown["targets"] == [expected]
+    assert set(shown["backend"]) >= {"pid", "version", "argv", "uptime_s", "restarts", "voltage"}
+    assert shown["backend"]["voltage"] == 3.25
+    assert set(shown["counters"]) == {"restarts", "recoveries", "evictions", "findings"}
+    json.dumps(shown)
+
+
+def test_a_bench_that_was_never_started_is_shown_too(bench: Bench) -> None:
+    shown = bench.snapshot()
+    assert (shown["phase"], shown["desired"], shown["backend"], shown["targets"]) == ("stopped", "down", None, [])
+
+
+def test_clearing_is_recovering_during_a_recovery_and_starting_otherwise(up: Bench) -> None:
+    up.say(ev.RestartAsked())
+    assert (up.phase(), up.snapshot()["phase"]) == (Phase.CLEARING, "starting")
+    up.dies()
+    up.comes_up()
+    up.poll_fails(3)
+    assert (up.phase(), up.snapshot()["phase"]) == (Phase.CLEARING, "recovering")
+    assert up.snapshot()["rung"] == "restart-under-reset"
+    assert up.snapshot()["summary"] == "recovering from target-poll-failing: restart-under-reset"
+
+
+@pytest.mark.parametrize(("verb", "phase"), [(ev.StopAsked(), "stopped"), (ev.LendAsked("x"), "lent")])
+def test_stopping_is_called_by_its_goal_and_says_that_openocd_is_still_going(up: Bench, verb: ev.Event, phase: str) -> None:
+    up.say(verb)
+    assert up.snapshot()["phase"] == phase
+    assert up.snapshot()["summary"] == "stopping OpenOCD (PID 4001)"
+
+
+def test_a_back_off_says_when_the_next_try_comes_and_why(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    for _ in range(3):
+        bench.dies()
+    shown = bench.snapshot()
+    assert (shown["phase"], shown["next_try_s"]) == ("backoff", 0.5)
+    assert shown["summary"].startswith("waiting 0.5 s for the next try: backend-exited: OpenOCD ended by itself")
+
+
+def test_a_finished_recovery_has_its_date_fault_rungs_and_duration(up: Bench) -> None:
+    up.dies()
+    up.now += 0.41
+    up.comes_up()
+    assert up.snapshot()["recoveries"] == [
+        {
+            "at": "2027-01-15T07:59:59+00:00",
+            "fault": "backend-exited",
+            "rungs": ["restart"],
+            "took_s": 0.41,
+            "outcome": "recovered",
+        }
+    ]
+
+
+def test_what_could_not_be_looked_at_is_advice_while_something_is_wrong(up: Bench) -> None:
+    up.poll_fails(3)
+    up.say(ev.HoldersSeen((), "PID 9 of root: no right to read it"))
+    assert "not every process could be looked at: PID 9 of root: no right to read it" in up.snapshot()["advice"]
+
+
+def test_an_age_becomes_a_date_by_one_reading_of_both_clocks() -> None:
+    assert Clock(now=100.0, wall=1_800_000_000.0).date(40.0) == "2027-01-15T07:59:00+00:00"
+
+
+def test_the_daemon_stands_around_its_benches(up: Bench) -> None:
+    shown = whole([up.snapshot()], "0.1.0", 1, 12.34)
+    assert (shown["ocdsup"], shown["pid"], shown["uptime_s"]) == ("0.1.0", 1, 12.3)
+    assert [bench["name"] for bench in shown["benches"]] == ["nucleo"]
