@@ -99,7 +99,7 @@ class Listener:
     """Accepts on a set of listening sockets until it is closed."""
 
     def __init__(self, sockets: Sequence[socket.socket], accept: Accept) -> None:
-        self._sockets = tuple(sockets)
+        self._sockets: tuple[socket.socket, ...] = tuple(sockets)
         self._accept = accept
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -138,3 +138,4 @@ class Listener:
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
             sock.close()
+        self._sockets = ()

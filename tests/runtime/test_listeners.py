@@ -149,6 +149,7 @@ async def test_a_listener_accepts_on_every_address_until_closed(guests: Guests, 
     with socket.create_connection(("127.0.0.1", listener.port)) as four, socket.create_connection(("::1", listener.port)):
         await until(lambda: len(guests.sockets) == 2)
         listener.close()
+        listener.close()
         four.send(b"x")
         await until(lambda: any(_has_byte(sock) for sock in guests.sockets))
     with pytest.raises(ConnectionRefusedError):

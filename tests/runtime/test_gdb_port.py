@@ -1,0 +1,505 @@
+"""The stable GDB port between clients and an OpenOCD that comes and goes (here a server that counts and echoes)."""
+
+import asyncio
+import random
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ocdsup.rsp.framing import Framer, Kind, Side, encode
+from ocdsup.rsp.policy import TRANSPARENT, Policy
+from ocdsup.runtime import gdb_port, wire
+from ocdsup.runtime.gdb_port import MAX_CLIENTS, SLOW, GdbPort, Served
+from ocdsup.runtime.listeners import bind_all
+from ocdsup.runtime.tasks import Tasks
+
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+QUESTION = encode(b"qSupported:multiprocess+")
+HELLO = b"+" + QUESTION
+ANSWER = encode(b"PacketSize=4000")
+# One packet of a megabyte, and 32 MB of them.
+LONG = encode(b"X20000000,100000:" + bytes(random.Random(7).choices(range(0x41, 0x5B), k=1024 * 1024)))
+REPLY = encode(b"m" + bytes(random.Random(8).choices(range(0x61, 0x67), k=1024 * 1024)))
+# Packets pass as they are: this file is about the sockets, not about what `rsp.proxy` makes of a session.
+POLICY = replace(TRANSPARENT, greeting_within=60.0, answer_within=60.0)
+
+
+class Upstream:
+    """Stands in for OpenOCD's GDB server: keeps what it accepted and what was said to each."""
+
+    def __init__(self) -> None:
+        self.accepted: list[socket.socket] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.setblocking(False)
+        self.port: int = self._server.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._server, self._accept)
+
+    def _accept(self) -> None:
+        sock, _ = self._server.accept()
+        sock.setblocking(False)
+        self.accepted.append(sock)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._server)
+        self._server.close()
+        for sock in self.accepted:
+            sock.close()
+
+
+class Log:
+    """Keeps event names."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def __getattr__(self, _level: str) -> Callable[..., None]:
+        return lambda event, **_fields: self.events.append(event)
+
+
+class Bench:
+    """A GDB port, what is behind it, and clients in front of it."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.failed: list[object] = []
+        self.changes = 0
+        self.run = 0
+        self.tasks = Tasks(lambda name, error: self.failed.append((name, error)))
+        self.upstream = Upstream()
+        self.port = self._port()
+        self.clients: list[socket.socket] = []
+
+    def _port(self, policy: Policy = POLICY) -> GdbPort:
+        return GdbPort(bind_all(("127.0.0.1",), 0), policy, self.answer, self._changed, self.tasks, self.log)
+
+    async def answer(self, words: str) -> str:
+        """Answer `monitor ocdsup …`."""
+        return f"asked for {words}"
+
+    def with_policy(self, policy: Policy) -> None:
+        """Open the port anew with other choices."""
+        self.port.close()
+        self.port = self._port(policy)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def up(self, port: int | None = None) -> None:
+        """OpenOCD is there."""
+        self.run += 1
+        self.port.backend_up(Served("127.0.0.1", port or self.upstream.port, resets=0, run=self.run))
+
+    def connect(self, say: bytes = b"") -> socket.socket:
+        """Return a client that has said `say`."""
+        sock = socket.create_connection(("127.0.0.1", self.port.port))
+        self.clients.append(sock)
+        if say:
+            sock.sendall(say)
+        sock.setblocking(False)
+        return sock
+
+    async def close(self) -> None:
+        self.port.close()
+        self.upstream.close()
+        for sock in self.clients:
+            sock.close()
+        await self.tasks.cancel()
+        assert self.failed == []
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """A port whose OpenOCD is away."""
+    made = Bench()
+    yield made
+    await made.close()
+
+
+async def receive(sock: socket.socket, count: int) -> bytes:
+    """Read exactly `count` bytes, or less at the end of the stream."""
+    data = bytearray()
+    while len(data) < count:
+        part = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, count - len(data)), 20)
+        if not part:
+            break
+        data += part
+    return bytes(data)
+
+
+async def packets(sock: socket.socket, count: int) -> list[bytes]:
+    """Read `count` packets; acknowledgements between them do not count."""
+    framer, found = Framer(Side.CLIENT, limit=1 << 22, verify=False), list[bytes]()
+    while len(found) < count:
+        part = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 65536), 20)
+        assert part, "the stream ended"
+        found += [frame.raw for frame in framer.feed(part) if frame.kind is Kind.PACKET]
+    return found
+
+
+async def send(sock: socket.socket, data: bytes) -> None:
+    await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(sock, data), 20)
+
+
+async def ended(sock: socket.socket) -> bool:
+    """Wait for the end of a stream, orderly or not; what is read before does not count."""
+    try:
+        while await receive(sock, 65536):
+            pass
+    except ConnectionResetError:
+        pass
+    return True
+
+
+def reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+async def turns(count: int = 50) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def attached(bench: Bench, until: Until) -> tuple[socket.socket, socket.socket]:
+    """Return a client and the upstream end of its session."""
+    before = len(bench.upstream.accepted)
+    client = bench.connect(HELLO)
+    await until(lambda: len(bench.upstream.accepted) > before)
+    upstream = bench.upstream.accepted[-1]
+    assert await packets(upstream, 1) == [QUESTION]
+    await send(upstream, b"+" + ANSWER)
+    assert await packets(client, 1) == [ANSWER]
+    return client, upstream
+
+
+async def test_a_session_goes_through_in_both_directions(bench: Bench, until: Until) -> None:
+    """What GDB says reaches OpenOCD, the answer reaches GDB."""
+    bench.up()
+    await attached(bench, until)
+    assert bench.port.sessions == 1
+
+
+async def test_a_connect_that_says_nothing_never_reaches_openocd(bench: Bench, until: Until) -> None:
+    """Neither a probe that hangs on nor one that closes at once costs OpenOCD anything, or counts as a session."""
+    bench.up()
+    probes = [bench.connect() for _ in range(4)]
+    for probe in probes[:2]:
+        probe.close()
+    await attached(bench, until)  # whoever came later is through: the probes were looked at
+    await turns()
+    assert len(bench.upstream.accepted) == 1
+    assert bench.port.sessions == 1
+
+
+async def test_a_connect_that_says_nothing_is_cut_in_time(bench: Bench, until: Until) -> None:
+    """Silence is limited; a session that once spoke may be silent for as long as it likes."""
+    bench.with_policy(replace(POLICY, greeting_within=0.01))
+    bench.up()
+    speaking, upstream = await attached(bench, until)
+    silent = bench.connect()
+    assert await ended(silent)
+    await send(upstream, REPLY)
+    assert await packets(speaking, 1) == [REPLY]
+
+
+async def test_a_client_is_held_while_openocd_is_away_and_served_when_it_is_back(bench: Bench, until: Until) -> None:
+    """Its first packets wait, and arrive in order; it counts as a session meanwhile."""
+    client = bench.connect(HELLO)
+    await until(lambda: bench.port.sessions == 1)
+    await send(client, encode(b"?"))
+    await turns()
+    assert bench.upstream.accepted == []
+    bench.up()
+    await until(lambda: bench.upstream.accepted)
+    assert await packets(bench.upstream.accepted[0], 2) == [QUESTION, encode(b"?")]
+    await send(bench.upstream.accepted[0], b"+" + ANSWER)
+    assert await packets(client, 1) == [ANSWER]
+
+
+async def test_a_silent_client_that_speaks_after_openocd_came_back_is_served(bench: Bench, until: Until) -> None:
+    """The dial follows the first word, whichever comes first."""
+    client = bench.connect()
+    bench.up()
+    await turns()
+    assert bench.upstream.accepted == []
+    await send(client, HELLO)
+    await until(lambda: bench.upstream.accepted)
+    assert await packets(bench.upstream.accepted[0], 1) == [QUESTION]
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost:3333\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n$qRcmd,73687574646f776e#00",
+        b"PATCH /x HTTP/1.1\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\xff\xfd\x03\xff\xfb\x18",
+    ],
+    ids=["http get", "http post", "http patch", "tls", "ssh", "telnet"],
+)
+async def test_a_client_of_another_protocol_is_cut_before_openocd_hears_it(bench: Bench, greeting: bytes) -> None:
+    """A web page cannot make a browser talk to OpenOCD."""
+    bench.up()
+    assert await ended(bench.connect(greeting))
+    assert "gdb_closed" in bench.log.events
+    assert (bench.upstream.accepted, bench.port.sessions) == ([], 0)
+
+
+@pytest.mark.parametrize("first", [b"+", b"-", QUESTION, b"\x03"], ids=["ack", "nack", "packet", "interrupt"])
+async def test_whatever_a_debugger_may_say_first_opens_a_session(bench: Bench, until: Until, first: bytes) -> None:
+    """An acknowledgement, a packet, an interrupt."""
+    bench.up()
+    bench.connect(first)
+    await until(lambda: bench.upstream.accepted)
+    assert bench.port.sessions == 1
+
+
+async def test_a_megabyte_goes_through_intact_in_both_directions_at_once(bench: Bench, until: Until) -> None:
+    """Neither side loses, changes or reorders a byte."""
+    bench.up()
+    client, upstream = await attached(bench, until)
+    _, _, down, up = await asyncio.gather(send(client, LONG), send(upstream, REPLY), packets(client, 1), packets(upstream, 1))
+    assert down == [REPLY]
+    assert up == [LONG]
+
+
+async def test_a_megabyte_as_the_very_first_words_waits_for_the_dial(bench: Bench, until: Until) -> None:
+    """However much is said before OpenOCD is connected, it arrives whole."""
+    bench.up()
+    client = bench.connect()
+    sending = asyncio.ensure_future(send(client, LONG))
+    await until(lambda: bench.upstream.accepted)
+    assert await packets(bench.upstream.accepted[0], 1) == [LONG]
+    await sending
+
+
+async def test_a_client_that_floods_an_absent_openocd_is_cut(bench: Bench, until: Until) -> None:
+    """What is held is bounded."""
+    bench.with_policy(Policy())
+    client = bench.connect(HELLO + encode(b"m20000000,4") * 1000)
+    await until(lambda: "gdb_closed" in bench.log.events)
+    assert await ended(client)
+    assert bench.port.sessions == 0
+
+
+@pytest.mark.parametrize("slow", ["gdb", "openocd"])
+async def test_a_slow_reader_pauses_the_other_side_and_loses_nothing(bench: Bench, until: Until, slow: str) -> None:
+    """Memory stays bounded while one side does not read, and every byte arrives when it does."""
+    bench.up()
+    client, upstream = await attached(bench, until)
+    reader, writer = (client, upstream) if slow == "gdb" else (upstream, client)
+    packet = REPLY if slow == "gdb" else LONG
+    sending = asyncio.ensure_future(send(writer, packet * 32))
+    (session,) = bench.port._sessions
+    out = session._client if slow == "gdb" else session._up
+    assert out
+    worst = 0
+    await until(lambda: out.backlog > SLOW)
+    for _ in range(200):
+        await asyncio.sleep(0)
+        worst = max(worst, out.backlog)
+    assert worst <= SLOW + len(packet) + wire.READ
+    assert not sending.done()
+    assert await packets(reader, 32) == [packet] * 32
+    await sending
+
+
+async def test_the_last_words_of_openocd_reach_gdb_before_the_end(bench: Bench, until: Until) -> None:
+    """An OpenOCD that says something and exits is heard, also by a client that talks at the same time."""
+    bench.up()
+    client, upstream = await attached(bench, until)
+    await send(client, encode(b"m20000000,100000") + encode(b"?"))
+    assert len(await packets(upstream, 2)) == 2
+    await send(upstream, REPLY + encode(b"S05"))
+    upstream.close()
+    await send(client, b"+")
+    assert await packets(client, 2) == [REPLY, encode(b"S05")]
+    await until(lambda: bench.port.sessions == 0)
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_a_client_that_goes_away_ends_its_own_session_only(bench: Bench, until: Until, how: str) -> None:
+    """OpenOCD sees the end of that session, other sessions go on, and the watchers are told."""
+    bench.up()
+    first, first_up = await attached(bench, until)
+    second, second_up = await attached(bench, until)
+    changes = bench.changes
+    if how == "reset":
+        reset(first)
+    else:
+        first.close()
+    assert await ended(first_up)
+    assert bench.port.sessions == 1
+    assert bench.changes > changes
+    await send(second_up, REPLY)
+    assert await packets(second, 1) == [REPLY]
+
+
+async def test_a_client_that_goes_away_while_it_is_held_is_forgotten(bench: Bench, until: Until) -> None:
+    """Nobody dials for the dead."""
+    client = bench.connect(HELLO)
+    await until(lambda: bench.port.sessions == 1)
+    reset(client)
+    await until(lambda: bench.port.sessions == 0)
+    bench.up()
+    await turns()
+    assert bench.upstream.accepted == []
+
+
+async def test_openocd_going_away_ends_what_it_served_and_keeps_who_waits(bench: Bench, until: Until) -> None:
+    """Sessions end honestly; who has not been connected yet goes on waiting."""
+    bench.up()
+    client, _ = await attached(bench, until)
+    bench.port.backend_down("restart")
+    waiting = bench.connect(HELLO)
+    assert await ended(client)
+    await until(lambda: bench.port.sessions == 1)
+    bench.up()
+    await until(lambda: len(bench.upstream.accepted) == 2)
+    assert await packets(bench.upstream.accepted[1], 1) == [QUESTION]
+    await send(bench.upstream.accepted[1], ANSWER)
+    assert await packets(waiting, 1) == [ANSWER]
+
+
+async def test_openocd_going_away_while_it_is_dialled_keeps_the_client_waiting(bench: Bench, until: Until) -> None:
+    """The dial to the old one is given up, and the next one gets every byte."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        fillers = [socket.socket() for _ in range(2)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(deaf.getsockname())  # now connects are not answered: an OpenOCD that is stopped
+        bench.up(deaf.getsockname()[1])
+        client = bench.connect(HELLO)
+        await until(lambda: bench.port.sessions == 1)
+        await turns()
+        bench.port.backend_down("restart")
+        bench.up()
+        await until(lambda: bench.upstream.accepted)
+        assert await packets(bench.upstream.accepted[0], 1) == [QUESTION]
+        await send(bench.upstream.accepted[0], ANSWER)
+        assert await packets(client, 1) == [ANSWER]
+        await turns()
+        assert len(bench.upstream.accepted) == 1
+        for filler in fillers:
+            filler.close()
+
+
+async def test_a_refused_dial_is_tried_again(bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that opens late is found, without another word of GDB."""
+    monkeypatch.setattr(gdb_port, "REDIAL_S", (0.01,))
+    with socket.socket() as late:
+        late.bind(("127.0.0.1", 0))
+        late.setblocking(False)
+        bench.connect(HELLO)
+        bench.up(late.getsockname()[1])
+        await until(lambda: bench.log.events.count("gdb_upstream_refused") >= 2)
+        late.listen()
+        upstream, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(late), 20)
+        bench.upstream.accepted.append(upstream)
+        assert await packets(upstream, 1) == [QUESTION]
+
+
+async def test_a_debugger_that_openocd_turns_away_goes_on_asking(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenOCD serves one GDB a target and closes on the next at once; when the first has gone, the second is served."""
+    monkeypatch.setattr(gdb_port, "REDIAL_S", (0.01,))
+    bench.with_policy(replace(Policy(), answer_within=60.0))
+    bench.up()
+    bench.connect(HELLO)
+    for turned_away in range(3):
+        before = turned_away
+        await until(lambda: len(bench.upstream.accepted) > before)  # noqa: B023  # asked before the next round
+        bench.upstream.accepted[-1].close()
+    await until(lambda: len(bench.upstream.accepted) == 4)
+    assert await packets(bench.upstream.accepted[3], 1) == [encode(b"QStartNoAckMode")]
+    assert bench.port.sessions == 1
+
+
+async def test_nobody_asks_again_when_openocd_is_gone(bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause before the next dial ends with the OpenOCD that was to be dialled."""
+    monkeypatch.setattr(gdb_port, "REDIAL_S", (0.01,))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        bench.connect(HELLO)
+        bench.up(closed.getsockname()[1])
+        await until(lambda: "gdb_upstream_refused" in bench.log.events)
+        bench.port.backend_down("restart")
+        refusals = bench.log.events.count("gdb_upstream_refused")
+        await until(passed(0.03))
+        assert bench.log.events.count("gdb_upstream_refused") == refusals
+
+
+def passed(seconds: float) -> Callable[[], bool]:
+    """Return a condition that becomes true after `seconds`."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    return lambda: loop.time() >= end
+
+
+async def test_a_question_to_the_supervisor_is_answered_without_openocd(bench: Bench, until: Until) -> None:
+    """`monitor ocdsup status` works while OpenOCD is away."""
+    bench.with_policy(replace(Policy(), answer_within=60.0))
+    client = bench.connect(b"+" + encode(b"qRcmd," + b"ocdsup status".hex().encode()))
+    await until(lambda: bench.port.sessions == 1)
+    found = await packets(client, 2)
+    assert bytes.fromhex(found[0][2:-3].decode()) == b"asked for status\n"
+    assert found[1] == encode(b"OK")
+
+
+async def test_the_ninth_session_is_refused(bench: Bench, until: Until) -> None:
+    """The others are not disturbed."""
+    clients = [bench.connect(HELLO) for _ in range(MAX_CLIENTS)]
+    await until(lambda: bench.port.sessions == MAX_CLIENTS)
+    assert await ended(bench.connect(HELLO))
+    assert "gdb_too_many_clients" in bench.log.events
+    assert bench.port.sessions == MAX_CLIENTS
+    clients[0].close()
+    await until(lambda: bench.port.sessions == MAX_CLIENTS - 1)
+    bench.connect(HELLO)
+    await until(lambda: bench.port.sessions == MAX_CLIENTS)
+
+
+async def test_a_flood_of_silent_connects_does_not_keep_a_debugger_out(bench: Bench, until: Until) -> None:
+    """The oldest silent connect makes room, and what is open stays bounded."""
+    bench.up()
+    silent = [bench.connect() for _ in range(50)]
+    await attached(bench, until)
+    assert bench.port.sessions == 1
+    assert await ended(silent[0])
+    assert len(bench.port._sessions) <= MAX_CLIENTS
+
+
+async def test_closing_the_port_ends_everything(bench: Bench, until: Until) -> None:
+    """Sessions, held clients and silent connects see the end, and nobody can connect any more."""
+    held = bench.connect(HELLO)
+    await until(lambda: bench.port.sessions == 1)
+    bench.up()
+    await until(lambda: bench.upstream.accepted)
+    served, upstream = await attached(bench, until)
+    silent = bench.connect()
+    await until(lambda: len(bench.port._sessions) == 3)
+    bench.port.close()
+    for sock in (held, served, silent, upstream):
+        assert await ended(sock)
+    with pytest.raises(ConnectionRefusedError):
+        bench.connect()
+
+
+async def test_a_number_of_sessions_is_told_when_it_changes(bench: Bench, until: Until) -> None:
+    """The first word and the end are told."""
+    seen: list[int] = []
+    port: Any = bench.port
+    port.changed = lambda: seen.append(bench.port.sessions)
+    client = bench.connect(HELLO)
+    await until(lambda: seen == [1])
+    client.close()
+    await until(lambda: seen[-1] == 0)
