@@ -107,8 +107,11 @@ class Story:
 
     def _lock(self) -> str:
         self._recoveries = len(self.stage.bench()["recoveries"])
-        self._session().command("-break-disable 1")
-        self._session().command("-exec-continue")
+        gdb = self._session()
+        gdb.command("-break-disable 1")
+        gdb.command("-exec-next")  # off the breakpoint's address: the `continue` that follows is one resume, not step and resume
+        gdb.wait_stop()
+        gdb.command("-exec-continue")
         self.stage.tell_sim({"break": "locked", "boots": 0})
         failed = self.stage.await_bench("see failed examinations", _failures)
         return f"OpenOCD reports it: {_failures(failed)} failed examination(s) so far"
