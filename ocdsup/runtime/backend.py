@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ UNKNOWN = "unknown-line"  # counts warnings and errors that the catalogue does n
 ASK_S = 4.0  # an answer to one of our questions that took longer is none
 _PREFIX = {Level.ERROR: "Error: ", Level.WARN: "Warn : ", Level.INFO: "Info : ", Level.DEBUG: "Debug: ", Level.USER: ""}
 _TOLD = frozenset({Role.CAUSE, Role.SYMPTOM, Role.RECOVERY})  # what a bench counts; progress and noise stay in the log
+_ECHO = re.compile(r"[01] (\{.*\}|\S+)")  # OpenOCD prints the answers to our own questions (`tcl.wrap`) into its log
 _FLASH_BEGINS = frozenset({"gdb-flash-erase-start", "gdb-flash-write-start"})
 _FLASH_ENDS = frozenset({"gdb-flash-erase-end", "gdb-flash-write-end"})
 
@@ -100,7 +102,8 @@ class LiveBackend:
             if self._targets is not None:
                 self._greet()
                 return
-        self._ring.add("openocd", _PREFIX[line.level] + line.text)
+        if line.level is not Level.USER or _ECHO.fullmatch(line.text) is None:
+            self._ring.add("openocd", _PREFIX[line.level] + line.text)
         findings = self._classifier.feed(line, self._loop.time())
         for finding in findings:
             self._found(finding)
