@@ -8,7 +8,7 @@ def find(port: int) -> str:
     import psutil  # some 20 ms and 1 MB, for an error that most daemons never meet
 
     for connection in psutil.net_connections("tcp"):
-        if connection.status != psutil.CONN_LISTEN or connection.laddr.port != port:
+        if connection.status != psutil.CONN_LISTEN or not connection.laddr or connection.laddr.port != port:
             continue
         if connection.pid is None:
             return "a process that this user may not see"

@@ -8,7 +8,7 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
-from common import Row, cpu_s, uss_kib, wakeups
+from tests.perf.common import Row, cpu_s, uss_kib, wakeups
 
 from ocdsup.demo.stage import Stage, until
 

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import suppress
 from time import perf_counter
 
-from common import Row, median
+from tests.perf.common import Row, median
 
 from ocdsup.demo.stage import Stage, until
 

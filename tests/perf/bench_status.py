@@ -6,7 +6,7 @@ import subprocess
 import sys
 from time import perf_counter
 
-from common import Row, interleaved, median
+from tests.perf.common import Row, interleaved, median
 
 from ocdsup.demo.stage import Stage
 
