@@ -6,6 +6,9 @@ import contextlib
 import os
 import socket
 
+PATIENCE_S = 0.1  # the manager's queue may be full; a manager that hangs must not hold the daemon up
+LONGEST = 500  # characters of a value; systemd drops datagrams of more than 4096 bytes
+
 
 class Notify:
     """The notification socket of the service manager, if there is one."""
@@ -19,9 +22,9 @@ class Notify:
         """Send assignments such as READY=1. A manager that does not listen must not harm the daemon."""
         if not self._address:
             return
-        # A newline in a value would be read as an assignment of its own.
-        message = "\n".join(a.replace("\n", " ") for a in assignments).encode()
+        message = "\n".join(map(_one_line, assignments)).encode("utf-8", "replace")
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.settimeout(PATIENCE_S)
             sock.sendto(message, self._address)
 
     def status(self, text: str) -> None:
@@ -29,3 +32,8 @@ class Notify:
         if text != self._last_status:
             self._last_status = text
             self.send(f"STATUS={text}")
+
+
+def _one_line(assignment: str) -> str:
+    """A newline in a value would be an assignment of its own, and a NUL makes systemd drop all of them."""
+    return "".join(c if c.isprintable() else " " for c in assignment[:LONGEST])

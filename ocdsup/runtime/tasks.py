@@ -29,8 +29,8 @@ class Tasks:
             self._report(task.get_name(), error)
 
     async def cancel(self) -> None:
-        """Cancel what still runs and wait for its end."""
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        """Cancel what still runs, what it starts while it ends too, and wait for the end of all but the caller."""
+        while running := self._running - {asyncio.current_task()}:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)

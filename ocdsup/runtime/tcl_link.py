@@ -6,6 +6,7 @@ The heartbeat is a bare 0x1A, which OpenOCD (0.10 … master) answers with 0x1A 
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ from ocdsup.runtime.wire import Wire
 END = b"\x1a"
 LONGEST = 1024 * 1024  # bytes of one answer; what we ask ourselves is answered in a few hundred
 
+_GIVEN_UP = "the connection was given up while it was opened"
+
 
 class TclLink:
     """Questions and answers over one Tcl connection. `ask` may be called before the last answer came."""
@@ -23,10 +26,15 @@ class TclLink:
         self._wire: Wire | None = None
         self._waiting: deque[asyncio.Future[bytes]] = deque()
         self._answer = bytearray()
+        self._given_up = False
 
     async def open(self, port: int, host: str = "127.0.0.1") -> None:
-        """Connect. Raises OSError."""
-        self._wire = Wire(await wire.connect(host, port), self._bytes, self._closed)
+        """Connect. Raises OSError, also when it was closed meanwhile."""
+        sock = await wire.connect(host, port)
+        if self._given_up:
+            sock.close()
+            raise ConnectionAbortedError(errno.ECONNABORTED, _GIVEN_UP)
+        self._wire = Wire(sock, self._bytes, self._closed)
 
     @property
     def is_open(self) -> bool:
@@ -37,39 +45,43 @@ class TclLink:
         """Send a command; its raw answer is the future's result, ConnectionError if the link breaks before."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         if self._wire is None or not self._wire.is_open:
-            future.set_exception(ConnectionResetError("the Tcl connection to OpenOCD is closed"))
-            return future
+            return _failed(future, "the Tcl connection to OpenOCD is closed")
         self._waiting.append(future)
         self._wire.send(command + END)
         return future
 
     def _bytes(self, data: bytes) -> None:
         self._answer += data
-        while END in self._answer:
-            answer, _, rest = self._answer.partition(END)
-            self._answer = bytearray(rest)
-            if self._waiting:
+        if END in data:
+            *answers, self._answer = self._answer.split(END)
+            for answer in answers:
                 self._settle(bytes(answer))
         if len(self._answer) > LONGEST:
             self.close()
 
     def _settle(self, answer: bytes) -> None:
-        future = self._waiting.popleft()
-        if not future.done():
+        future = self._waiting.popleft() if self._waiting else None
+        if future is not None and not future.done():  # done: the asker has lost patience, and the answer is still its own
             future.set_result(answer)
 
     def _closed(self, reason: str) -> None:
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
-                future.set_exception(ConnectionResetError(f"OpenOCD closed the Tcl connection: {reason}"))
-                future.exception()  # nobody may be waiting for a heartbeat any more: not worth a warning
+                _failed(future, f"the Tcl connection to OpenOCD has ended: {reason}")
 
     def close(self) -> None:
         """Give up the connection and every unanswered question."""
+        self._given_up = True
         if self._wire is not None:
             self._wire.abort()
         self._closed("given up")
+
+
+def _failed(future: asyncio.Future[bytes], why: str) -> asyncio.Future[bytes]:
+    future.set_exception(ConnectionResetError(why))
+    future.exception()  # nobody may be waiting for a heartbeat any more: not worth a warning
+    return future
 
 
 class TclEvents:
@@ -79,10 +91,15 @@ class TclEvents:
         self._wire: Wire | None = None
         self._on_frame = on_frame
         self._rest = bytearray()
+        self._given_up = False
 
     async def open(self, port: int, host: str = "127.0.0.1") -> None:
-        """Connect and switch the notifications on. Raises OSError."""
-        self._wire = Wire(await wire.connect(host, port), self._bytes, lambda _reason: None)
+        """Connect and switch the notifications on. Raises OSError, also when it was closed meanwhile."""
+        sock = await wire.connect(host, port)
+        if self._given_up:
+            sock.close()
+            raise ConnectionAbortedError(errno.ECONNABORTED, _GIVEN_UP)
+        self._wire = Wire(sock, self._bytes, lambda _reason: None)
         self._wire.send(b"tcl_notifications on" + END)
 
     def _bytes(self, data: bytes) -> None:
@@ -90,9 +107,11 @@ class TclEvents:
         *frames, rest = self._rest.split(END)
         self._rest = bytearray(rest[-LONGEST:])
         for frame in frames:
-            self._on_frame(bytes(frame))
+            if frame and not self._given_up:
+                self._on_frame(bytes(frame))
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Give up the connection; no frame is told any more."""
+        self._given_up = True
         if self._wire is not None:
             self._wire.abort()
