@@ -15,7 +15,7 @@ from ocdsup.openocd.exits import explain_exit
 from ocdsup.openocd.findings import Finding, Traces
 from ocdsup.openocd.lines import Level, Line
 from ocdsup.openocd.outage import Outages, Verdict
-from ocdsup.openocd.rule import Outage, Role
+from ocdsup.openocd.rule import Role
 
 __all__ = ["POLL_FAILED", "RECOVERED", "Classifier", "ExitVerdict", "Finding"]
 
@@ -107,8 +107,8 @@ class Classifier:
         verdict = self._outages.take(rule.outage, target, now) if rule.outage else None
         if verdict is not None and verdict.failed:
             return [_outage_finding(verdict, text, fields)]
-        findings = [] if rule.outage is Outage.BEGIN else [Finding(rule.id, rule.fault, rule.role, target, text, fields)]
-        return [*findings, _outage_finding(verdict, text, fields)] if verdict else findings
+        said = Finding(rule.id, rule.fault, rule.role, target, text, fields)
+        return [said, _outage_finding(verdict, text, fields)] if verdict else [said]
 
 
 def _outage_finding(verdict: Verdict, text: str, fields: Mapping[str, str]) -> Finding:

@@ -66,7 +66,8 @@ def _by_silence(status: str, traces: Traces) -> Finding | None:
     if status == "exit code 0":
         text = "the configuration ended OpenOCD by itself"
         return _finding("exit-by-config", "config-rejected", text) if "shutdown" in seen else None
-    if status != "exit code 1" or traces.last_error:
+    known = {finding.text for finding in traces.firsts.values()}  # without a fault, or a remark: no reason to end
+    if status != "exit code 1" or (traces.last_error and traces.last_error not in known):
         return None
     if seen & (_VOLTAGE | _IDENTITY):
         text = "the probe answers, but no target behind it; OpenOCD ended without an error line"
