@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Le, MinLen
 
 from ocdsup.config import kinds
+from ocdsup.core.policy import AfterRecovery, UnderReset
 
 STRICT = {"extra": "forbid", "strict": True}
 SUPPORTED_VERSION = 1
@@ -19,22 +20,6 @@ Seconds = Annotated[float, kinds.SECONDS]
 Port = Annotated[int, Ge(0), Le(65535)]
 KiloHertz = Annotated[int, Ge(1), Le(100_000)]
 Text = Annotated[str, kinds.TEXT]
-
-
-class UnderReset(StrEnum):
-    """When recovery may connect with NRST held: families that must not get it are set to `never`."""
-
-    AUTO = "auto"
-    ALWAYS = "always"
-    NEVER = "never"
-
-
-class AfterRecovery(StrEnum):
-    """What the core does after a recovery; `auto` halts it if a debug session was halted and runs it otherwise."""
-
-    AUTO = "auto"
-    RUN = "run"
-    HALT = "halt"
 
 
 class HolderPolicy(StrEnum):

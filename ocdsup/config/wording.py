@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ocdsup.config import model
 from ocdsup.config.document import Node
+from ocdsup.core import policy
 from ocdsup.errors import Problem
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -29,8 +30,8 @@ KEYS: dict[str, type[Any]] = {
 """Which dataclass a key opens; `benches.NAME` is a Bench and the root a Config."""
 
 ENUMS: dict[str, type[StrEnum]] = {
-    "under_reset": model.UnderReset,
-    "after_recovery": model.AfterRecovery,
+    "under_reset": policy.UnderReset,
+    "after_recovery": policy.AfterRecovery,
     "holders": model.HolderPolicy,
     "monitor": model.MonitorPolicy,
 }

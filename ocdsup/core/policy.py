@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class UnderReset(Enum):
+class UnderReset(StrEnum):
     """Whether a start may hold NRST low while it connects."""
 
     AUTO = "auto"  # only as a cure
@@ -14,7 +14,7 @@ class UnderReset(Enum):
     NEVER = "never"  # families that do not support it (stm32h7x.cfg, OpenOCD 0.12, says so)
 
 
-class AfterRecovery(Enum):
+class AfterRecovery(StrEnum):
     """In which state a recovery that reset the target leaves it."""
 
     AUTO = "auto"

@@ -11,7 +11,7 @@ from typing import Any
 from ocdsup.config.model import Bench as BenchConfig
 from ocdsup.core import effects as ef
 from ocdsup.core import events as ev
-from ocdsup.core.policy import AfterRecovery, Policy, UnderReset
+from ocdsup.core.policy import Policy
 from ocdsup.core.state import Phase, State
 from ocdsup.core.status import Facts, public_phase, shown_fault, snapshot
 from ocdsup.errors import BackendError
@@ -320,10 +320,10 @@ def policy_of(config: BenchConfig) -> Policy:
         backoff_limit_s=recovery.backoff.limit,
         restarts=recovery.intensity.restarts,
         period_s=recovery.intensity.period,
-        under_reset=UnderReset(recovery.under_reset.value),
+        under_reset=recovery.under_reset,
         slow_speed_khz=recovery.slow_speed_khz,
         usb_reset=recovery.usb_reset,
-        after_recovery=AfterRecovery(recovery.after_recovery.value),
+        after_recovery=recovery.after_recovery,
     )
 
 
