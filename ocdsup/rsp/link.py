@@ -10,9 +10,9 @@ from .outputs import RUNNING, CloseBackend, News, Notice, Output, ToBackend
 from .packets import OK, STOPS, Answer, Group, Point, from_hex, is_error, name, point_of, text_of, text_packet
 from .policy import BackendUp
 from .reception import expired
-from .replay import Dialogue, Heard, Outcome, halt_now, recheck, restore
+from .replay import Dialogue, Heard, Outcome, halt_now, recheck, restore, settling
 from .session import Held, Session
-from .wires import Ask, BackendWire, Under
+from .wires import Ask, BackendWire, Before
 
 _STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
 _UNTOLD_STOPS = (b"T00", b"S00")
@@ -99,10 +99,11 @@ class Link:
         if talk is not None and talk.purpose is Purpose.DETACH:
             session.shadow.detached()
             session.reply(OK, out)
+        kept = [ask for ask in asks if ask.row.again or ask.row.answer is Answer.STOP]  # such a resume was not sent yet
         for ask in asks:
-            if not ask.row.again:
+            if ask not in kept:
                 session.give(ask, expired(ask.row, session.shadow, why), out)
-        return [ask for ask in asks if ask.row.again]
+        return kept
 
     def close(self, reason: str, out: list[Output]) -> None:
         """End the connection from our side."""
@@ -122,9 +123,8 @@ class Link:
         """Send a request of GDB, after what has to go before it."""
         for body in self._session.answers.before(ask.row, ask.body):
             self._say(body, _IGNORED, now, out)
-        if ask.body[:2] == b"Z0" and not self._session.policy.transparent and self._look_under(ask, now, out):
-            return
-        self._pass_on(ask, out)
+        if self._session.policy.transparent or not self._must_wait(ask, now, out):
+            self._pass_on(ask, out)
 
     def _pass_on(self, ask: Ask, out: list[Output]) -> None:
         session, wire = self._session, self._wire
@@ -135,6 +135,8 @@ class Link:
             wire.waiting.append(ask)
         elif ask.row.answer is Answer.STOP:
             out.append(RUNNING)
+            if session.interrupted:
+                out.append(ToBackend(INTERRUPT))
         if ask.row.name == "k":
             session.shadow.ended = not session.shadow.extended
             session.shadow.detached()
@@ -157,16 +159,24 @@ class Link:
             out[-1] = ToBackend(self._greeting + raw)
             self._greeting = b""
 
-    def _look_under(self, ask: Ask, now: float, out: list[Output]) -> bool:
-        """Read the RAM under a software breakpoint first; tell whether the request waits for that.
+    def _must_wait(self, ask: Ask, now: float, out: list[Output]) -> bool:
+        """Read something first where that is needed; tell whether the request waits for it.
 
-        The two are not sent together: the process could die with the opcode written and our answer unread.
+        The two are not sent together: the process could die after the request and with our answer unread.
         """
+        unsettled = self._session.shadow.unsettled
+        if ask.row.answer is Answer.STOP and unsettled is not None:
+            self._say(settling(unsettled), Before(ask), now, out)
+            return True
+        return ask.body[:2] == b"Z0" and self._look_under(ask, now, out)
+
+    def _look_under(self, ask: Ask, now: float, out: list[Output]) -> bool:
+        """Read the RAM where a software breakpoint is about to be set, unless it is known."""
         point = point_of(ask.body)
         if point is None or point in self._session.shadow.under:
             return False
         size = 2 if point.kind == 3 else min(point.kind, 8)  # kind 3: a 32-bit Thumb instruction, 2 bytes are replaced
-        self._say(b"m%x,%x" % (point.address, size), Under(point, ask), now, out)
+        self._say(b"m%x,%x" % (point.address, size), Before(ask, point), now, out)
         return True
 
     # --- dialogues ---
@@ -334,6 +344,7 @@ class Link:
         if ask.ours is not None:
             self._heard(ask, expand(frame.body), now, out)
             return
+        session.shadow.proved()
         if ask.abandoned:
             self._late(ask, frame.body, now, out)
             return
@@ -348,8 +359,8 @@ class Link:
 
     def _heard(self, ask: Ask, body: bytes, now: float, out: list[Output]) -> None:
         """Take the reply to a request of ours."""
-        if isinstance(ask.ours, Under):
-            self._looked_under(ask.ours, body, out)
+        if isinstance(ask.ours, Before):
+            self._looked(ask.ours, body, out)
             return
         if ask.row.name == "QStartNoAckMode" and body == OK:
             self._no_acks()
@@ -357,16 +368,21 @@ class Link:
             final = "" if body == OK or is_error(body) else from_hex(body) or ""
             self._go_on(Heard(body, "".join(ask.text) + final), now, out)
 
-    def _looked_under(self, look: Under, body: bytes, out: list[Output]) -> None:
-        code = b"" if is_error(body) else _bytes(body)
-        if look.request.abandoned:
+    def _looked(self, before: Before, body: bytes, out: list[Output]) -> None:
+        """Take the answer that a request of GDB has waited for, and send the request."""
+        shadow = self._session.shadow
+        shadow.proved()
+        if before.request.abandoned:
             return
-        if code:
-            self._session.shadow.planting(look.point, code)
-        self._pass_on(look.request, out)
+        code = b"" if is_error(body) else _bytes(body)
+        if before.point is not None and code:
+            shadow.planting(before.point, code)
+        self._pass_on(before.request, out)
 
     def _late(self, ask: Ask, body: bytes, now: float, out: list[Output]) -> None:
-        """Undo what a request has done after all, although GDB was told that it failed."""
+        """Take note of, or undo, what a request has done after all, although GDB was told that it failed."""
+        if ask.row.group in (Group.REGISTER, Group.MEMORY):
+            self._session.shadow.answered(ask.row, ask.body, body)
         point = point_of(ask.body) if ask.row.group is Group.POINT else None
         if point is None or body != OK or self._wire is None:
             return

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from . import monitor
 from .answers import Answers
-from .framing import INTERRUPT, Frame, Kind
+from .framing import Frame, Kind
 from .guard import ERROR, foreign_greeting
 from .link import Link, Purpose
-from .outputs import CloseClient, News, Notice, Output, ToBackend
-from .packets import OK, Answer, Group, monitor_line, name
+from .outputs import CloseClient, News, Notice, Output
+from .packets import OK, Answer, monitor_line, name
 from .policy import BackendUp, Policy
 from .reception import Here, answer_here, answer_while_away, expired, stale_resume
 from .replay import farewell, reexamined
@@ -223,9 +223,10 @@ class Proxy:
             self._close_client(f"{who or 'this client'} does not speak the GDB remote protocol", out)
 
     def _interrupt(self, now: float, out: list[Output]) -> None:
-        if self._link.ready:
+        coming = any(ask.row.answer is Answer.STOP for ask in (*self._backlog, *self._link.waiting))
+        if self._link.ready and not coming:
             self._link.interrupt(now, out)
-        elif self.shadow.running or any(ask.row.group is Group.RESUME for ask in self._backlog):
+        elif self.shadow.running or coming:
             self._session.interrupted = True
             if self.shadow.running and not self._link.up:
                 self._session.console(f"ocdsup: {self._why}; the interrupt is delivered when it is back\n", out)
@@ -288,14 +289,11 @@ class Proxy:
         return True
 
     def _send(self, ask: Ask, now: float, out: list[Output]) -> None:
-        resume = ask.row.answer is Answer.STOP
-        if resume and self.shadow.untold:
+        if ask.row.answer is Answer.STOP and self.shadow.untold:
             self._session.console(self.shadow.untold, out)
             out.append(Notice(News.RESET_TOLD, self.shadow.untold.strip()))
             self.shadow.untold = ""
         self._link.ask(ask, now, out)
-        if resume and self._session.interrupted:
-            out.append(ToBackend(INTERRUPT))
 
     def _expire(self, ask: Ask, out: list[Output]) -> None:
         why = self._why if not self._link.up else "OpenOCD does not answer"

@@ -153,8 +153,13 @@ def _unsettled(shadow: Shadow) -> _Part:
     if shadow.unsettled is None:
         return
     yield shadow.unsettled
-    yield b"m" + shadow.unsettled[1:].partition(b",")[0] + b",1"  # its reply says that the write is behind us
+    yield settling(shadow.unsettled)
     shadow.unsettled = None
+
+
+def settling(write: bytes) -> bytes:
+    """Return a request whose reply says that an acknowledged `X` has been written: OpenOCD does one thing after the other."""
+    return b"m" + write[1:].partition(b",")[0] + b",1"
 
 
 def _pending_writes(shadow: Shadow) -> _Part:

@@ -100,8 +100,7 @@ class Shadow:
             self.freed = False
 
     def answered(self, row: Row, body: bytes, reply: bytes) -> None:
-        """Note the reply to a request."""
-        self.unsettled = None
+        """Note the reply to a request, be it the backend's or ours."""
         if row.group is Group.READ and row.name != "?":
             # A full read after the reset: GDB asks only when it holds no registers, so it now holds the new ones.
             if row.name == "g" and not is_error(reply):
@@ -112,6 +111,10 @@ class Shadow:
             change(self, body, reply)
         if row.group is Group.QUERY:
             self.learned.note(row, body, reply)
+
+    def proved(self) -> None:
+        """Note that the backend has replied to something: what it acknowledged before is done by now."""
+        self.unsettled = None
 
     def stopped(self, reply: bytes) -> None:
         """Note a stop reply."""

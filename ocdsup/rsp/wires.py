@@ -24,11 +24,11 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Under:
-    """Tag of a read of the RAM where GDB's request is about to set a software breakpoint; the request follows the reply."""
+class Before:
+    """Tag of a read of ours that GDB's `request` waits for: of the RAM under `point`, or only to be sure of the past."""
 
-    point: Point
     request: Ask
+    point: Point | None = None
 
 
 class _Wire:
@@ -103,5 +103,5 @@ class BackendWire(_Wire):
     @property
     def of_gdb(self) -> list[Ask]:
         """Return the requests whose reply GDB waits for and will get from this connection."""
-        asks = [ask.ours.request if isinstance(ask.ours, Under) else ask for ask in self.waiting]
+        asks = [ask.ours.request if isinstance(ask.ours, Before) else ask for ask in self.waiting]
         return [ask for ask in asks if ask.ours is None and not ask.abandoned]

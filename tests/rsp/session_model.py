@@ -114,12 +114,19 @@ class SessionMachine(RuleBasedStateMachine):
             self.refresh()
             self.settle()
 
+    def soon(self, fault: Fault | None) -> None:
+        """Let a fault happen within the next few writes."""
+        if fault is not None:
+            fault.steps %= 3
+            self.bench.fault = fault
+
     def halted(self) -> bool:
         return not self.bench.running
 
     @precondition(halted)
-    @rule(point=POINTS)
-    def set_point(self, point: Point) -> None:
+    @rule(point=POINTS, fault=st.none() | FAULTS)
+    def set_point(self, point: Point, fault: Fault | None) -> None:
+        self.soon(fault)
         if any(abs(point.address - other.address) < 2 for other in self.points):
             return
         if self.ask(b"Z" + point.body) == b"OK":
@@ -176,8 +183,9 @@ class SessionMachine(RuleBasedStateMachine):
         self.settle()
 
     @precondition(lambda self: self.bench.running)
-    @rule()
-    def interrupt(self) -> None:
+    @rule(fault=st.none() | FAULTS)
+    def interrupt(self, fault: Fault | None) -> None:
+        self.soon(fault)
         stops = len(self.bench.stops)
         self.bench.carry(self.bench.proxy.client_bytes(b"\x03", self.bench.now))
         self.settle()

@@ -326,6 +326,30 @@ def test_an_interrupt_during_an_outage_is_delivered_afterwards() -> None:
     assert bench.stops == [b"T02"]
 
 
+def test_an_interrupt_that_died_with_its_backend_is_sent_again() -> None:
+    """GDB waits for a stop: the next backend hears of the interrupt too."""
+    bench = attached()
+    bench.resume()
+    bench.carry(bench.proxy.client_bytes(b"\x03", bench.now))
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.stops == [b"T02"]
+
+
+def test_a_resume_is_not_sent_before_the_last_write_is_sure() -> None:
+    """OpenOCD acknowledges `X` first: only the reply to something later proves it, and an interrupt in between is kept."""
+    bench = attached()
+    bench.ask(b"X20000000,8:ABCDEFGH")
+    bench.send(b"vCont;c")
+    bench.kill()
+    bench.carry(bench.proxy.client_bytes(b"\x03", bench.now))
+    bench.start()
+    bench.settle()
+    assert bytes(bench.board.ram[:8]) == b"ABCDEFGH"
+    assert bench.stops == [b"T02"]
+
+
 def test_a_resume_during_an_outage_waits_for_the_backend() -> None:
     """GDB says continue while nobody is there: it continues as soon as somebody is."""
     bench = attached()

@@ -14,9 +14,11 @@ from ocdsup.rsp.wires import Ask
 from tests.rsp.session_model import SessionMachine
 
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-GOOD = settings(report_multiple_bugs=False, max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=QUIET)
+GOOD = settings(
+    report_multiple_bugs=False, max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=QUIET
+)
 HUNT = settings(
-    max_examples=400,
+    max_examples=600,
     stateful_step_count=30,
     deadline=None,
     database=None,
@@ -57,14 +59,16 @@ def _never_late(self: Link, ask: Ask, *rest: Any) -> None:
     _ANSWERED(self, ask, *rest)
 
 
-def _trusts_the_last_read(self: Shadow, point: Any, code: bytes) -> None:
-    self.under[point] = code
+def _forgets_the_interrupt(self: Link, *rest: Any) -> None:
+    _INTERRUPT(self, *rest)
+    self._session.interrupted = False
 
 
 def _no_stop_after_reset(*_: object) -> None:
     return None
 
 
+_INTERRUPT = Link.interrupt
 _ANSWERED = Link._answered
 MUTANTS: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "opcodes stay in RAM": (replay, "_heal_ram", _nothing),
@@ -72,7 +76,7 @@ MUTANTS: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "register writes are repeated although they were flushed": (Shadow, "forget_writes", _keeps_writes),
     "late points are not undone": (Link, "_late", _silent),
     "late replies reach GDB": (Link, "_answered", _never_late),
-    "the RAM under a point is read again": (Shadow, "planting", _trusts_the_last_read),
+    "an interrupt dies with its backend": (Link, "interrupt", _forgets_the_interrupt),
     "a stop is never owed": (replay, "_stop_owed", _no_stop_after_reset),
     "the RAM under a point is never read": (Link, "_look_under", _silent),
 }
