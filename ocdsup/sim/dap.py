@@ -59,7 +59,7 @@ class Dap:
                 return self._read_block(address, length, size, now)
             return b"".join(self._read(address, size, now) for _ in range(0, length, size))
         except BusError as fault:
-            self._sticky = True
+            self._sticky, self._tar = True, fault.address  # OpenOCD reads TAR to say where it failed
             raise RefusedError(AP_FAULT) from fault
 
     def _read_block(self, address: int, length: int, size: int, now: float) -> bytes:
@@ -80,7 +80,7 @@ class Dap:
                 value = int.from_bytes(data[n : n + size], "little")
                 self._board.write(address + n * increment, size, value, now)
         except BusError as fault:
-            self._sticky = True
+            self._sticky, self._tar = True, fault.address  # OpenOCD reads TAR to say where it failed
             raise RefusedError(AP_FAULT) from fault
 
     # ---- registers ----

@@ -162,7 +162,7 @@ class Faults:
         boots, limit = board.boots - fault.boots, fault.options["boots"]
         if boots == 0:
             return True
-        return (limit is None or boots <= limit) and board.core.uptime(now) * 1000 >= (fault.options["after-ms"] or 0)
+        return (limit is None or boots <= limit) and _ran(board, now, fault.options["after-ms"] or 0)
 
     def _asleep(self, board: Board, now: float) -> bool:
         fault = self.active.get("sleeping")
@@ -171,7 +171,13 @@ class Faults:
         if board.boots == fault.boots:
             return True
         again = fault.options["again-ms"]
-        return again is not None and board.core.uptime(now) * 1000 >= again
+        return again is not None and _ran(board, now, again)
+
+
+def _ran(board: Board, now: float, ms: float) -> bool:
+    """Return whether the firmware has run for `ms` since its boot; one that never ran has not, even for 0."""
+    ran = board.core.uptime(now) * 1000
+    return ran > 0 and ran >= ms
 
 
 def _options(spec: FaultSpec, given: dict[str, object]) -> dict[str, float | None]:
