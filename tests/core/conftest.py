@@ -28,12 +28,6 @@ PERSON = (ev.StartAsked, ev.StopAsked, ev.RestartAsked, ev.LendAsked, ev.LendEnd
 Step = Callable[[State, ev.Event, float], tuple[State, tuple[fx.Effect, ...]]]
 
 
-def holder(pid: int = 812, *, evict: bool = True) -> ev.HolderSeen:
-    """A left-over OpenOCD that may be ended, or somebody's live session."""
-    why_ = "its parent IDE is gone" if evict else "it has a live debug session"
-    return ev.HolderSeen(pid, 7000 + pid, "openocd", "bench", "2026-01-01T10:00:00+00:00", evict, evict, why_)
-
-
 class Bench:
     """Tells a bench what happens and remembers what it asked for, notes apart."""
 
