@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 # Modules with logic that are tested somewhere else, and where. This list only ever gets shorter.
 ELSEWHERE: dict[str, str] = {
-    "ocdsup/rsp/answers": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
     "ocdsup/rsp/link": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
     "ocdsup/rsp/reception": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
     "ocdsup/rsp/replay": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
