@@ -1,42 +1,18 @@
 """The backend's half of a proxy: what is asked there, whose reply comes back, and the dialogues that make a new one fit."""
 
 from collections import deque
-from dataclasses import dataclass
-from enum import Enum
 
 from .framing import ACK, INTERRUPT, Frame, Kind, encode, expand
-from .monitor import without_noise
 from .outputs import RUNNING, CloseBackend, News, Notice, Output, ToBackend
-from .packets import OK, STOPS, Answer, Group, Point, from_hex, is_error, name, point_of, text_of, text_packet
+from .packets import OK, STOPS, Answer, Group, from_hex, is_error, name, point_of, text_of
 from .policy import BackendUp
 from .reception import expired
-from .replay import Dialogue, Heard, Outcome, halt_now, recheck, restore, settling
+from .replay import Dialogue, Heard, Outcome, Purpose, Talk, halt_now, lost_text, recheck, restore, settling
 from .session import Held, Session
 from .wires import Ask, BackendWire, Before
 
 _STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
 _UNTOLD_STOPS = (b"T00", b"S00")
-
-
-class Purpose(Enum):
-    """Why a dialogue of ours is held with the backend."""
-
-    RESTORE = "restore"
-    REEXAMINED = "reexamined"
-    RECHECK = "recheck"
-    INTERRUPT = "interrupt"
-    DETACH = "detach"
-    FAREWELL = "farewell"
-
-
-@dataclass(slots=True, eq=False)
-class Talk:
-    """A dialogue that is going on; it is given up at `deadline` (seconds)."""
-
-    purpose: Purpose
-    dialogue: Dialogue
-    deadline: float
-    stop: bytes | None = None  # the frame of a stop reply that came in between
 
 
 _IGNORED = object()  # tag of a request whose reply nobody needs
@@ -218,8 +194,8 @@ class Link:
         self.talk = None
         session = self._session
         if outcome.lost:
-            session.shadow.untold += _lost_text(outcome.lost)
-            out.append(Notice(News.LOST_POINTS, _lost_text(outcome.lost).strip()))
+            session.shadow.untold += lost_text(outcome.lost)
+            out.append(Notice(News.LOST_POINTS, lost_text(outcome.lost).strip()))
         if outcome.console:
             session.shadow.untold = outcome.console + session.shadow.untold
         self._tell(out)
@@ -332,12 +308,7 @@ class Link:
             return
         if (not session.shadow.running and asker is None) or self.talk is not None:
             return  # nobody listens: GDB would take it for an answer
-        text = text_of(expand(frame.body))
-        kept = None if text is None else without_noise(text)
-        if text is None or kept == text:
-            session.client.send(frame.raw, out)
-        elif kept:
-            session.reply(text_packet(kept), out)
+        session.log(frame.raw, out)
 
     def _answered(self, ask: Ask, frame: Frame, now: float, out: list[Output]) -> None:
         session = self._session
@@ -374,7 +345,7 @@ class Link:
         shadow.proved()
         if before.request.abandoned:
             return
-        code = b"" if is_error(body) else _bytes(body)
+        code = b"" if is_error(body) else hex_bytes(body)
         if before.point is not None and code:
             shadow.planting(before.point, code)
         self._pass_on(before.request, out)
@@ -395,15 +366,3 @@ class Link:
     def _no_acks(self) -> None:
         if self._wire is not None:
             self._wire.acks = False
-
-
-def _bytes(digits: bytes) -> bytes:
-    try:
-        return bytes.fromhex(digits.decode("ascii"))
-    except (UnicodeDecodeError, ValueError):
-        return b""
-
-
-def _lost_text(lost: tuple[Point, ...]) -> str:
-    named = ", ".join(f"0x{point.address:x}" for point in lost)
-    return f"ocdsup: could not set these break- or watchpoints again: {named}\n"

@@ -147,6 +147,14 @@ def text_of(body: bytes) -> str | None:
     return from_hex(body[1:])
 
 
+def hex_bytes(digits: bytes) -> bytes:
+    """Return the bytes that hex digits spell; nothing when they are not hex."""
+    try:
+        return bytes.fromhex(digits.decode("ascii"))
+    except (UnicodeDecodeError, ValueError):
+        return b""
+
+
 def from_hex(digits: bytes) -> str | None:
     """Return the text that hex digits spell; None when they are not hex."""
     try:

@@ -10,6 +10,7 @@ The recipes come from runs with OpenOCD 0.12 and HEAD:
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from . import monitor
 from .packets import OK, Point, is_error, monitor_request, text_packet
@@ -45,6 +46,27 @@ Dialogue = Generator[bytes, Heard, Outcome]
 _Part = Generator[bytes, Heard, None]
 _Asking = Generator[bytes, Heard, bool]
 _Setting = Generator[bytes, Heard, tuple[Point, ...]]
+
+
+class Purpose(Enum):
+    """Why a dialogue of ours is held with the backend."""
+
+    RESTORE = "restore"
+    REEXAMINED = "reexamined"
+    RECHECK = "recheck"
+    INTERRUPT = "interrupt"
+    DETACH = "detach"
+    FAREWELL = "farewell"
+
+
+@dataclass(slots=True, eq=False)
+class Talk:
+    """A dialogue that is going on; it is given up at `deadline` (seconds)."""
+
+    purpose: Purpose
+    dialogue: Dialogue
+    deadline: float
+    stop: bytes | None = None  # the frame of a stop reply that came in between
 
 
 def greet(shadow: Shadow, up: BackendUp, policy: Policy) -> _Part:
@@ -259,6 +281,12 @@ def farewell(shadow: Shadow, on_detach: OnDetach, removed: list[bytes], *, detac
     if not wanted and running and not halted_here:
         yield monitor_request("halt")
     return Outcome()
+
+
+def lost_text(lost: tuple[Point, ...]) -> str:
+    """Return the console line about points that could not be set."""
+    named = ", ".join(f"0x{point.address:x}" for point in lost)
+    return f"ocdsup: could not set these break- or watchpoints again: {named}\n"
 
 
 def told(console: str) -> list[bytes]:

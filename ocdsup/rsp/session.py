@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from .answers import Answers
-from .framing import encode
+from .framing import encode, expand
+from .monitor import without_noise
 from .outputs import HALTED, Output
+from .packets import text_of, text_packet
 from .policy import Policy
 from .reception import Here
 from .replay import told
@@ -40,6 +42,15 @@ class Session:
         """Print text on GDB's console; allowed only while GDB waits for a stop or for the end of a `monitor` command."""
         for body in told(text):
             self.reply(body, out)
+
+    def log(self, raw: bytes, out: list[Output]) -> None:
+        """Pass a console packet (a whole frame) on, without the lines that nobody at a debugger can use."""
+        text = text_of(expand(raw[1:-3]))
+        kept = None if text is None else without_noise(text)
+        if text is None or kept == text:
+            self.client.send(raw, out)
+        elif kept:
+            self.reply(text_packet(kept), out)
 
     def stop(self, raw: bytes, out: list[Output]) -> None:
         """Send a stop reply (a whole frame) to GDB."""
