@@ -61,6 +61,7 @@ def _people() -> Iterator[Row]:
     yield from _on((*_RUNS, P.STOPPING), ev.LendAsked, people.lend, P.STOPPING)
     yield from _on((P.CLEARING,), ev.LendAsked, people.lend, P.STOPPING, P.LENT)
     yield from _on((P.STOPPED, *_BARE), ev.LendAsked, people.lend, P.LENT)
+    yield from _on((P.LENT,), ev.LendAsked, people.pass_on)
     yield from _on((P.LENT,), ev.LendEnded, people.lend_ended, P.STOPPED, *_FRESH)
     yield from _on((P.STOPPING, P.BLOCKED), ev.LendEnded, people.lend_ended)
     yield from _on(_but(P.STOPPED, P.STOPPING, P.LENT), ev.EvictAsked, people.evict_asked)
@@ -131,7 +132,6 @@ IGNORED: dict[type[ev.Event], str] = {
     ev.StartAsked: "the bench is wanted up already",
     ev.StopAsked: "the bench is down already",
     ev.RestartAsked: "the probe is lent: the borrower comes first",
-    ev.LendAsked: "the probe is lent already; the daemon queues borrowers",
     ev.LendEnded: "nothing is lent",
     ev.EvictAsked: "a bench that does not want its probe ends nobody for it",
     ev.Alive: "the backend is being ended",

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+RESETS = frozenset({"run", "halt"})
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """How one backend is started.
 
-    `after` is what happens behind `init`: `leave` touches nothing, `run` and `halt` reset the target. A start under reset
-    must not be `leave`: `init` alone never releases NRST (openocd-facts, reset: seen in 0.10 … master).
+    `after` is what happens behind `init`: `leave` touches nothing, `run` and `halt` reset the target, `hold` and `resume` put
+    the core back into a state it was in, without a reset. A start under reset must reset: `init` alone never releases NRST
+    (openocd-facts, reset: seen in 0.10 … master).
     """
 
     under_reset: bool = False
@@ -19,7 +23,7 @@ class Profile:
     after: str = "leave"
 
     def __post_init__(self) -> None:
-        if self.under_reset and self.after == "leave":
+        if self.under_reset and self.after not in RESETS:
             raise ValueError("a start under reset without a reset command leaves the board dead in reset")
 
 

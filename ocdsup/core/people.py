@@ -64,10 +64,20 @@ def fresh_start(turn: Turn, profile: Profile) -> None:
 
 
 def lend(turn: Turn, event: ev.LendAsked) -> None:
-    """Free the probe for another tool."""
-    turn.state.borrower = event.borrower
+    """Free the probe for another tool; how the core was left is to be found again afterwards."""
+    state = turn.state
+    if state.borrower is None and state.backend is not None and state.backend.ready:
+        cores = {target.state for target in state.targets}
+        state.core_before = "halted" if state.session_halted else cores.pop() if len(cores) == 1 else None
+    state.borrower = event.borrower
     turn.note("lent", borrower=event.borrower)
     stop(turn)
+
+
+def pass_on(turn: Turn, event: ev.LendAsked) -> None:
+    """Let the next borrower have the probe, without a backend in between."""
+    turn.note("passed_on", borrower=event.borrower, previous=turn.state.borrower)
+    turn.state.borrower = event.borrower
 
 
 def lend_ended(turn: Turn, _event: ev.LendEnded) -> None:
@@ -76,11 +86,25 @@ def lend_ended(turn: Turn, _event: ev.LendEnded) -> None:
     turn.note("lend_ended", borrower=state.borrower)
     state.borrower = None
     if state.phase is not Phase.LENT:
+        state.core_before = None  # nobody touched it
         return  # our backend is still going; its end decides
     if state.wanted:
-        fresh_start(turn, default_profile(turn))
+        fresh_start(turn, _profile_after_loan(turn))
     else:
+        state.core_before = None
         stop(turn)
+
+
+_AS_BEFORE = {"halted": "hold", "running": "resume"}
+
+
+def _profile_after_loan(turn: Turn) -> Profile:
+    """A borrower leaves the core as it likes: halted stays halted and running runs, unless every start resets anyway."""
+    before, turn.state.core_before = turn.state.core_before, None
+    usual = default_profile(turn)
+    if usual.under_reset or before not in _AS_BEFORE:
+        return usual
+    return Profile(after=_AS_BEFORE[before])
 
 
 def evict_asked(turn: Turn, event: ev.EvictAsked) -> None:

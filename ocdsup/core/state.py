@@ -95,6 +95,7 @@ class State:
     since: float = 0.0
     wanted: bool = False
     borrower: str | None = None
+    core_before: str | None = None  # the core's state when the probe was lent, to be found again afterwards
     run: int = 0
     backend: Backend | None = None
     timers: Mapping[Timer, float] = field(default_factory=dict)

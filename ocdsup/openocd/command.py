@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from ocdsup.openocd.dialect import Names, Version, names
 from ocdsup.openocd.tcl import parse_list, tcl_list, tcl_quote
 
-AFTER = ("leave", "run", "halt", "init")
+RESETS = ("run", "halt", "init")
+AFTER = ("leave", *RESETS, "hold", "resume")
 UNDER_RESET = "reset_config srst_only srst_nogate connect_assert_srst"
 # An empty gdb-attach body counts as unset and brings `halt` back (0.11+); with this one an attach disturbs nothing.
 _ATTACH = "foreach _t [target names] {$_t configure -event gdb-attach {set _ 0}}"
@@ -25,7 +26,8 @@ class LaunchProfile:
     """How one run gets to the target.
 
     `speed_khz` overrides the adapter speed; `after` is the reset behind `init`: `leave` issues none. A start under reset
-    must issue one: `init` alone keeps NRST low for ever (0.10 … master). Raises ValueError otherwise.
+    must issue one: `init` alone keeps NRST low for ever (0.10 … master). `hold` halts and `resume` resumes without a reset.
+    Raises ValueError otherwise.
     """
 
     under_reset: bool = False
@@ -35,7 +37,7 @@ class LaunchProfile:
     def __post_init__(self) -> None:
         if self.after not in AFTER:
             raise ValueError(f"after must be one of {', '.join(AFTER)}, not {self.after!r}")
-        if self.under_reset and self.after == "leave":
+        if self.under_reset and self.after not in RESETS:
             raise ValueError("a start under reset without a reset command leaves the board dead in reset")
 
 
@@ -111,8 +113,19 @@ def _setup(spec: BackendSpec, known: Names, profile: LaunchProfile) -> list[str]
 
 def _go(profile: LaunchProfile, token: str) -> list[str]:
     # Without `catch` a reset that fails in a -c ends OpenOCD with exit code 1.
-    reset = [] if profile.after == "leave" else [f"catch {{reset {profile.after}}}; list"]
+    match profile.after:
+        case "leave":
+            reset = []
+        case "hold":
+            reset = [_EACH % "if {[$_t curstate] ne {halted}} {catch {$_t arp_halt; $_t arp_waitstate halted 1000}}"]
+        case "resume":
+            reset = [_EACH % "if {[$_t curstate] eq {halted}} {catch {targets $_t; resume}}"]
+        case mode:
+            reset = [f"catch {{reset {mode}}}; list"]
     return ["init", *reset, f'echo "{token} [target names]"']
+
+
+_EACH = "foreach _t [target names] {catch {$_t arp_poll}; %s}; list"
 
 
 def _first_of(attempts: Sequence[str], refusal: str | None) -> str:
@@ -216,7 +229,7 @@ def resume(target: str) -> str:
 
 def reset(mode: str) -> str:
     """Tcl for `reset run`, `reset halt` or `reset init`. Raises ValueError for another mode."""
-    if mode not in AFTER[1:]:
+    if mode not in RESETS:
         raise ValueError(f"no reset mode {mode!r}")
     return f"reset {mode}"
 

@@ -168,6 +168,27 @@ def test_a_stop_is_taken_back_by_a_start_before_openocd_is_gone(up: Bench) -> No
     assert up.dies() == [Launch(2, Profile())]
 
 
+@pytest.mark.parametrize(("core", "session", "after"), [("halted", False, "hold"), ("running", False, "resume"), ("running", True, "hold")])
+def test_after_a_loan_the_core_is_as_it_was_before(bench: Bench, core: str, session: bool, after: str) -> None:
+    bench.say(ev.StartAsked())
+    bench.ready()
+    bench.verified(core)
+    bench.say(ev.SessionsChanged((1,), halted=session), ev.LendAsked("cargo run"))
+    bench.dies()
+    bench.say(ev.LendAsked("st-flash"))
+    assert bench.snapshot()["summary"] == "lent to st-flash"
+    assert bench.say(ev.LendEnded()) == [Launch(2, Profile(after=after))]
+    assert bench.state.core_before is None
+
+
+def test_a_bench_that_always_starts_under_reset_does_so_after_a_loan(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(under_reset=UnderReset.ALWAYS))
+    bench.start()
+    bench.say(ev.LendAsked("cargo run"))
+    bench.dies()
+    assert bench.say(ev.LendEnded()) == [Launch(2, Profile(under_reset=True, after="run"))]
+
+
 def test_a_stop_while_lent_holds_after_the_lend(up: Bench) -> None:
     up.say(ev.LendAsked("cargo run"))
     up.dies()
