@@ -4,7 +4,7 @@ from collections import deque
 
 from .framing import ACK, INTERRUPT, Frame, Kind, encode, expand
 from .outputs import RUNNING, CloseBackend, News, Notice, Output, ToBackend
-from .packets import OK, STOPS, Answer, Group, from_hex, is_error, name, point_of, text_of
+from .packets import OK, STOPS, Answer, Group, from_hex, hex_bytes, is_error, name, point_of, text_of
 from .policy import BackendUp
 from .reception import expired
 from .replay import Dialogue, Heard, Outcome, Purpose, Talk, halt_now, lost_text, recheck, restore, settling

@@ -13,12 +13,12 @@ from . import monitor
 from .answers import Answers
 from .framing import Frame, Kind
 from .guard import ERROR, foreign_greeting
-from .link import Link, Purpose
+from .link import Link
 from .outputs import CloseClient, News, Notice, Output
 from .packets import OK, Answer, monitor_line, name
 from .policy import BackendUp, Policy
 from .reception import Here, answer_here, answer_while_away, expired, stale_resume
-from .replay import farewell, reexamined
+from .replay import Purpose, farewell, reexamined
 from .session import Session
 from .shadow import Learned, Shadow
 from .wires import Ask, ClientWire
