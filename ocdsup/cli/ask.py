@@ -35,7 +35,7 @@ def ask(options: argparse.Namespace, verb: str, args: Mapping[str, object] | Non
 
 def act(options: argparse.Namespace, verb: str, args: Mapping[str, object] | None = None, wait: float = 0.0) -> int:
     """Make one request and print the sentence it is answered with."""
-    from ocdsup.cli.render import safe
+    from ocdsup.control.render import safe
 
     print(safe(str(ask(options, verb, args, wait)["text"])))
     return 0

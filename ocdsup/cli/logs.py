@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 
 from ocdsup.cli.ask import connect
-from ocdsup.cli.render import safe
+from ocdsup.control.render import log_line
 
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     import argparse
-    from typing import Any
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,11 +28,5 @@ def run(options: argparse.Namespace) -> int:
     with connect(options, None if options.follow else 30.0) as client:
         for part in client.stream("logs", options.bench, args):
             for line in part.get("lines", [part]):
-                print(json.dumps(line) if options.json else shown(line), flush=options.follow)
+                print(json.dumps(line) if options.json else log_line(line), flush=options.follow)
     return 0
-
-
-def shown(line: dict[str, Any]) -> str:
-    """Return one line of the log for people; its text is foreign."""
-    text = safe(str(line.get("text", ""))).replace("\n", "\\n")
-    return f"{line.get('at', '')} {line.get('bench', '')} {line.get('source', '')}: {text}"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
+import sys
 
 from ocdsup.config.paths import config_candidates
-from ocdsup.runtime import config_file, logs
-from ocdsup.runtime.daemon import serve
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,11 +18,29 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM; a configuration with problems is told whole, and exits 2."""
+    _import_asyncio_without_tls()
+    import asyncio
+
+    from ocdsup.runtime import config_file, logs
+    from ocdsup.runtime.daemon import serve
+
     file = options.config or _default_config()
     checked = config_file.read(file)
     log = logs.set_up(level=options.log_level)
     asyncio.run(serve(os.path.abspath(file), checked, log))
     return 0
+
+
+def _import_asyncio_without_tls() -> None:
+    """Let asyncio do without `ssl`, as it can: nothing here speaks TLS, and OpenSSL would cost the daemon 0.8 MB."""
+    if "ssl" in sys.modules or "asyncio" in sys.modules:
+        return
+    modules: dict[str, object] = sys.modules  # type: ignore[assignment]  # None: "there is none" (importlib reference)
+    modules["ssl"] = None
+    try:
+        import asyncio  # noqa: F401  (for its import alone)
+    finally:
+        del modules["ssl"]
 
 
 def _default_config() -> str:

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(snapshot))
     else:
-        from ocdsup.cli.render import status_text
+        from ocdsup.control.render import status_text
 
         print(status_text(snapshot), end="")
     return 0

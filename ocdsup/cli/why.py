@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ocdsup.cli.ask import ask
-from ocdsup.cli.render import safe
+from ocdsup.control.render import safe
 
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:

@@ -30,6 +30,8 @@ class Request:
     verb: str
     bench: str | None = None
     args: Mapping[str, Value] = field(default_factory=dict)
+    peer: tuple[int, int] | None = None
+    """PID and user id of who asks; known to the socket, never read from the wire. None on the telnet bridge."""
 
     @property
     def row(self) -> Verb:

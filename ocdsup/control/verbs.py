@@ -83,11 +83,12 @@ VERBS: Mapping[str, Verb] = {
         "end who holds the bench's probe", Needs.BENCH, '{"text", "ended": […]}', acts=True, args={"force": FLAG}
     ),
     "lend": Verb(
-        "free the probe for another tool",
+        "free the probe for another tool; with hold for as long as the connection lives, else for so many seconds",
         Needs.BENCH,
-        '{"text"}',
+        '{"text"}; with hold events {"step": "waiting" | "granted" | "over", …}',
         acts=True,
-        args={"seconds": Arg(Kind.SECONDS, DAY, required=True)},
+        streams=True,
+        args={"seconds": Arg(Kind.SECONDS, DAY), "hold": FLAG, "force": FLAG, "by": Arg(Kind.TEXT, 200)},
     ),
     "resume": Verb("take a lent probe back", Needs.BENCH, '{"text"}', acts=True),
     "flash": Verb(

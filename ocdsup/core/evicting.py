@@ -59,6 +59,7 @@ def holder_ended(turn: Turn, ended: ev.HolderEnded) -> None:
         state.holders = tuple(h for h in state.holders if h.pid != ended.pid)
         if ended.how != "gone":
             state.evictions += 1
+            state.streak = 0  # the obstacle is gone for a fact: what follows is no blind repetition, intensity bounds it
             record(turn, Rung.EVICT.value)
     else:
         state.refused |= {(h.pid, h.start) for h in state.holders if h.pid == ended.pid}

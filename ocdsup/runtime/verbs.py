@@ -7,15 +7,14 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ocdsup.cli.logs import shown
-from ocdsup.cli.render import status_text
 from ocdsup.control.protocol import Request
+from ocdsup.control.render import log_line, status_text
 from ocdsup.control.verbs import VERBS
 from ocdsup.core import events as ev
 from ocdsup.core.state import Phase
 from ocdsup.core.why import why
 from ocdsup.errors import ControlError, OcdsupError
-from ocdsup.runtime import usb
+from ocdsup.runtime import lending, usb
 from ocdsup.runtime.bench import USABLE, LiveBench
 from ocdsup.runtime.control_port import Emit
 from ocdsup.telnet.words import HELP
@@ -198,6 +197,15 @@ class Verbs:
             raise ControlError("refused", f"free the probe of {bench.name}", text, "`--force` ends them all")
         return {"text": text, "ended": sorted(ended)}
 
+    async def lend(self, request: Request, emit: Emit) -> Any:
+        """Free the probe for another tool, and take it back."""
+        return await lending.lend(self.bench(request.bench), request, emit)
+
+    async def resume(self, request: Request, _emit: Emit) -> Any:
+        """Take a lent probe back."""
+        bench = self.bench(request.bench)
+        return {"text": bench.lending.resume(lending.asker(request))}
+
     async def reload(self, _request: Request, _emit: Emit) -> Any:
         """Read the configuration again."""
         return {"text": await self._reload()}
@@ -225,6 +233,8 @@ _TABLE: dict[str, Carry] = {
     "stop": Verbs.stop,
     "evict": Verbs.evict,
     "reload": Verbs.reload,
+    "lend": Verbs.lend,
+    "resume": Verbs.resume,
 }
 
 
@@ -234,7 +244,7 @@ def _as_text(verb: str, result: Any, as_json: bool) -> str:
             return json.dumps(result)
         return status_text(result)
     if verb == "logs":
-        return "\n".join(shown(line) for line in result["lines"])
+        return "\n".join(log_line(line) for line in result["lines"])
     if verb == "help":
         return HELP
     return str(result.get("text", result))

@@ -12,44 +12,6 @@ import pytest
 
 Answers = Callable[[dict[str, Any]], list[dict[str, Any] | bytes]]
 
-SNAPSHOT: dict[str, Any] = {
-    "ocdsup": "0.1.0",
-    "pid": 1,
-    "uptime_s": 12.3,
-    "benches": [
-        {
-            "name": "nucleo",
-            "desired": "up",
-            "phase": "recovering",
-            "since_s": 3.24,
-            "summary": "OpenOCD is being restarted",
-            "fault": {
-                "code": "target-poll-failing",
-                "since_s": 63,
-                "text": "the board does not answer",
-                "evidence": ["Polling target stm32f4x.cpu failed\x1b[31m, trying to reexamine"],
-            },
-            "rung": "restart-under-reset",
-            "next_try_s": 0.4,
-            "advice": ["press NRST", "check BOOT0"],
-            "probe": {
-                "vid_pid": "0483:374b",
-                "serial": "066B",
-                "location": "1-2.3",
-                "present": True,
-                "holders": [
-                    {"pid": 812, "name": "openocd", "user": "bench", "since": "2026-01-01T10:00:00+00:00", "stale": True}
-                ],
-            },
-            "backend": {"pid": 4711, "version": "0.12.0", "argv": ["openocd"], "uptime_s": 3.1, "restarts": 2, "voltage": 3.25},
-            "targets": [{"name": "stm32f4x.cpu", "state": "halted", "gdb_port": 3333, "gdb_sessions": 1}],
-            "ports": {"gdb": [3333], "telnet": 4444, "tcl": None},
-            "recoveries": [{"at": "T", "fault": "f", "rungs": ["evict", "restart"], "took_s": 0.41, "outcome": "recovered"}],
-            "counters": {"restarts": 2},
-        }
-    ],
-}
-
 
 class Daemon:
     """Serves one connection after the other from a thread until closed."""
@@ -101,13 +63,6 @@ def daemon(tmp_path: Path) -> Iterator[Callable[[Answers], Daemon]]:
     yield start
     for one in started:
         one.close()
-
-
-@pytest.fixture
-def snapshot() -> dict[str, Any]:
-    """Return a snapshot as the contract has it, of a bench in trouble."""
-    copy: dict[str, Any] = json.loads(json.dumps(SNAPSHOT))
-    return copy
 
 
 @pytest.fixture(autouse=True)

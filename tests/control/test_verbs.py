@@ -48,7 +48,7 @@ def test_a_good_request_fits(verb: str, bench: str | None, args: dict[str, objec
         ("wait", "a", {"timeout": 0}, "bad-argument", "timeout is not a number of seconds"),
         ("wait", "a", {"timeout": float("inf")}, "bad-argument", "timeout is not"),
         ("wait", "a", {"timeout": float("nan")}, "bad-argument", "timeout is not"),
-        ("lend", "a", {}, "bad-argument", "seconds is missing"),
+        ("lend", "a", {"seconds": 0}, "bad-argument", "seconds is not a number of seconds above 0"),
         ("flash", "a", {"file": "a\nb"}, "bad-argument", "file is not one line"),
         ("flash", "a", {"file": ["x"]}, "bad-argument", "file is not one line"),
     ],

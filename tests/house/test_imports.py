@@ -36,7 +36,6 @@ EXCEPTIONS: dict[str, tuple[frozenset[str], str]] = {
     "ocdsup/cli/doctor": (frozenset({"runtime"}), "the verb that looks at the PC itself, without a daemon"),
     "ocdsup/cli/front": (frozenset({"runtime"}), "the verb that is a stable GDB port, without a daemon"),
     "ocdsup/demo/stage": (frozenset({"cli"}), "asks the daemon as every user does (cli/client)"),
-    "ocdsup/runtime/verbs": (frozenset({"cli"}), "telnet shows the very text of the command line (cli/render, cli/logs)"),
 }
 
 PURE = frozenset({"core", "openocd", "rsp", "telnet", "probes", "config", "control", "sim", "errors"})

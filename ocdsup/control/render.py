@@ -105,3 +105,9 @@ def _recovery(recovery: Mapping[str, Any]) -> str:
     rungs = ", ".join(recovery.get("rungs") or []) or "nothing"
     took = f" after {span(recovery['took_s'])}" if recovery.get("took_s") is not None else ""
     return f"{recovery.get('outcome')}{took} from {recovery.get('fault')} at {recovery.get('at')}: {rungs}"
+
+
+def log_line(line: Mapping[str, Any]) -> str:
+    """Return one line of the log for people; its text is foreign."""
+    text = safe(str(line.get("text", ""))).replace("\n", "\\n")
+    return f"{line.get('at', '')} {line.get('bench', '')} {line.get('source', '')}: {text}"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ocdsup.cli.render import safe, span, status_text
+from ocdsup.control.render import safe, span, status_text
 
 TEXT = """\
 nucleo: recovering for 3.2 s, OpenOCD is being restarted
