@@ -57,8 +57,8 @@ def probe_seen_while_blocked(turn: Turn, event: ev.ProbeSeen) -> None:
 def _probe_is_there(turn: Turn, event: ev.ProbeSeen, *, replugged: bool) -> None:
     state = turn.state
     changed = replugged or state.world_was_bad
-    if _code(turn) == "probe-wedged" and not changed and event.presence is ev.Presence.PRESENT:
-        return  # the same wedged device; a probe without a bus (UNKNOWN) can only be tried
+    if _code(turn) == "probe-wedged" and not changed and state.has_usb and event.presence is ev.Presence.PRESENT:
+        return  # the same wedged device; a probe without a bus can only be tried
     if changed:
         afresh(turn)
         state.profile = default_profile(turn)

@@ -178,14 +178,17 @@ def test_a_wedged_probe_is_reset_and_then_waits_for_hands(bench: Bench) -> None:
     assert bench.probe(identity="1:8") == [Launch(bench.run, Profile())]
 
 
-def test_a_wedged_probe_without_a_bus_is_tried_again_at_the_pace_of_the_back_off(make_bench: type[Bench]) -> None:
+@pytest.mark.parametrize("presence", [Presence.UNKNOWN, Presence.PRESENT])
+def test_a_wedged_probe_without_a_bus_is_tried_again_at_the_pace_of_the_back_off(
+    make_bench: type[Bench], presence: Presence
+) -> None:
     bench = make_bench(has_usb=False)
     bench.say(ev.StartAsked())
     for _ in range(2):
         bench.dies("probe-wedged")
-        bench.say(ev.ProbeSeen(Presence.UNKNOWN), ev.HoldersSeen(()))
+        bench.say(ev.ProbeSeen(presence), ev.HoldersSeen(()))
     assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
-    assert launches(list(bench.probe(Presence.UNKNOWN, ""))) == 1
+    assert launches(list(bench.probe(presence, ""))) == 1
 
 
 def test_the_usb_reset_waits_for_our_own_backend_and_not_longer(make_bench: type[Bench]) -> None:
