@@ -21,9 +21,10 @@ from time import monotonic
 from typing import Any
 
 from ocdsup.cli.client import Client
-from ocdsup.demo.stage import SERIAL, Program, StageError, is_alive, until
+from ocdsup.demo.stage import Program, StageError, is_alive, until
 from ocdsup.sim.client import SimClient
 
+SERIAL = "066BFF555185754867211234"
 PATIENCE = 60.0  # seconds: only a broken run gets there
 MARK = "OCDSUP_TEST_RIG"
 # Quick enough for tests; nothing in them depends on how quick.
@@ -105,7 +106,7 @@ class Rig:
         return Sim(self.start("sim", argv), control)
 
     def bench(self, sim: Sim, serial: str = SERIAL, **changes: Any) -> Bench:
-        """The configuration of a bench on a simulated probe; `changes` by key, those of `recovery` and `openocd` one level deeper."""
+        """The configuration of a bench on a simulated probe; `recovery` and `openocd` are changed, other keys replaced."""
         config: Bench = {
             "probe": {"vid_pid": "0483:374b", "serial": serial, "server": f"127.0.0.1:{sim.port}"},
             "openocd": {"config": [INTERFACE[self.mode], "target/stm32f4x.cfg"]} | changes.pop("openocd", {}),
@@ -180,7 +181,7 @@ class Rig:
         """Wait until the bench is ready after so many recoveries; returns its snapshot."""
 
         def good(bench: Bench) -> bool:
-            return bench["phase"] == "ready" and bench["counters"]["recoveries"] >= times
+            return bool(bench["phase"] == "ready" and bench["counters"]["recoveries"] >= times)
 
         return self.until(f"recover {times} time(s)", good, name)
 
