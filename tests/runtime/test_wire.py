@@ -2,13 +2,13 @@
 
 import asyncio
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
 from ocdsup.runtime import wire
 from ocdsup.runtime.wire import Wire
+from tests.runtime.gdb_rig import reset, turns
 
 Until = Callable[[Callable[[], object]], Awaitable[None]]
 Ends = tuple[socket.socket, socket.socket]
@@ -82,12 +82,6 @@ def wired(near: socket.socket) -> tuple[Wire, Seen]:
     return Wire(near, seen.on_bytes, seen.on_closed, seen.on_drained), seen
 
 
-def reset(sock: socket.socket) -> None:
-    """Close with a TCP reset instead of an orderly end."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
-
-
 async def read_all(sock: socket.socket) -> bytes:
     """Read to the end of the stream."""
     loop = asyncio.get_running_loop()
@@ -95,12 +89,6 @@ async def read_all(sock: socket.socket) -> bytes:
     while part := await asyncio.wait_for(loop.sock_recv(sock, 65536), 10):
         data += part
     return bytes(data)
-
-
-async def turns(count: int = 5) -> None:
-    """Let the loop look at its sockets `count` times."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def test_bytes_go_both_ways(ends: Ends) -> None:
