@@ -33,6 +33,23 @@ class Kind:
         return kind_schema(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Limits of a number, both included, or the least length of a list; metadata for `Annotated` as `Kind` is.
+
+    Not `annotated_types`: with what that imports, a daemon would hold 0.6 MB for limits that only the check looks at.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    length: int | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, build: Any) -> Any:
+        """Let pydantic apply the limits; called by pydantic only."""
+        limits = {"ge": self.least, "le": self.most, "min_length": self.length}
+        return {**build(source), **{name: limit for name, limit in limits.items() if limit is not None}}
+
+
 def seconds(text: str) -> float:
     """Return the seconds that `500ms`, `10s`, `2m` or `1h` mean; raise ValueError for anything else."""
     if not re.fullmatch(DURATION, text):

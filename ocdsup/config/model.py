@@ -1,6 +1,6 @@
 """What the daemon knows about its benches: frozen data with the defaults and limits of the contract, nothing else.
 
-Only the standard library and `annotated_types` are imported here, so a daemon holds its configuration without holding a
+Only the standard library is imported here, so a daemon holds its configuration without holding a
 validator. Durations are float seconds. `__pydantic_config__` is plain data that pydantic reads when `load` validates.
 """
 
@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Le, MinLen
-
 from ocdsup.config import kinds
+from ocdsup.config.kinds import Within
 from ocdsup.core.policy import AfterRecovery, UnderReset
 
 STRICT = {"extra": "forbid", "strict": True}
 SUPPORTED_VERSION = 1
 
 Seconds = Annotated[float, kinds.SECONDS]
-Port = Annotated[int, Ge(0), Le(65535)]
-KiloHertz = Annotated[int, Ge(1), Le(100_000)]
+Port = Annotated[int, Within(0, 65535)]
+KiloHertz = Annotated[int, Within(1, 100_000)]
 Text = Annotated[str, kinds.TEXT]
 
 
@@ -56,7 +55,7 @@ class OpenOcd:
     """How OpenOCD is started for a bench."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = STRICT
-    config: Annotated[tuple[Text, ...], MinLen(1)]
+    config: Annotated[tuple[Text, ...], Within(length=1)]
     binary: Text = "openocd"
     search: tuple[Text, ...] = ()
     commands: tuple[Annotated[str, kinds.TCL], ...] = ()
@@ -79,7 +78,7 @@ class Backoff:
 
     __pydantic_config__: ClassVar[dict[str, object]] = STRICT
     first: Seconds = 0.5
-    factor: Annotated[float, Ge(1), Le(10)] = 2.0
+    factor: Annotated[float, Within(1, 10)] = 2.0
     limit: Seconds = 30.0
 
 
@@ -88,7 +87,7 @@ class Intensity:
     """At most `restarts` restarts in any `period` seconds; more than that needs a person."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = STRICT
-    restarts: Annotated[int, Ge(1), Le(1000)] = 10
+    restarts: Annotated[int, Within(1, 1000)] = 10
     period: Seconds = 300.0
 
 
@@ -97,7 +96,7 @@ class Recovery:
     """When a bench counts as broken and how far recovery may go; durations in seconds."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = STRICT
-    failures: Annotated[int, Ge(1), Le(100)] = 3
+    failures: Annotated[int, Within(1, 100)] = 3
     window: Seconds = 10.0
     start_timeout: Seconds = 15.0
     hang_timeout: Seconds = 15.0
@@ -119,7 +118,7 @@ class Bench:
     openocd: OpenOcd
     probe: Probe = field(default_factory=Probe)
     ports: Ports = field(default_factory=Ports)
-    bind: Annotated[tuple[Annotated[str, kinds.ADDRESS], ...], MinLen(1)] = ("127.0.0.1", "::1")
+    bind: Annotated[tuple[Annotated[str, kinds.ADDRESS], ...], Within(length=1)] = ("127.0.0.1", "::1")
     allow: tuple[Annotated[str, kinds.NETWORK], ...] = ()
     recovery: Recovery = field(default_factory=Recovery)
     holders: HolderPolicy = HolderPolicy.STALE_OPENOCD
@@ -132,7 +131,7 @@ class Config:
 
     __pydantic_config__: ClassVar[dict[str, object]] = STRICT
     version: Literal[1]
-    benches: Annotated[tuple[Bench, ...], MinLen(1)]
+    benches: Annotated[tuple[Bench, ...], Within(length=1)]
     control: Annotated[str, kinds.SOCKET] | None = None
     http: Annotated[str, kinds.HTTP] | None = None
 

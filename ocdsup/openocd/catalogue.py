@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-
-import yaml
+from pathlib import Path
+from typing import Any
 
 from ocdsup.openocd.dialect import Family
 from ocdsup.openocd.lines import Level, Line
 from ocdsup.openocd.rule import SEARCHED, Rule, read_rule
+
+BUILTIN = Path(__file__).with_name("catalogue.yaml")  # not importlib.resources, which imports zipfile and tempfile: 0.5 MB
 
 
 class CatalogueError(ValueError):
@@ -86,12 +87,23 @@ def _trie(literals: list[str]) -> str:
     return group + ("?" if "" in literals else "")
 
 
-def read_catalogue(text: str | bytes) -> Catalogue:
-    """Read and check a catalogue. Raises CatalogueError that names the rule and what is wrong with it."""
+def parse_catalogue(text: str | bytes) -> Any:
+    """Turn YAML into plain data, which JSON can carry from one process to another. Raises CatalogueError."""
+    import yaml
+
     try:
-        entries = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
     except yaml.YAMLError as error:
         raise CatalogueError(f"not YAML: {error}") from error
+
+
+def read_catalogue(text: str | bytes) -> Catalogue:
+    """Read and check a catalogue. Raises CatalogueError that names the rule and what is wrong with it."""
+    return build_catalogue(parse_catalogue(text))
+
+
+def build_catalogue(entries: object) -> Catalogue:
+    """Check the plain data of a catalogue. Raises CatalogueError that names the rule and what is wrong with it."""
     if not isinstance(entries, list):
         raise CatalogueError("the catalogue is not a list of rules")
     return Catalogue(_read(entry, number) for number, entry in enumerate(entries, 1))
@@ -109,4 +121,4 @@ def _read(entry: object, number: int) -> Rule:
 @cache
 def load_builtin() -> Catalogue:
     """The catalogue that ships with ocdsup, read once."""
-    return read_catalogue(resources.files("ocdsup.openocd").joinpath("catalogue.yaml").read_bytes())
+    return read_catalogue(BUILTIN.read_bytes())

@@ -15,8 +15,7 @@ from ocdsup.config.model import Config
 from ocdsup.config.paths import control_path
 from ocdsup.core.status import whole
 from ocdsup.errors import ConfigError, ControlError
-from ocdsup.openocd.catalogue import load_builtin
-from ocdsup.runtime import config_file
+from ocdsup.runtime import catalogue_file, config_file
 from ocdsup.runtime.bench import USABLE, LiveBench, Shared
 from ocdsup.runtime.control_port import ControlPort
 from ocdsup.runtime.systemd import Notify
@@ -38,7 +37,7 @@ class Daemon:
         self._ended = asyncio.Event()
         self._notify = Notify()
         self._tasks = Tasks(self._failed)
-        self._catalogue = load_builtin()
+        self._catalogue = catalogue_file.load()
         self._versions = Versions()
         self._benches: list[LiveBench] = []
         self._verbs = Verbs(lambda: self._benches, self.snapshot, self.reload)
