@@ -6,7 +6,7 @@ buffer ends the connection; `X` with less data than announced reads past it.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .packets import EMPTY
 
@@ -38,8 +38,7 @@ _WORD = re.compile(rb"[vq][A-Za-z]+")
 _HIGHEST_UNDESCRIBED = 25
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What the backend has announced: its largest register number and packet, and whether it holds a flash image."""
 
     highest_register: int | None
@@ -51,18 +50,15 @@ def refusal(body: bytes, limits: Limits) -> bytes | None:
     """Return the answer to a request that must not reach OpenOCD; None when it may."""
     if len(body) > limits.packet:
         return ERROR
-    first = body[:1]
-    key = first
-    if first in (b"v", b"q"):
+    key = body[:1]
+    if key in (b"v", b"q"):
         word = _WORD.match(body)
         key = word[0] if word else body
     form = _FORMS.get(key)
     if form is None:
         return None
     found = form.fullmatch(body)
-    if found is None:
-        return ERROR
-    return _limit(key, found, limits)
+    return ERROR if found is None else _limit(key, found, limits)
 
 
 def _limit(key: bytes, found: re.Match[bytes], limits: Limits) -> bytes | None:
@@ -75,9 +71,10 @@ def _limit(key: bytes, found: re.Match[bytes], limits: Limits) -> bytes | None:
             highest = _HIGHEST_UNDESCRIBED if limits.highest_register is None else limits.highest_register
             return ERROR if int(found[1], 16) > highest else None
         case b"M":
-            return None if len(found[2]) == 2 * int(found[1], 16) else ERROR
+            return None if found.end(2) - found.start(2) == 2 * int(found[1], 16) else ERROR
         case b"X":
-            return None if len(found[2]) - found[2].count(b"}") == int(found[1], 16) else ERROR
+            at, end = found.span(2)
+            return None if end - at - found.string.count(b"}", at) == int(found[1], 16) else ERROR
         case b"vFlashDone":
             return None if limits.image else FLASH_ERROR
         case _:

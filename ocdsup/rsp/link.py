@@ -42,7 +42,8 @@ class Link:
     @property
     def owed(self) -> bool:
         """Tell whether GDB waits for a reply of the backend, other than a stop."""
-        return self._wire is not None and bool(self._wire.waiting) and bool(self._wire.of_gdb)
+        wire = self._wire
+        return wire is not None and bool(wire.waiting) and bool(wire.of_gdb)
 
     @property
     def waiting(self) -> list[Ask]:
@@ -56,10 +57,10 @@ class Link:
         session = self._session
         self._wire = BackendWire(session.policy.reply_limit, acks=True)
         self._drop_talks()
-        if session.policy.transparent and not session.shadow.attached:
+        if session.transparent and not session.shadow.attached:
             return
         # OpenOCD waits for this `+` for a second, and everybody with it (gdb_server.c gdb_new_connection).
-        self._greeting = b"" if session.policy.transparent else ACK
+        self._greeting = b"" if session.transparent else ACK
         self.begin(Purpose.RESTORE, restore(session.shadow, up, session.policy), now, out)
 
     def lost(self, why: str, out: list[Output]) -> list[Ask]:
@@ -97,9 +98,11 @@ class Link:
 
     def ask(self, ask: Ask, now: float, out: list[Output]) -> None:
         """Send a request of GDB, after what has to go before it."""
-        for body in self._session.answers.before(ask.row, ask.body):
-            self._say(body, _IGNORED, now, out)
-        if self._session.policy.transparent or not self._must_wait(ask, now, out):
+        session = self._session
+        if session.answers.enabled:
+            for body in session.answers.before(ask.row, ask.body):
+                self._say(body, _IGNORED, now, out)
+        if session.transparent or ask.row.group is Group.READ or not self._must_wait(ask, now, out):
             self._pass_on(ask, out)
 
     def _pass_on(self, ask: Ask, out: list[Output]) -> None:
@@ -282,14 +285,14 @@ class Link:
         elif head is not None:
             wire.waiting.popleft()
             self._answered(head, frame, now, out)
-        elif session.policy.transparent:
+        elif session.transparent:
             session.client.send(frame.raw, out)
 
     def _stop(self, raw: bytes, now: float, out: list[Output]) -> None:
         session = self._session
         if self.talk is not None:
             self.talk.stop = raw
-        elif not session.policy.transparent and raw[1:4] in _UNTOLD_STOPS:
+        elif not session.transparent and raw[1:4] in _UNTOLD_STOPS:
             session.held = Held(raw[1:-3], now + session.policy.stop_patience)
             out.append(Notice(News.HELD_STOP, "recovering" if session.recovering else ""))
         else:
@@ -301,7 +304,7 @@ class Link:
         if asker is not None and asker.ours is not None:
             asker.text.append(text_of(expand(frame.body)) or "")
             return
-        if session.policy.transparent:
+        if session.transparent:
             session.client.send(frame.raw, out)
             return
         if head is not None and head.abandoned:

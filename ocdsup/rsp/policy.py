@@ -66,10 +66,12 @@ class BackendUp:
 
     `reset`: the board was reset since the last backend connection. `halted`: state of the core, None = the proxy asks.
     `adapter_kept`: False while recovery runs the adapter at its own (slower) speed, which a replayed setting must not undo.
-    `same`: it is the same process as before, and only the connection was lost.
+    `same`: it is the same process as before, and only the connection was lost. `told`: what GDB is told about the reset, one
+    line with its end, if the usual sentence is not the truth.
     """
 
     reset: bool = False
     halted: bool | None = None
     adapter_kept: bool = True
     same: bool = False
+    told: str = ""

@@ -139,6 +139,13 @@ class Proxy:
             self._link.begin(Purpose.REEXAMINED, reexamined(self.shadow, removed), now, out)
         return out
 
+    def tell(self, text: str, now: float) -> list[Output]:
+        """Show GDB's user a line (with its end) if GDB takes one now: while the target runs, or it waits for an answer."""
+        out: list[Output] = []
+        if self.shadow.running and not self._closed:
+            self._session.console(text, out)
+        return out
+
     def outside_change(self) -> None:
         """Note that somebody else (telnet, Tcl) may have changed the target: kept answers are void."""
         self._session.answers.clear()
@@ -147,17 +154,17 @@ class Proxy:
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is due, in seconds of the caller's clock; None when nothing is awaited."""
-        within = self.policy.answer_within
-        due = [ask.since + within for ask in self._mortal()]
+        link, held = self._link, self._session.held
+        due = [ask.since + self.policy.answer_within for ask in self._mortal()]
         if self._own is not None:
-            due.append(self._own.since + within)
+            due.append(self._own.since + self.policy.answer_within)
         if self._greet_until is not None:
             due.append(self._greet_until)
-        if self._link.talk is not None:
-            due.append(self._link.talk.deadline)
-        elif self._session.held is not None and not self._session.recovering:
-            due.append(self._session.held.until)
-        return min(due, default=None)
+        if link.talk is not None:
+            due.append(link.talk.deadline)
+        elif held is not None and not self._session.recovering:
+            due.append(held.until)
+        return min(due) if due else None
 
     def tick(self, now: float) -> list[Output]:
         """Do what is due."""
@@ -179,9 +186,9 @@ class Proxy:
 
     def _mortal(self) -> list[Ask]:
         """Return the requests that will be answered by us when their time is over."""
-        asks = [ask for ask in self._backlog if ask.row.answer is not Answer.STOP]
-        if not self.policy.transparent:
-            asks += [ask for ask in self._link.waiting if ask.row.timed]
+        asks = [] if self._session.transparent else [ask for ask in self._link.waiting if ask.row.timed]
+        if self._backlog:
+            asks += [ask for ask in self._backlog if ask.row.answer is not Answer.STOP]
         return asks
 
     # --- the client's half ---
@@ -249,12 +256,12 @@ class Proxy:
     def _place(self, ask: Ask, now: float, out: list[Output]) -> bool:
         """Answer a request or send it on; tell whether that was possible now."""
         here: Here | None = None
-        if self.policy.transparent:
+        if self._session.transparent:
             if ask.row.answer is Answer.STOP and self.shadow.stale:
                 here = stale_resume(self.shadow)
         elif self._own is not None or self._link.owed or self._link.talk is not None:
             return False
-        elif self._is_special(ask, now, out):
+        elif ask.row.name in ("qRcmd", "D") and self._is_special(ask, now, out):
             return True
         else:
             here = answer_here(ask.row, ask.body, self.shadow, self._session.answers, self.policy)
@@ -270,7 +277,7 @@ class Proxy:
 
     def _is_special(self, ask: Ask, now: float, out: list[Output]) -> bool:
         """Take `monitor ocdsup …` and a detach; tell whether the request was one."""
-        if ask.row.name == "qRcmd":
+        if ask.row.name != "D":
             rest = monitor.own(monitor_line(ask.body) or "")
             if rest is None:
                 return False
@@ -278,8 +285,6 @@ class Proxy:
             self._own = _Own(self._own_id, ask.since)
             out.append(Notice(News.ASKED, rest, self._own_id))
             return True
-        if ask.row.name != "D":
-            return False
         if self._link.ready:
             removed = self._session.answers.take_removed()
             talk = farewell(self.shadow, self.policy.on_detach, removed, detach=True)

@@ -138,14 +138,16 @@ def _restore_halted(shadow: Shadow, up: BackendUp, halted: bool) -> Dialogue:
     if up.reset or not halted:
         shadow.forget_writes()
         shadow.stale = True
-        shadow.untold = RESET_TEXT if up.reset else "ocdsup: the core ran while OpenOCD was away and was halted again\n"
+        shadow.untold = (
+            (up.told or RESET_TEXT) if up.reset else "ocdsup: the core ran while OpenOCD was away and was halted again\n"
+        )
     else:
         yield from _pending_writes(shadow)
     return Outcome(lost=lost, restored=True)
 
 
 def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reason: bytes) -> Dialogue:
-    console = RESET_TEXT if up.reset else ""
+    console = (up.told or RESET_TEXT) if up.reset else ""
     stop = _stop_owed(shadow, up, policy, halted, reason)
     # Only what a running core cannot take halts it: points of other types, or a stop that GDB is owed anyway.
     must_halt = stop is not None or any(point.type != 1 for point in shadow.points)

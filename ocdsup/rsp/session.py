@@ -33,6 +33,11 @@ class Session:
     held: Held | None = None
     interrupted: bool = False  # GDB has interrupted and has not yet seen a stop
     recovering: bool = False
+    transparent: bool = False  # the policy's, asked for every packet
+
+    def __post_init__(self) -> None:
+        """Keep what every packet asks for at hand."""
+        self.transparent = self.policy.transparent
 
     def reply(self, body: bytes, out: list[Output]) -> None:
         """Send one packet to GDB."""
