@@ -61,6 +61,12 @@ class Private:
         return cls([ports.gdb] if ports.gdb else [], ports.telnet or None, ports.tcl or None)
 
 
+def environment() -> dict[str, str]:
+    """Our own environment without what systemd meant for the daemon alone: OpenOCD must not speak in its name."""
+    ours = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "INVOCATION_ID", "WATCHDOG_", "LISTEN_", "SYSTEMD_EXEC_PID")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 class LiveBackend:
     """A running OpenOCD. Facts about it are posted as events; raises BackendError when it cannot be started."""
 
@@ -82,7 +88,7 @@ class LiveBackend:
         self._alive_at = 0.0
         self._tcl = TclLink()
         self._news = TclEvents(self._news_frame)
-        self._process = Process(order.argv, {**os.environ}, self._output, self._exited)
+        self._process = Process(order.argv, environment(), self._output, self._exited)
         self.pid = self._process.pid
         post(ev.Launched(self.run, self.pid, tuple(order.argv), str(order.version)))
 

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -114,15 +115,19 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str]) -> Any:  # its stubs mis
     if shutil.which(argv[0], path=env.get("PATH", os.defpath)) is None:
         raise _not_runnable(argv[0])
     try:
-        child: Any = pexpect.spawn(
-            argv[0],
-            list(argv[1:]),
-            timeout=None,
-            maxread=READ,
-            echo=False,
-            env=dict(env),
-            preexec_fn=_die_with(os.getpid()),
-        )
+        with warnings.catch_warnings():
+            # Python 3.12 warns of every fork beside threads. Ours only look at /proc and sysfs, hold no lock of the child's, and
+            # the child does nothing but prctl and exec.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child: Any = pexpect.spawn(
+                argv[0],
+                list(argv[1:]),
+                timeout=None,
+                maxread=READ,
+                echo=False,
+                env=dict(env),
+                preexec_fn=_die_with(os.getpid()),
+            )
     except (pexpect.ExceptionPexpect, OSError) as error:
         traceback.clear_frames(error.__traceback__)  # lets go of a half-made child: its pty is closed, its zombie reaped
         raise _failure(argv[0], error) from None

@@ -114,8 +114,8 @@ class TelnetSession:
         try:
             sock = await wire.connect(host, port)
         except OSError as error:
-            self._dialling = None
             self._port.log.info("telnet_upstream_refused", error=error.strerror)
+            self._dialling = None  # only here: a dial that was cancelled must not clear the one that followed it
             self._catch_up()
             return
         self._dialling = None
@@ -135,10 +135,14 @@ class TelnetSession:
 
     def backend_down(self) -> None:
         """OpenOCD is going."""
+        if self._dialling is not None:
+            self._dialling.cancel()
+            self._dialling = None
         if self._up is not None:
             self._up.abort()
             self._up = None
         self._do(self._bridge.backend_down(self._port.away()))
+        self._catch_up()
 
     def close(self) -> None:
         """End both connections; what was already said still arrives."""
