@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from ocdsup.cli.client import Client
-from ocdsup.errors import OcdsupError
+from ocdsup.errors import ControlError, OcdsupError
 
 CONFIG = """\
 version: 1
@@ -152,7 +152,13 @@ class Stage:
         )
         config.chmod(0o600)
         self.daemon = self.start("daemon", [sys.executable, "-m", "ocdsup", "run", "-c", str(config)])
-        until("open the control socket", self.control.exists, START_S)
+        until("answer at the control socket", self._answers, START_S)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("status"))
+        except ControlError:  # not there, or bound and not listening yet
+            return False
 
     def ask(self, verb: str, **args: Any) -> Any:
         """One control request to the daemon."""

@@ -22,6 +22,7 @@ from typing import Any
 
 from ocdsup.cli.client import Client
 from ocdsup.demo.stage import Program, StageError, is_alive, until
+from ocdsup.errors import ControlError
 from ocdsup.sim.client import SimClient
 
 SERIAL = "066BFF555185754867211234"
@@ -129,10 +130,16 @@ class Rig:
         self.write(**benches)
         self.daemon = self.start("daemon", [sys.executable, "-m", "ocdsup", "run", "-c", str(self.config_file)])
         try:
-            until("open the control socket", self.socket.exists, PATIENCE, alive=self.daemon._process)
+            until("answer at the control socket", self._answers, PATIENCE, alive=self.daemon._process)
         except StageError as error:
             raise AssertionError(f"{error}\n{self.tail()}") from None
         return self.daemon
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("status"))
+        except ControlError:  # bound, but not listening yet
+            return False
 
     def ocdsup(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the command line to its end."""
