@@ -116,7 +116,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str]) -> Any:  # its stubs mis
         raise _not_runnable(argv[0])
     try:
         with warnings.catch_warnings():
-            # Python 3.12 warns of every fork beside threads. Ours only look at /proc and sysfs, hold no lock of the child's, and
+            # Python 3.12 warns of every fork beside threads. Ours only look at /proc and sysfs and hold no lock, and
             # the child does nothing but prctl and exec.
             warnings.simplefilter("ignore", DeprecationWarning)
             child: Any = pexpect.spawn(
