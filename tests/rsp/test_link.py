@@ -1,0 +1,162 @@
+"""The backend's half: replies find their request, late ones are dropped, false stops are held, interrupts survive."""
+
+import pytest
+
+from ocdsup.rsp.framing import encode
+from ocdsup.rsp.outputs import News
+from tests.rsp.debug_bench import Bench, attached
+
+
+def test_an_attach_reaches_openocd_without_acks_in_whole_packets() -> None:
+    """The upstream speaks no-ack mode, whatever GDB does, and GDB sees OpenOCD's own answers."""
+    bench = Bench()
+    bench.start()
+    assert bench.attach() == b"S05"
+    assert bench.process is not None
+    assert bench.process.log[0] == b"QStartNoAckMode"
+    assert bench.process.log.count(b"QStartNoAckMode") == 1
+    assert bench.news(News.SESSION) == [""]
+
+
+def test_a_step_gives_no_console_flood() -> None:
+    """The line that OpenOCD prints for each step on HLA does not reach GDB's console."""
+    bench = attached()
+    bench.resume(b"vCont;s")
+    assert (bench.stops, bench.console) == ([b"T05"], "")
+
+
+def test_a_pending_read_is_answered_by_the_next_backend() -> None:
+    """A query that died with its backend is asked again."""
+    bench = attached()
+    bench.send(b"m20000000,4")
+    bench.kill()
+    bench.advance(1.0)
+    bench.start()
+    bench.settle()
+    assert bench.answer() == b"00010203"
+
+
+def test_a_pending_read_is_an_error_after_four_seconds_and_never_later_than_that() -> None:
+    """Without a backend GDB gets E01 in time, and nothing when the backend comes."""
+    bench = attached()
+    bench.send(b"m20000000,4")
+    bench.kill()
+    bench.advance(3.9)
+    assert bench.answer() is None
+    bench.advance(0.11)
+    assert bench.answer() == b"E01"
+    bench.start()
+    bench.settle()
+    assert bench.ask(b"m20000004,4") == b"04050607"
+
+
+def test_a_late_reply_is_dropped() -> None:
+    """A backend that hung for more than four seconds does not shift GDB's stream."""
+    bench = attached()
+    bench.send(b"m20000000,4")
+    bench.advance(4.1)
+    assert bench.answer() == b"E01"
+    assert bench.ask(b"m20000004,4") == b"04050607"
+
+
+def test_a_breakpoint_set_too_late_is_taken_out_again() -> None:
+    """GDB was told that it is not set: so it is not."""
+    bench = attached()
+    bench.send(b"Z1,8000234,2")
+    bench.advance(4.1)
+    assert bench.answer() == b"E01"
+    bench.settle()
+    assert bench.board.comparators == set()
+
+
+def test_a_false_stop_is_held_while_recovery_runs() -> None:
+    """T00 of a poll failure never reaches GDB; after the recovery it runs on."""
+    bench = attached()
+    bench.resume()
+    assert bench.process is not None
+    bench.process.owes_stop = False
+    bench.carry(bench.proxy.backend_bytes(encode(b"T00"), bench.now))
+    bench.carry(bench.proxy.recovering(True, bench.now))
+    bench.advance(60.0)
+    assert bench.stops == []
+    bench.carry(bench.proxy.recovering(False, bench.now))
+    bench.settle()
+    assert bench.running
+    assert bench.process.owes_stop
+    bench.hit()
+    bench.settle()
+    assert bench.stops == [b"T05"]
+
+
+@pytest.mark.parametrize(("true", "stops"), [(True, [b"T00"]), (False, [])])
+def test_a_stop_without_a_reason_is_looked_into(true: bool, stops: list[bytes]) -> None:
+    """Without a recovery the core itself is asked: halted, GDB hears of it; running, it runs on."""
+    bench = attached()
+    bench.resume()
+    bench.board.running = not true
+    bench.carry(bench.proxy.backend_bytes(encode(b"T00"), bench.now))
+    bench.advance(1.6)
+    bench.settle()
+    assert bench.stops == stops
+
+
+def test_an_interrupt_during_a_held_stop_halts_the_core() -> None:
+    """OpenOCD owes no stop any more, yet GDB's interrupt is answered."""
+    bench = attached()
+    bench.resume()
+    assert bench.process is not None
+    bench.process.owes_stop = False
+    bench.carry(bench.proxy.backend_bytes(encode(b"T00"), bench.now))
+    bench.carry(bench.proxy.client_bytes(b"\x03", bench.now))
+    bench.settle()
+    assert bench.stops == [b"T02"]
+    assert not bench.board.running
+
+
+def test_an_interrupt_during_an_outage_is_delivered_afterwards() -> None:
+    """GDB is told to wait, and then stops."""
+    bench = attached()
+    bench.resume()
+    bench.kill()
+    bench.carry(bench.proxy.client_bytes(b"\x03", bench.now))
+    assert "the interrupt is delivered" in bench.console
+    bench.start()
+    bench.settle()
+    assert bench.stops == [b"T02"]
+
+
+def test_an_interrupt_that_died_with_its_backend_is_sent_again() -> None:
+    """GDB waits for a stop: the next backend hears of the interrupt too."""
+    bench = attached()
+    bench.resume()
+    bench.carry(bench.proxy.client_bytes(b"\x03", bench.now))
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.stops == [b"T02"]
+
+
+def test_a_resume_is_not_sent_before_the_last_write_is_sure() -> None:
+    """OpenOCD acknowledges `X` first: only the reply to something later proves it, and an interrupt in between is kept."""
+    bench = attached()
+    bench.ask(b"X20000000,8:ABCDEFGH")
+    bench.send(b"vCont;c")
+    bench.kill()
+    bench.carry(bench.proxy.client_bytes(b"\x03", bench.now))
+    bench.start()
+    bench.settle()
+    assert bytes(bench.board.ram[:8]) == b"ABCDEFGH"
+    assert bench.stops == [b"T02"]
+
+
+def test_probe_noise_stays_off_the_console_and_real_messages_do_not() -> None:
+    """A line of OpenOCD about our own connections is dropped; a real one is printed."""
+    bench = attached()
+    bench.resume()
+    for text in (
+        b"accepting 'tcl' connection on tcp/0\n",
+        b"dropped 'tcl' connection\n",
+        b"clearing lockup after double fault\n",
+    ):
+        bench.carry(bench.proxy.backend_bytes(encode(b"O" + text.hex().encode()), bench.now))
+    assert bench.console == "clearing lockup after double fault\n"

@@ -1,0 +1,72 @@
+"""Requests that are answered here: refusals, broken flash transactions, the monitor policy."""
+
+import pytest
+
+from ocdsup.rsp.packets import monitor_request
+from ocdsup.rsp.policy import Monitor, Policy
+from tests.rsp.debug_bench import attached
+
+
+def test_a_flash_transaction_fails_once_and_is_never_sent_again() -> None:
+    """The rest of a broken `load` is answered E05; the next `load` works; `vFlashDone` never meets a fresh process."""
+    bench = attached()
+    assert bench.ask(b"vFlashErase:08000000,00000400") == b"OK"
+    bench.send(b"vFlashWrite:08000000:abc")
+    bench.kill()
+    assert bench.answer() == b"E05"
+    bench.start()
+    bench.settle()
+    assert bench.ask(b"vFlashDone") == b"E05"
+    replies = [bench.ask(b) for b in (b"vFlashErase:08000000,00000400", b"vFlashWrite:08000000:abcd", b"vFlashDone")]
+    assert replies == [b"OK"] * 3
+    assert bench.board.flashed == b"abcd"
+
+
+def test_between_two_flash_packets_the_loss_is_told_at_the_next_one() -> None:
+    """Nothing is sent unasked; the next packet of the transaction fails."""
+    bench = attached()
+    bench.ask(b"vFlashErase:08000000,00000400")
+    bench.ask(b"vFlashWrite:08000000:abcd")
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.ask(b"vFlashDone") == b"E05"
+    assert bench.process is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "reply"), [(b"p63", b"E01"), (b"Z5,20000000,4", b""), (b"m20", b"E01"), (b"vFlashDone", b"E05"), (b"Zx", b"E01")]
+)
+def test_what_would_end_the_connection_is_answered_here(body: bytes, reply: bytes) -> None:
+    """OpenOCD never sees it, and the session goes on."""
+    bench = attached()
+    assert bench.ask(body) == reply
+    assert bench.process is not None
+    assert body not in bench.process.log
+    assert bench.ask(b"m20000000,4") == b"00010203"
+
+
+@pytest.mark.parametrize(
+    ("policy", "line", "reply"),
+    [
+        (Monitor.FULL, "exec id", b"OK"),
+        (Monitor.SAFE, "exec id", b"E01"),
+        (Monitor.SAFE, "reset halt", b"OK"),
+        (Monitor.SAFE, "reset [exec id]", b"E01"),
+        (Monitor.OFF, "reset halt", b"E01"),
+    ],
+)
+def test_monitor_passes_by_policy(policy: Monitor, line: str, reply: bytes) -> None:
+    """A refused line says why on the console and never reaches OpenOCD."""
+    bench = attached(Policy(monitor=policy))
+    assert bench.ask(monitor_request(line)) == reply
+    assert bench.process is not None
+    assert (monitor_request(line) in bench.process.log) is (reply == b"OK")
+    assert ("monitor: " in bench.console) is (reply != b"OK")
+
+
+def test_the_monitor_command_that_killed_openocd_is_answered() -> None:
+    """The user reads what happened; the command is not repeated."""
+    bench = attached()
+    assert bench.ask(monitor_request("crash")) == b"E01"
+    assert "OpenOCD is away" in bench.console

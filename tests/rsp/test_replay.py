@@ -1,0 +1,302 @@
+"""Replay: a new backend is made to fit what GDB believes, and the core is left as its user left it."""
+
+import pytest
+
+from ocdsup.rsp.packets import Point, monitor_request
+from ocdsup.rsp.policy import BackendUp, OnDetach, Policy
+from ocdsup.rsp.replay import is_trap
+from tests.rsp.debug_bench import attached
+from tests.rsp.openocd_model import BKPT, RAM, RESET_PC, Board
+
+
+def pc_of(registers: bytes) -> int:
+    """Return the PC of a `g` reply."""
+    return int.from_bytes(bytes.fromhex(registers.decode())[60:64], "little")
+
+
+def test_halted_and_idle_a_restart_is_invisible() -> None:
+    """Nothing reaches GDB, and points, register writes and modes are in the new process."""
+    bench = attached()
+    assert [bench.ask(body) for body in (b"Z1,8000234,2", b"Z2,20000000,4", b"P1=78563412")] == [b"OK"] * 3
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.board.comparators == {Point(1, 0x8000234, 2), Point(2, 0x20000000, 4)}
+    assert bench.ask(b"p1") == b"78563412"
+    assert bench.process is not None
+    assert b"!" in bench.process.log
+    assert b"Hg0" in bench.process.log
+
+
+def test_a_breakpoint_in_ram_gets_its_original_bytes_back() -> None:
+    """The opcode that the dead process left in RAM never becomes the original of the new one."""
+    bench = attached()
+    original = bytes(bench.board.ram[8:10])
+    bench.ask(b"Z0,20000008,2")
+    assert bytes(bench.board.ram[8:10]) == BKPT
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bytes(bench.board.ram[8:10]) == BKPT
+    assert bench.ask(b"z0,20000008,2") == b"OK"
+    assert bytes(bench.board.ram[8:10]) == original
+
+
+def test_running_the_resume_is_sent_again_and_a_breakpoint_from_before_hits() -> None:
+    """GDB sees neither the loss nor OpenOCD's complaint about the second resume; the core is never halted."""
+    bench = attached()
+    bench.ask(b"Z1,8000234,2")
+    bench.resume()
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.board.running
+    assert bench.process is not None
+    assert monitor_request("halt") not in bench.process.log
+    assert bench.process.log[-1] == b"vCont;c"
+    bench.hit()
+    bench.settle()
+    assert bench.stops == [b"T05"]
+    assert bench.console == ""
+
+
+def test_a_watchpoint_while_running_halts_the_core_for_a_moment_only() -> None:
+    """Points that a running core cannot take are set in a short halt."""
+    bench = attached()
+    bench.ask(b"Z2,20000000,4")
+    bench.resume()
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.board.running
+    assert bench.running
+    assert bench.board.comparators == {Point(2, 0x20000000, 4)}
+
+
+def test_a_breakpoint_hit_while_openocd_was_away_is_reported() -> None:
+    """The core stands when OpenOCD is back: GDB gets its stop."""
+    bench = attached()
+    bench.resume()
+    bench.kill()
+    bench.hit()
+    bench.start()
+    bench.settle()
+    assert bench.stops == [b"T05"]
+
+
+def test_a_core_that_only_the_attach_has_halted_runs_on() -> None:
+    """`?` says S02: the default gdb-attach event halted it, and nobody else."""
+    bench = attached()
+    bench.resume()
+    bench.kill()
+    bench.board.running = False
+    bench.start()
+    assert bench.process is not None
+    bench.process.reason = b"S02"
+    bench.settle()
+    assert bench.stops == []
+    assert bench.board.running
+
+
+@pytest.mark.parametrize("body", [b"vCont;s", b"s", b"vCont;r8000100,8000110:1"])
+def test_a_step_that_died_is_answered_by_a_stop(body: bytes) -> None:
+    """The step may have been made or not; GDB is told to look."""
+    bench = attached()
+    bench.send(body)
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.stops == [b"T05"]
+
+
+def test_the_last_block_of_a_ram_load_is_written_again() -> None:
+    """OpenOCD acknowledges `X` before it writes; what it took to its grave is repeated."""
+    bench = attached()
+    bench.ask(b"X20000000,8:ABCDEFGH")
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.ask(b"m20000000,8") == b"4142434445464748"
+
+
+def test_after_a_reset_while_running_gdb_gets_a_line_and_a_stop() -> None:
+    """The truth: the board was reset, and stands at its new PC with all points set."""
+    bench = attached()
+    bench.ask(b"Z1,8000234,2")
+    bench.resume()
+    bench.kill()
+    bench.start(reset=True, halt=False)
+    bench.settle()
+    assert bench.stops == [b"T05"]
+    assert "ocdsup: board was reset" in bench.console
+    assert not bench.board.running
+    assert bench.board.comparators == {Point(1, 0x8000234, 2)}
+    assert pc_of(bench.ask(b"g")) == RESET_PC
+
+
+def test_after_a_reset_while_running_gdb_may_run_on_by_policy() -> None:
+    """With `stop_after_reset` off, only the line is printed."""
+    bench = attached(Policy(stop_after_reset=False))
+    bench.resume()
+    bench.kill()
+    bench.start(reset=True, halt=True)
+    bench.settle()
+    assert bench.stops == []
+    assert "ocdsup: board was reset" in bench.console
+    assert bench.board.running
+
+
+def test_after_a_reset_while_idle_the_first_resume_is_a_stop() -> None:
+    """Nothing unasked; the first resume does not run on stale registers; the second one runs."""
+    bench = attached()
+    bench.ask(b"P1=78563412")
+    bench.kill()
+    bench.start(reset=True)
+    bench.settle()
+    bench.resume()
+    assert bench.stops == [b"T05"]
+    assert "ocdsup: board was reset" in bench.console
+    assert not bench.board.running
+    registers = bench.ask(b"g")
+    assert pc_of(registers) == RESET_PC
+    assert registers[8:16] == b"00000000"
+    bench.resume()
+    assert bench.board.running
+
+
+def test_after_the_users_own_reset_the_first_resume_runs() -> None:
+    """`monitor reset halt` says it all: GDB's user knows."""
+    bench = attached()
+    bench.kill()
+    bench.start(reset=True)
+    bench.settle()
+    bench.ask(monitor_request("reset halt"))
+    bench.resume()
+    assert bench.board.running
+    assert bench.stops == []
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_after_a_reexamination_the_comparators_are_set_again(running: bool) -> None:
+    """The points that OpenOCD zeroed without knowing are back at once, and the run state is as it was."""
+    bench = attached()
+    bench.ask(b"Z1,8000234,2")
+    bench.ask(b"Z2,20000000,4")
+    if running:
+        bench.resume()
+    assert bench.process is not None
+    bench.process.reexamine()
+    bench.carry(bench.proxy.reexamined(bench.now))
+    bench.settle()
+    assert bench.board.comparators == {Point(1, 0x8000234, 2), Point(2, 0x20000000, 4)}
+    assert bench.board.running is running
+    assert bench.running is running
+    assert bench.stops == []
+
+
+def test_settings_by_monitor_are_made_again() -> None:
+    """What a new process has forgotten is said again, in the last form only; actions are not."""
+    bench = attached()
+    for line in ("arm semihosting disable", "arm semihosting enable", "mdw 0x20000000", "reset halt", "adapter speed 100"):
+        assert bench.ask(monitor_request(line)) == b"OK"
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.process is not None
+    asked = [body for body in bench.process.log if body.startswith(b"qRcmd")]
+    assert asked == [monitor_request("arm semihosting enable"), monitor_request("adapter speed 100")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "running", "after"),
+    [
+        (OnDetach.RESUME, False, True), (OnDetach.RESUME, True, True), (OnDetach.HALT, True, False),
+        (OnDetach.HALT, False, False), (OnDetach.LEAVE, True, True), (OnDetach.LEAVE, False, False),
+    ],
+)  # fmt: skip
+def test_when_gdb_dies_the_core_is_left_as_the_policy_says(policy: OnDetach, running: bool, after: bool) -> None:
+    """All points are taken out first, RAM is as it was, and the backend is closed only after that."""
+    bench = attached(Policy(on_detach=policy))
+    before = bytes(bench.board.ram)
+    for body in (b"Z1,8000234,2", b"Z2,20000010,4", b"Z0,20000008,2"):
+        bench.ask(body)
+    if running:
+        bench.resume()
+    bench.carry(bench.proxy.client_gone(bench.now))
+    bench.settle()
+    assert bench.backend_closed == "GDB has gone"
+    assert bench.board.running is after
+    assert bench.board.comparators == set()
+    assert bytes(bench.board.ram) == before
+
+
+@pytest.mark.parametrize(("policy", "after"), [(OnDetach.RESUME, True), (OnDetach.HALT, False), (OnDetach.LEAVE, False)])
+def test_a_detach_leaves_the_core_as_the_policy_says(policy: OnDetach, after: bool) -> None:
+    """OpenOCD itself would only say OK; GDB's OK comes when it is done."""
+    bench = attached(Policy(on_detach=policy))
+    assert bench.ask(b"D") == b"OK"
+    assert bench.board.running is after
+
+
+def test_a_backend_that_never_finishes_its_greeting_is_given_up() -> None:
+    """A dialogue that hangs ends with the connection closed from our side."""
+    bench = attached()
+    bench.kill()
+    bench.carry(bench.proxy.backend_ready(BackendUp(), bench.now))
+    bench.advance(8.1)
+    assert bench.backend_closed == "the backend does not answer"
+    bench.start()
+    bench.settle()
+    assert bench.ask(b"m20000000,4") == b"00010203"
+
+
+def test_the_run_state_that_monitor_made_is_kept() -> None:
+    """`monitor resume` lets the core run behind GDB's back: a restart does not halt it."""
+    bench = attached(Policy(), Board())
+    bench.ask(monitor_request("resume"))
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.board.running
+
+
+def test_reads_of_ram_see_it_as_it_is_after_a_restart() -> None:
+    """Memory beside a breakpoint is untouched by the replay."""
+    bench = attached()
+    before = bytes(bench.board.ram)
+    bench.ask(b"Z0,%x,2" % (RAM + 8))
+    bench.kill()
+    bench.start()
+    bench.settle()
+    bench.ask(b"z0,%x,2" % (RAM + 8))
+    assert bytes(bench.board.ram) == before
+
+
+@pytest.mark.parametrize(
+    ("code", "trap"),
+    [
+        (b"\x11\xbe", True),
+        (b"\x00\xbe", True),
+        (b"\xc0\x46", False),
+        (b"\x70\x00\x20\xe1", True),
+        (b"\x73\x00\x10\x00", True),
+        (b"\x02\x90", True),
+        (b"\x11\xbe\x00\x00", False),
+        (b"", False),
+    ],
+)
+def test_a_breakpoint_opcode_is_known(code: bytes, trap: bool) -> None:
+    """Thumb, ARM and RISC-V opcodes are told from code; only they are ever overwritten."""
+    assert is_trap(code) is trap
+
+
+def test_code_that_was_loaded_over_a_breakpoint_is_left_alone() -> None:
+    """Only a breakpoint opcode is replaced by the original bytes."""
+    bench = attached()
+    bench.ask(b"Z0,20000008,2")
+    bench.kill()
+    bench.board.ram[8:10] = b"\xaa\xbb"
+    bench.start()
+    bench.settle()
+    bench.ask(b"z0,20000008,2")
+    assert bytes(bench.board.ram[8:10]) == b"\xaa\xbb"
