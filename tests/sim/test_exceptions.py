@@ -11,6 +11,9 @@ T = 1 << 24
 SPSEL = 2 << 24
 
 
+Memory = dict[int, int]
+
+
 class File:
     """Registers without any banking of their own."""
 
@@ -30,7 +33,7 @@ class File:
     [(T, 0, 17, THREAD_MSP), (T, SPSEL, 18, THREAD_PSP), (T | 15, 0, 17, HANDLER), (T | 15, SPSEL, 17, HANDLER)],
 )
 def test_the_frame_goes_to_the_stack_in_use_and_lr_says_which(xpsr: int, masks: int, stack: int, link: int) -> None:
-    core, memory = File(r16=xpsr, r20=masks), {}
+    core, memory = File(r16=xpsr, r20=masks), Memory()
     top = core.read(stack)
     enter(core, 11, 0x08000201, memory.__setitem__)
     frame = top - 0x20
@@ -42,7 +45,7 @@ def test_the_frame_goes_to_the_stack_in_use_and_lr_says_which(xpsr: int, masks: 
 
 def test_an_odd_stack_is_aligned_and_put_back() -> None:
     """Bit 9 of the stacked xPSR remembers the four bytes."""
-    core, memory = File(r17=0x20001004), {}
+    core, memory = File(r17=0x20001004), Memory()
     enter(core, 15, 0x08000201, memory.__setitem__)
     assert core.read(17) == 0x20000FE0
     assert memory[0x20000FFC] == T | 0x200
@@ -52,7 +55,7 @@ def test_an_odd_stack_is_aligned_and_put_back() -> None:
 
 
 def test_the_it_state_is_stacked_and_cleared() -> None:
-    core, memory = File(r16=T | 0x06000C00), {}
+    core, memory = File(r16=T | 0x06000C00), Memory()
     enter(core, 15, 0x08000201, memory.__setitem__)
     assert core.read(16) == T | 15
     leave(core, core.read(14), memory.__getitem__)
@@ -61,7 +64,7 @@ def test_the_it_state_is_stacked_and_cleared() -> None:
 
 @pytest.mark.parametrize(("xpsr", "masks"), [(T, 0), (T, SPSEL), (T | 3, 0)])
 def test_a_return_undoes_an_entry(xpsr: int, masks: int) -> None:
-    core, memory = File(r16=xpsr, r20=masks), {}
+    core, memory = File(r16=xpsr, r20=masks), Memory()
     before = dict(core.words)
     enter(core, 15, 0x08000201, memory.__setitem__)
     for register in (0, 1, 2, 3, 12):

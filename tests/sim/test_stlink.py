@@ -101,11 +101,11 @@ def test_debug_registers_are_read_and_written(host: Host) -> None:
 
 
 def test_nrst_is_driven_and_logged(host: Host) -> None:
-    host(b"\xf2\x3c\x00", 2)
-    assert host.board.nrst_low
-    host(b"\xf2\x3c\x01", 2)
-    assert not host.board.nrst_low
-    host(b"\xf2\x3c\x02", 2)
+    levels = []
+    for level in (0, 1, 2):
+        host(bytes((0xF2, 0x3C, level)), 2)
+        levels.append(host.board.nrst_low)
+    assert levels == [True, False, False]
     assert [what for _, what in host.journal.events] == ["nrst-low", "nrst-high"] * 2
 
 
