@@ -8,6 +8,7 @@ import stat
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ocdsup.control.protocol import Event, Refused, Reply, Request, Requests, encode
@@ -28,22 +29,31 @@ CarryOut = Callable[[Request, Emit], Awaitable[Any]]
 def open_socket(path: str) -> socket.socket:
     """A listening control socket at `path`; a stale one of a daemon that died is replaced.
 
-    Raises ControlError when another daemon listens there, or when something that is no socket is in the way.
+    Raises ControlError when another daemon listens there, when something that is no socket is in the way, or when the place
+    cannot be used at all.
     """
-    with suppress(FileExistsError):
-        os.makedirs(os.path.dirname(path) or ".", mode=0o750)
-    _make_room(path)
+    try:
+        with suppress(FileExistsError):
+            os.makedirs(os.path.dirname(path) or ".", mode=0o750)
+        _make_room(path)
+        return _bound(path)
+    except OSError as error:
+        why, hint = error.strerror or str(error), "set `control:` in the configuration to a place this user may write to"
+        raise ControlError("failed", f"open the control socket {path}", why, hint) from error
+
+
+def _bound(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o777 & ~_MODE)
     try:
         sock.bind(path)
-    except OSError as error:
+        sock.listen(MAX_CLIENTS)
+        sock.setblocking(False)
+    except OSError:
         sock.close()
-        raise ControlError("failed", f"open the control socket {path}", error.strerror or "", "see --socket") from error
+        raise
     finally:
         os.umask(before)
-    sock.listen(MAX_CLIENTS)
-    sock.setblocking(False)
     return sock
 
 
@@ -86,7 +96,7 @@ class _Session:
             if isinstance(request, Refused):
                 self._send(request)
             else:
-                self._tasks.spawn(f"control-{request.verb}", self._answer(request))
+                self._tasks.spawn(f"control-{request.verb}", self._answer(replace(request, peer=self.peer)))
 
     async def _answer(self, request: Request) -> None:
         if request.row.acts:
@@ -121,7 +131,13 @@ class ControlPort:
     """The listener and its clients."""
 
     def __init__(
-        self, path: str, carry_out: CarryOut, tasks: Tasks, report: Report, log: Any
+        self,
+        path: str,
+        carry_out: CarryOut,
+        tasks: Tasks,
+        report: Report,
+        log: Any,
+        given: socket.socket | None = None,
     ) -> None:
         self.carry_out = carry_out
         self.tasks = tasks
@@ -129,8 +145,8 @@ class ControlPort:
         self.log = log
         self._path = path
         self._sessions: list[_Session] = []
-        sock = open_socket(path)
-        self._made = os.stat(path).st_ino
+        sock = given or open_socket(path)
+        self._made = None if given else os.stat(path).st_ino
         self._listener = Listener([sock], self._accept)
 
     def _accept(self, sock: socket.socket) -> None:
