@@ -20,12 +20,21 @@ VERBS = {
     "stop": "take a bench's OpenOCD down and keep it down",
     "start": "bring a bench's OpenOCD back",
     "reload": "let the daemon read its configuration again",
+    "probes": "every debug probe of the PC, and who holds it",
+    "evict": "end who holds a bench's probe, as the policy allows",
+    "lend": "free a bench's probe, run a command, take it back",
+    "openocd": "the drop-in: OpenOCD's own arguments, on the supervised bench",
     "wait": "return when a bench's GDB port is usable",
     "check": "validate a configuration and show its effective values",
     "schema": "the JSON schema of the configuration",
     "sim": "the simulated ST-LINK and board on their own",
 }
 """Every verb with its line in `--help`; the verb's file is `ocdsup/cli/VERB.py`."""
+
+FOREIGN = frozenset({"openocd"})
+"""Verbs whose arguments are another program's: everything behind the verb is left as it is."""
+LENDING = frozenset({"lend"})
+"""Verbs that start a command: everything behind the first `--` is that command's."""
 
 WITH_VALUE = frozenset({"-c", "--config", "--socket"})
 EXIT_CODES = "exit codes: 0 done · 1 failed · 2 usage or configuration error · 3 daemon not running · 4 bench not usable"
@@ -34,7 +43,10 @@ EXIT_CODES = "exit codes: 0 done · 1 failed · 2 usage or configuration error �
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = parser(verb_in(arguments)).parse_args(arguments)
+    verb = verb_in(arguments)
+    arguments, behind = behind_verb(verb, arguments)
+    options = parser(verb).parse_args(arguments)
+    options.behind = behind
     options.config = options.config or os.environ.get("OCDSUP_CONFIG")
     run: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -63,6 +75,15 @@ def verb_in(arguments: Sequence[str]) -> str | None:
         elif word in {"-h", "--help"}:
             return None
     return None
+
+
+def behind_verb(verb: str | None, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Split off what argparse must not see; it would take options of the other program for ours."""
+    mark = {True: verb, False: "--"}[verb in FOREIGN] if verb in FOREIGN | LENDING else None
+    if mark is None or mark not in arguments:
+        return arguments, []
+    at = arguments.index(mark)
+    return arguments[: at + (verb in FOREIGN)], arguments[at + 1 :]
 
 
 class Parser(argparse.ArgumentParser):

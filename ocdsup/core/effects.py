@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-
 RESETS = frozenset({"run", "halt"})
 
 
@@ -13,8 +12,8 @@ RESETS = frozenset({"run", "halt"})
 class Profile:
     """How one backend is started.
 
-    `after` is what happens behind `init`: `leave` touches nothing, `run` and `halt` reset the target, `hold` and `resume` put
-    the core back into a state it was in, without a reset. A start under reset must reset: `init` alone never releases NRST
+    `after` is what happens behind `init`: `leave` touches nothing, `run` and `halt` reset the target, `hold` and `resume` see
+    to it that the core is halted, or runs, and do nothing to one that already does. A start under reset must reset: `init` alone never releases NRST
     (openocd-facts, reset: seen in 0.10 … master).
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ocdsup.core import events as ev
 from ocdsup.core.effects import LookForHolders, Profile
-from ocdsup.core.launching import afresh, after_reset, close_recovery, default_profile, stop
+from ocdsup.core.launching import AS_BEFORE, afresh, after_reset, close_recovery, default_profile, stop
 from ocdsup.core.policy import UnderReset
 from ocdsup.core.recovering import clear
 from ocdsup.core.state import Fault, Phase
@@ -69,6 +69,8 @@ def lend(turn: Turn, event: ev.LendAsked) -> None:
     if state.borrower is None and state.backend is not None and state.backend.ready:
         cores = {target.state for target in state.targets}
         state.core_before = "halted" if state.session_halted else cores.pop() if len(cores) == 1 else None
+    elif state.borrower is None:
+        state.core_before = _BEFORE.get(state.profile.after)  # the start that was to bring it back did not get there
     state.borrower = event.borrower
     turn.note("lent", borrower=event.borrower)
     stop(turn)
@@ -95,16 +97,16 @@ def lend_ended(turn: Turn, _event: ev.LendEnded) -> None:
         stop(turn)
 
 
-_AS_BEFORE = {"halted": "hold", "running": "resume"}
+_BEFORE = {after: core for core, after in AS_BEFORE.items()}
 
 
 def _profile_after_loan(turn: Turn) -> Profile:
     """A borrower leaves the core as it likes: halted stays halted and running runs, unless every start resets anyway."""
     before, turn.state.core_before = turn.state.core_before, None
     usual = default_profile(turn)
-    if usual.under_reset or before not in _AS_BEFORE:
+    if usual.under_reset or before not in AS_BEFORE:
         return usual
-    return Profile(after=_AS_BEFORE[before])
+    return Profile(after=AS_BEFORE[before])
 
 
 def evict_asked(turn: Turn, event: ev.EvictAsked) -> None:

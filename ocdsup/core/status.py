@@ -124,7 +124,7 @@ def advice(state: State) -> tuple[str, ...]:
 
 def _probe(state: State, facts: Facts) -> dict[str, Any]:
     seen = state.probe
-    alive = state.backend is not None and state.backend.ready
+    alive = (state.backend is not None and state.backend.ready) or state.borrower is not None
     present = seen.presence not in {Presence.ABSENT, Presence.AMBIGUOUS} if seen is not None else alive
     if state.fault is not None and state.fault.code == "probe-absent":
         present = False

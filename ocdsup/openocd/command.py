@@ -26,8 +26,9 @@ class LaunchProfile:
     """How one run gets to the target.
 
     `speed_khz` overrides the adapter speed; `after` is the reset behind `init`: `leave` issues none. A start under reset
-    must issue one: `init` alone keeps NRST low for ever (0.10 … master). `hold` halts and `resume` resumes without a reset.
-    Raises ValueError otherwise.
+    must issue one: `init` alone keeps NRST low for ever (0.10 … master). Raises ValueError otherwise. `hold` halts a core that
+    runs. `resume` lets a core run that is halted, from its reset vector: what left it halted was mostly a flash tool, and an
+    OpenOCD that shuts down behind `program` leaves the registers of its flash loader in it (seen with 0.12).
     """
 
     under_reset: bool = False
@@ -117,15 +118,17 @@ def _go(profile: LaunchProfile, token: str) -> list[str]:
         case "leave":
             reset = []
         case "hold":
-            reset = [_EACH % "if {[$_t curstate] ne {halted}} {catch {$_t arp_halt; $_t arp_waitstate halted 1000}}"]
+            reset = [_EACH % "if {[$_t curstate] ne {halted}} {catch {$_t arp_halt; $_t arp_waitstate halted 1000}}" + "; list"]
         case "resume":
-            reset = [_EACH % "if {[$_t curstate] eq {halted}} {catch {targets $_t; resume}}"]
+            reset = [
+                f"set _h 0; {_EACH % 'if {[$_t curstate] eq {halted}} {set _h 1}'}; if {{$_h}} {{catch {{reset run}}}}; list"
+            ]
         case mode:
             reset = [f"catch {{reset {mode}}}; list"]
     return ["init", *reset, f'echo "{token} [target names]"']
 
 
-_EACH = "foreach _t [target names] {catch {$_t arp_poll}; %s}; list"
+_EACH = "foreach _t [target names] {catch {$_t arp_poll}; %s}"
 
 
 def _first_of(attempts: Sequence[str], refusal: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,8 @@ from ocdsup.probes.selector import ProbeSelector
 from ocdsup.runtime import clock
 from ocdsup.runtime.backend import LiveBackend, Order
 from ocdsup.runtime.driver import Driver
+from ocdsup.runtime.lending import Lending
+from ocdsup.runtime.listeners import Given
 from ocdsup.runtime.log_ring import LogRing
 from ocdsup.runtime.looks import Looks
 from ocdsup.runtime.ports import StablePorts
@@ -45,6 +47,7 @@ class Shared:
     own_pids: Callable[[], frozenset[int]]
     answer: Answer
     changed: Callable[[], None]
+    given: Given
 
 
 class _Journal:
@@ -83,7 +86,8 @@ class LiveBench:
         has_usb = config.probe.server is None
         state = State(policy=policy_of(config), has_usb=has_usb, since=asyncio.get_running_loop().time())
         self.driver = Driver(state, self._perform, self._changed, self._log)
-        self.ports = StablePorts(config, self.driver.post, self._away, self._tasks, shared.answer, self._log)
+        self.lending = Lending(self.driver.post, self._log)
+        self.ports = StablePorts(config, self.driver.post, self._away, self._tasks, shared.answer, self._log, shared.given)
 
     def _new_looks(self) -> Looks:
         probe = self.config.probe
@@ -92,10 +96,12 @@ class LiveBench:
             eviction.Policy(self.config.holders.value),
             self.config.recovery.grace,
             self._shared.own_pids,
-            self._flashing,
+            lambda: self.flashing,
         )
 
-    def _flashing(self) -> bool:
+    @property
+    def flashing(self) -> bool:
+        """Whether a flash operation is known to run in our OpenOCD."""
         backend = self.driver.state.backend
         return backend is not None and backend.busy
 
@@ -111,7 +117,7 @@ class LiveBench:
 
     def snapshot(self) -> dict[str, Any]:
         """This bench's part of the status."""
-        return snapshot(self.driver.state, self._facts(), clock.read())
+        return {**snapshot(self.driver.state, self._facts(), clock.read()), "loan": self.lending.shown()}
 
     def _facts(self) -> Facts:
         probe = self.config.probe
@@ -147,6 +153,7 @@ class LiveBench:
 
     async def end(self) -> None:
         """Stop OpenOCD in order, then close the ports. Ends the backend whatever it takes."""
+        self.lending.close("the daemon does not care for this bench any more")
         self.driver.post(ev.StopAsked())
         try:
             async with asyncio.timeout(2 * self.config.recovery.grace + 1.0):
@@ -167,6 +174,8 @@ class LiveBench:
 
     def _changed(self, before: State, after: State) -> None:
         usable = after.phase in USABLE
+        if after.borrower is not None and after.borrower != before.borrower:
+            self.ports.lent(after.borrower)
         self.ports.recovering(after.phase is not Phase.READY)
         if usable and self._backend is not None and after.backend is not None and not self.ports.exposed:
             self.ports.expose(self._backend.ports, after.backend, len(after.targets))
@@ -274,7 +283,7 @@ class LiveBench:
         self._start_backend(run, profile, version)
 
     def _start_backend(self, run: int, profile: ef.Profile, version: Version) -> None:
-        token = f"ocdsup-ready-{secrets.token_hex(8)}"
+        token = f"ocdsup-ready-{os.urandom(8).hex()}"
         launch = command.LaunchProfile(profile.under_reset, profile.speed_khz, profile.after)
         try:
             ports = self.ports.private(version)
@@ -292,7 +301,8 @@ class LiveBench:
         self.driver.post(event)
 
     def _terminate(self) -> None:
-        self.ports.hide("OpenOCD is being stopped")
+        borrower = self.driver.state.borrower
+        self.ports.hide("OpenOCD is being stopped" if borrower is None else f"the probe is lent to {borrower}")
         if self._backend is not None:
             self._backend.terminate()
         elif self._launching is not None:

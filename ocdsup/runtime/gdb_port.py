@@ -39,6 +39,7 @@ class Served:
     port: int
     resets: int
     run: int
+    told: str = ""  # what debuggers are told instead of "the board was reset"
 
 
 class GdbSession:
@@ -119,7 +120,7 @@ class GdbSession:
             self.backend_up()
             return
         self._up = Wire(sock, self._from_backend, self._backend_gone, self._backend_drained)
-        up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run)
+        up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run, told=served.told)
         self._resets, self._run = served.resets, served.run
         self._do(self._proxy.backend_ready(up, self._loop.time()))
 
@@ -164,6 +165,10 @@ class GdbSession:
         if self._up is not None:
             self._up.abort()
             self._backend_gone(reason)
+
+    def tell(self, text: str) -> None:
+        """Show the user a line, if GDB takes one now."""
+        self._do(self._proxy.tell(text, self._loop.time()))
 
     def recovering(self, active: bool) -> None:
         """A recovery has begun or ended: stops without a reason are held meanwhile."""
@@ -339,6 +344,11 @@ class GdbPort:
         self.served = None
         for session in tuple(self._sessions):
             session.backend_down(reason)
+
+    def tell(self, text: str) -> None:
+        """Show every user a line, where GDB takes one now."""
+        for session in tuple(self._sessions):
+            session.tell(text)
 
     def recovering(self, active: bool) -> None:
         """A recovery has begun or ended."""

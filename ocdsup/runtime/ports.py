@@ -17,7 +17,7 @@ from ocdsup.rsp.policy import Monitor, Policy
 from ocdsup.runtime import port_owner
 from ocdsup.runtime.backend import Private
 from ocdsup.runtime.gdb_port import GdbPort, Served
-from ocdsup.runtime.listeners import PortTakenError, bind_all
+from ocdsup.runtime.listeners import Given, PortTakenError, bind_all
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer, TelnetPort
 from ocdsup.telnet import words
@@ -38,8 +38,10 @@ class StablePorts:
         tasks: Tasks,
         answer: Answer,
         log: Any,
+        given: Given,
     ) -> None:
         self._config = config
+        self._given = given
         self._post = post
         self._away = away
         self._tasks = tasks
@@ -51,6 +53,7 @@ class StablePorts:
         self.exposed = False
         self._resets = 0
         self._recovering = False
+        self._borrower: str | None = None
 
     @property
     def gdb_numbers(self) -> tuple[int, ...]:
@@ -68,10 +71,10 @@ class StablePorts:
         sockets: list[socket.socket] = []
         try:
             if not self._gdb:
-                sockets = bind_all(self._config.bind, self._config.ports.gdb)
+                sockets = bind_all(self._config.bind, self._config.ports.gdb, self._given)
                 self._gdb.append(self._gdb_port(sockets))
             if self._telnet is None:
-                sockets = bind_all(self._config.bind, self._config.ports.telnet)
+                sockets = bind_all(self._config.bind, self._config.ports.telnet, self._given)
                 self._telnet = TelnetPort(sockets, self._answer, self._away, self._tasks, self._log)
         except PortTakenError as error:
             self._taken(error)
@@ -100,7 +103,7 @@ class StablePorts:
         while self._gdb and len(self._gdb) < count:
             wanted = self._config.ports.gdb + len(self._gdb) if self._config.ports.gdb else 0
             try:
-                sockets = bind_all(self._config.bind, wanted)
+                sockets = bind_all(self._config.bind, wanted, self._given)
             except PortTakenError as error:
                 self._log.warning("target_port_taken", port=wanted, error=error.strerror, owner=port_owner.find(wanted))
                 return
@@ -118,12 +121,20 @@ class StablePorts:
     def expose(self, private: Private, backend: Backend, targets: int) -> None:
         """OpenOCD can be used: let clients reach it. A start that reset the board is counted, so that debuggers learn of it."""
         self.exposed = True
-        self._resets += backend.profile.after != "leave"
+        told = f"ocdsup: {self._borrower} had the probe; the board may have been reset or flashed\n" if self._borrower else ""
+        self._resets += backend.profile.after != "leave" or bool(told)
+        self._borrower = None
         self._open_for_targets(targets)
         for port, number in zip(self._gdb, private.gdb, strict=False):
-            port.backend_up(Served(HOST, number, self._resets, backend.run))
+            port.backend_up(Served(HOST, number, self._resets, backend.run, told))
         if self._telnet is not None and private.telnet is not None:
             self._telnet.backend_up((HOST, private.telnet), backend.version or "")
+
+    def lent(self, borrower: str) -> None:
+        """Somebody else gets the probe: debug sessions are told, and told again what that may mean when OpenOCD is back."""
+        self._borrower = borrower
+        for port in self._gdb:
+            port.tell(f"ocdsup: the probe is lent to {borrower}; this session waits for it\n")
 
     def recovering(self, active: bool) -> None:
         """A recovery has begun or ended: a stop without a reason is held meanwhile."""

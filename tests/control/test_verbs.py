@@ -13,7 +13,7 @@ ACTING = {"restart", "stop", "start", "reload", "evict", "lend", "resume", "flas
 def test_the_table_holds_the_verbs_of_the_contract() -> None:
     assert {name for name, verb in VERBS.items() if not verb.acts} == READING
     assert {name for name, verb in VERBS.items() if verb.acts} == ACTING
-    assert {name for name, verb in VERBS.items() if verb.streams} == {"watch", "logs", "flash"}
+    assert {name for name, verb in VERBS.items() if verb.streams} == {"watch", "logs", "flash", "lend"}
 
 
 @pytest.mark.parametrize(

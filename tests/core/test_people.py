@@ -168,7 +168,9 @@ def test_a_stop_is_taken_back_by_a_start_before_openocd_is_gone(up: Bench) -> No
     assert up.dies() == [Launch(2, Profile())]
 
 
-@pytest.mark.parametrize(("core", "session", "after"), [("halted", False, "hold"), ("running", False, "resume"), ("running", True, "hold")])
+@pytest.mark.parametrize(
+    ("core", "session", "after"), [("halted", False, "hold"), ("running", False, "resume"), ("running", True, "hold")]
+)
 def test_after_a_loan_the_core_is_as_it_was_before(bench: Bench, core: str, session: bool, after: str) -> None:
     bench.say(ev.StartAsked())
     bench.ready()
@@ -178,7 +180,11 @@ def test_after_a_loan_the_core_is_as_it_was_before(bench: Bench, core: str, sess
     bench.say(ev.LendAsked("st-flash"))
     assert bench.snapshot()["summary"] == "lent to st-flash"
     assert bench.say(ev.LendEnded()) == [Launch(2, Profile(after=after))]
-    assert bench.state.core_before is None
+    bench.say(ev.LendAsked("again, too early"))
+    bench.dies()
+    assert bench.say(ev.LendEnded()) == [Launch(3, Profile(after=after))]
+    bench.comes_up()
+    assert bench.state.profile == Profile()
 
 
 def test_a_bench_that_always_starts_under_reset_does_so_after_a_loan(make_bench: type[Bench]) -> None:
