@@ -257,7 +257,10 @@ class Rig:
         ]
         script = f'openocd "$@" & echo $! > {pidfile}; wait'
         ide = self.start("ide", ["/bin/sh", "-c", script, "ide", *argv])
-        ide.await_line("for gdb connections", PATIENCE)
+        try:
+            ide.await_line("for gdb connections", PATIENCE)
+        except StageError as error:
+            raise AssertionError(f"{error}\n{ide.tail()}\n{self.tail()}") from None
         os.kill(ide.pid, signal.SIGKILL)
         return int(pidfile.read_text())
 

@@ -9,7 +9,7 @@ import getpass
 import pytest
 
 from ocdsup.demo.gdb import Gdb
-from ocdsup.demo.stage import Program, is_alive
+from ocdsup.demo.stage import Program, is_alive, until
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE, Rig, Sim, gone, number
 
@@ -44,6 +44,7 @@ def test_an_orphan_that_took_the_probe_during_a_crash_is_ended_and_counted(rig: 
     before = rig.ready()
     with rig.stalled():
         os.kill(before["backend"]["pid"], signal.SIGKILL)
+        until("see the probe free", lambda: not sim.control.status()[0]["open"], PATIENCE)
         orphan = rig.orphan(sim)
     after = rig.recovered()
     gone(orphan)
