@@ -16,8 +16,11 @@ from ocdsup.config.paths import control_path
 from ocdsup.core.status import whole
 from ocdsup.errors import ConfigError, ControlError
 from ocdsup.runtime import catalogue_file, config_file
-from ocdsup.runtime.bench import USABLE, LiveBench, Shared
+from ocdsup.runtime.bench import LiveBench, Shared
 from ocdsup.runtime.control_port import ControlPort
+from ocdsup.runtime.inherited import Inherited, from_systemd
+from ocdsup.runtime.privileges import keep_to_ourselves
+from ocdsup.runtime.service import Service, Vital, settled
 from ocdsup.runtime.systemd import Notify
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer
@@ -28,14 +31,16 @@ from ocdsup.runtime.versions import Versions
 class Daemon:
     """All benches, the control socket, and the signals."""
 
-    def __init__(self, file: str, checked: Checked, log: Any) -> None:
+    def __init__(self, file: str, checked: Checked, log: Any, inherited: Inherited) -> None:
         self._file = file
         self._config = checked.config
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._ended = asyncio.Event()
-        self._notify = Notify()
+        self._hurry = asyncio.Event()
+        self._inherited = inherited
+        self._service = Service(Notify(), self._vitals, log)
         self._tasks = Tasks(self._failed)
         self._catalogue = catalogue_file.load()
         self._versions = Versions()
@@ -57,17 +62,31 @@ class Daemon:
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises ControlError when the control socket is another daemon's."""
         path = self._config.control or control_path(os.geteuid(), os.environ.get("XDG_RUNTIME_DIR"))
-        self._control = ControlPort(path, self._verbs.carry_out, self._tasks, self._failed, self._log)
+        given = self._inherited.unix(path)
+        self._control = ControlPort(path, self._verbs.carry_out, self._tasks, self._failed, self._log, given)
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._ended.set)
+            self._loop.add_signal_handler(number, self._asked_to_end)
         self._loop.add_signal_handler(signal.SIGHUP, self._hup)
         self._log.info("daemon_started", version=ocdsup.__version__, config=self._file, control=path, pid=os.getpid())
         for config in self._config.benches:
             self._add(config)
-        self._notify.send("READY=1")
-        self._changed()
+        if unused := self._inherited.unused():
+            self._log.warning("sockets_nobody_uses", sockets=unused, hint="make ocdsup.socket and the configuration agree")
+        self._service.start()
         await self._ended.wait()
         await self._end()
+
+    def _asked_to_end(self) -> None:
+        """The first signal ends in order, a second one without waiting for a write to flash memory."""
+        if self._ended.is_set():
+            self._hurry.set()
+        self._ended.set()
+
+    def _vitals(self) -> list[Vital]:
+        return [
+            Vital(bench.name, bench.snapshot()["summary"], settled(bench.driver.state), bench.driver.late_s(), bench.flashing)
+            for bench in self._benches
+        ]
 
     def _add(self, config: BenchConfig) -> None:
         bench = LiveBench(config, self._shared(config.name))
@@ -83,6 +102,7 @@ class Daemon:
             own_pids=self._own_pids,
             answer=self._telnet_answer(name),
             changed=self._changed,
+            given=self._inherited.tcp,
         )
 
     def _own_pids(self) -> frozenset[int]:
@@ -95,8 +115,7 @@ class Daemon:
         return answer
 
     def _changed(self) -> None:
-        usable = sum(bench.driver.state.phase in USABLE for bench in self._benches)
-        self._notify.status(f"{usable} of {len(self._benches)} benches usable")
+        self._service.changed()
         self._verbs.changed()
 
     def _hup(self) -> None:
@@ -111,11 +130,15 @@ class Daemon:
     async def reload(self) -> str:
         """Read the configuration again; with any problem in it the old one stays. Raises ControlError."""
         async with self._reloading:
-            try:
-                checked = await config_file.read_again(self._file)
-            except ConfigError as error:
-                raise ControlError("bad-config", f"use {self._file}", str(error), "the running configuration stays") from error
-            return await self._apply(checked.config)
+            with self._service.reloading():
+                return await self._read_and_apply()
+
+    async def _read_and_apply(self) -> str:
+        try:
+            checked = await config_file.read_again(self._file)
+        except ConfigError as error:
+            raise ControlError("bad-config", f"use {self._file}", str(error), "the running configuration stays") from error
+        return await self._apply(checked.config)
 
     async def _apply(self, new: Config) -> str:
         """Benches that are gone end; new ones start; changed ones change; the others notice nothing."""
@@ -139,11 +162,13 @@ class Daemon:
 
     async def _end(self) -> None:
         self._log.info("daemon_stopping")
-        self._notify.send("STOPPING=1")
+        await self._service.stopping(self._hurry)
         await asyncio.gather(*(bench.end() for bench in self._benches))
         if self._control is not None:
             self._control.close()
         await self._tasks.cancel()
+        self._service.close()
+        self._inherited.close()
         self._log.info("daemon_stopped")
 
 
@@ -154,4 +179,5 @@ def _moved(old: BenchConfig, new: BenchConfig) -> bool:
 
 async def serve(file: str, checked: Checked, log: Any) -> None:
     """Run the daemon on a configuration that was found good."""
-    await Daemon(file, checked, log).run()
+    keep_to_ourselves()
+    await Daemon(file, checked, log, from_systemd()).run()

@@ -108,6 +108,11 @@ class Driver:
         self._timer_at = None
         self.post(Tick())
 
+    def late_s(self) -> float:
+        """For how many seconds a decision has been overdue; 0.0 while none is."""
+        at = None if self._closed else next_deadline(self.state)
+        return 0.0 if at is None else max(0.0, self._loop.time() - at)
+
     def close(self) -> None:
         """Decide nothing any more, not even what waits already."""
         self._closed = True

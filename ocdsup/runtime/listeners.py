@@ -24,6 +24,8 @@ _TRIES_FOR_FREE_PORT = 20
 _PAUSE_S = 1.0
 
 Accept = Callable[[socket.socket], None]
+# A listening socket on this address and port that somebody opened for us, if there is one.
+Given = Callable[[str, int], socket.socket | None]
 
 
 class PortTakenError(OSError):
@@ -64,11 +66,15 @@ def _no_such_loopback(address: str, error: OSError) -> bool:
     return error.errno in _NO_FAMILY or (error.errno == errno.EADDRNOTAVAIL and address == "::1")
 
 
-def _bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
+def _nobody(_address: str, _port: int) -> socket.socket | None:
+    return None
+
+
+def _bind_all(addresses: Sequence[str], port: int, given: Given = _nobody) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for address in addresses:
-            sock = _bind(address, port)
+            sock = given(address, port) or _bind(address, port)
             if sock is not None:
                 sockets.append(sock)
                 port = sock.getsockname()[1]
@@ -81,8 +87,10 @@ def _bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
     return sockets
 
 
-def bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
+def bind_all(addresses: Sequence[str], port: int, given: Given = _nobody) -> list[socket.socket]:
     """Listening sockets on every address with the same port; port 0 takes one that is free on all of them.
+
+    What `given` has is taken as it is; the rest is opened here.
 
     Raises PortTakenError; then no socket stays open.
     """
@@ -92,7 +100,7 @@ def bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
         except PortTakenError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-    return _bind_all(addresses, port)
+    return _bind_all(addresses, port, given)
 
 
 class Listener:

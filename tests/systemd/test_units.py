@@ -110,7 +110,7 @@ def test_sysusers_and_tmpfiles_do_what_they_say(units: Path, tmp_path: Path) -> 
     groups = dict(re.findall(r"^(\w+):[^:]*:\d+:(.*)$", (tmp_path / "etc/group").read_text(encoding="utf-8"), re.MULTILINE))
     assert re.search(r"^ocdsup:x:\d+:\d+:OpenOCD supervisor:/var/lib/ocdsup:/usr/sbin/nologin$", passwd, re.MULTILINE)
     assert (groups["plugdev"], groups["dialout"]) == ("ocdsup", "ocdsup")
-    command = ["systemd-tmpfiles", "--create", f"--root={tmp_path}", units / "ocdsup.tmpfiles.conf"]
+    command = ["systemd-tmpfiles", "--create", f"--root={tmp_path}", str(units / "ocdsup.tmpfiles.conf")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     made = tmp_path / "run/ocdsup"
     assert made.is_dir(), done.stderr
