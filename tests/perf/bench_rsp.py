@@ -1,0 +1,82 @@
+"""Synthetic RSP packets through the GDB port, beside direct and beside the peers: pinned, chunks in random order."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from common import HERE, Row, median, noise, pinned, shuffled, thread_cpu_s
+from paths import DIRECT, OURS, PLAIN, Way, Ways
+from rsp_client import RspClient
+
+ROUNDS = 40
+SMALL, BIG = b"m20000000,4", b"m20000000,4000"
+WRITE = b"X20000000,4000:" + b"\x5a" * 0x4000
+OPENOCD = "ocdsup, openocd dialect"
+
+
+def _cases(ways: dict[str, Way], mine: set[str]) -> dict[str, dict[str, list[float]]]:
+    """Seconds for each kind of packet and each way."""
+    fast = {name: RspClient(way.port) for name, way in ways.items()}
+    slow = {name: RspClient(way.port, delay_us=1000) for name, way in ways.items()}
+    acks = {name: RspClient(way.port, acks=True) for name, way in ways.items()}
+    cases: dict[str, Callable[[str], list[float]]] = {
+        "1 ms": lambda name: slow[name].times([SMALL] * 20),
+        "small": lambda name: fast[name].times([SMALL] * 60),
+        "read 16 KiB": lambda name: fast[name].times([BIG] * 20),
+        "write 16 KiB": lambda name: fast[name].times([WRITE] * 20),
+        "ack": lambda name: acks[name].split_times(SMALL, 30),
+    }
+    measures = {
+        f"{case}/{name}": (lambda case=case, name=name: cases[case](name))
+        for case in cases
+        for name in ways
+        if name in mine or case != "write 16 KiB"
+    }
+    seen = shuffled(ROUNDS, measures)
+    for client in (*fast.values(), *slow.values(), *acks.values()):
+        client.close()
+    return {case: {name: seen[f"{case}/{name}"] for name in ways if f"{case}/{name}" in seen} for case in cases}
+
+
+def _ratio(case: dict[str, list[float]], name: str) -> float:
+    return median(case[name]) / median(case[DIRECT])
+
+
+def _rows(seen: dict[str, dict[str, list[float]]], name: str) -> list[Row]:
+    ours = name.startswith(OURS)
+    p99 = statistics.quantiles(seen["ack"][name], n=100)[98] * 1000
+    base = {case: f"{median(times[DIRECT]) * 1e6:.0f} us direct" for case, times in seen.items()}
+    rows = [
+        Row(f"{name}: p50 at 1 ms / direct", _ratio(seen["1 ms"], name), 1.08 if ours else None, base["1 ms"]),
+        Row(f"{name}: 16 KiB read / direct", _ratio(seen["read 16 KiB"], name), 2.9 if ours else None, base["read 16 KiB"]),
+        Row(f"{name}: ack p99, ms", p99, 10 if ours else None),
+        Row(f"{name}: small packet / direct", _ratio(seen["small"], name), None, base["small"]),
+    ]
+    if name in seen["write 16 KiB"]:
+        rows.append(Row(f"{name}: 16 KiB write / direct", _ratio(seen["write 16 KiB"], name), None, base["write 16 KiB"]))
+    return rows
+
+
+def run() -> list[Row]:
+    """All ways at once in front of one server."""
+    with pinned(), tempfile.TemporaryDirectory() as folder, Ways(Path(folder)) as start:
+        server = start.spawn([sys.executable, str(HERE / "rsp_server.py")], quiet=False)
+        assert server.stdout is not None
+        upstream = int(server.stdout.readline())
+        ways = {
+            DIRECT: Way(upstream),
+            OURS: start.ours(upstream),
+            OPENOCD: start.ours(upstream, "openocd"),
+            PLAIN: start.plain(upstream),
+            **{name: start.peer(name, upstream) for name in start.peers()},
+        }
+        cpu = {name: thread_cpu_s(way.pid) for name, way in ways.items() if way.pid}
+        seen = _cases(ways, {DIRECT, OURS, OPENOCD, PLAIN, "haproxy"})
+        cpu = {name: thread_cpu_s(ways[name].pid or 0) - before for name, before in cpu.items()}
+    rows = [row for name in ways if name != DIRECT for row in _rows(seen, name)]
+    detail = f"{cpu[OURS]:.2f} s / {cpu[PLAIN]:.2f} s, {noise(seen['1 ms'][DIRECT])} direct at 1 ms"
+    return [*rows, Row("ocdsup: CPU for all of it / asyncio Protocol", cpu[OURS] / cpu[PLAIN], None, detail)]
