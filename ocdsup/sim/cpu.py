@@ -30,6 +30,7 @@ except ImportError as missing:
 
 NEVER = 0xFFFFFFFE  # an address no run can reach: the top of the private peripheral bus is never code
 _WFI = b"\x30\xbf"
+_HINTS = (b"\x10\xbf", b"\x20\xbf")  # YIELD, WFE: the PC has passed them, yet unicorn calls them invalid
 _INTERRUPTS = {1: "UNDEFINED", 2: "SVC", 3: "FETCH", 4: "DATA", 7: "BKPT", 8: "EXC_RETURN", 17: "NOCP", 18: "STATE"}
 _GENERAL = [getattr(arm, f"UC_ARM_REG_R{n}") for n in range(16)]
 _SPECIAL = {16: arm.UC_ARM_REG_XPSR, 17: arm.UC_ARM_REG_MSP, 18: arm.UC_ARM_REG_PSP, 0x21: arm.UC_ARM_REG_FPSCR}
@@ -212,18 +213,21 @@ class Cpu:
         return stop or self._slept() or Stop(Why.DONE)
 
     def _emulate(self, count: int, until: int) -> Stop | None:
+        begin = self.pc
         try:
-            self._uc.emu_start(self.pc | 1, until, count=count)
+            self._uc.emu_start(begin | 1, until, count=count)
         except uc.UcError as error:
             if self._stop is None:
-                self._stop = self._failure(error)
+                self._stop = self._failure(error, begin)
         return self._stop
 
-    def _failure(self, error: Any) -> Stop:
+    def _failure(self, error: Any, begin: int) -> Stop:
         if not self.xpsr & 1 << 24:
             return Stop(Why.STATE, self.pc)
         if error.errno in (uc.UC_ERR_FETCH_UNMAPPED, uc.UC_ERR_FETCH_PROT):
             return Stop(Why.FETCH, self.pc)
+        if self.pc != begin and self._fetch(self.pc - 2) in _HINTS:
+            return Stop(Why.STOPPED)
         return Stop(Why.UNDEFINED, self.pc)
 
     def _slept(self) -> Stop | None:
@@ -342,8 +346,7 @@ class Cpu:
         return True
 
     def _on_interrupt(self, _uc: Any, number: int, _data: Any) -> None:
-        why = Why[_INTERRUPTS.get(number, "UNDEFINED")]
-        self._end(Stop(why, self.pc), finish=False)
+        self._end(Stop(Why[_INTERRUPTS.get(number, "UNDEFINED")], self.pc), finish=False)
 
     def _on_unmapped(self, _uc: Any, access: int, address: int, _size: int, _value: int, _data: Any) -> bool:
         if self._stop is None:

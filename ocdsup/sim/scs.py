@@ -159,6 +159,8 @@ class PrivateBus:
         self._core.nvic.group = value >> 8 & 7
         if value & 4:
             self._core.request_reset()
+        elif value & 1 and self._core.halted:
+            self._core.reset()  # VECTRESET: the core alone, only from debug state
 
     # ---- debug control block ----
 

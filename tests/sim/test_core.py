@@ -317,6 +317,18 @@ def test_vector_catch_halts_at_the_first_instruction(board: Make, how: str) -> N
     assert (debug.register(15), debug.register(0), debug.register(13)) == (CODE, 0, RAM + 0x4000)
 
 
+def test_vectreset_restarts_a_halted_core_and_leaves_the_peripherals(board: Make) -> None:
+    debug = Debugger(board(COUNT))
+    debug.poke(0x40020000, 7)
+    debug.poke(AIRCR, 0x05FA0001)
+    assert debug.register(0) > 0
+    debug.catch_reset()
+    debug.halt()
+    debug.poke(AIRCR, 0x05FA0001)
+    assert debug.state() & S_HALT
+    assert (debug.register(15), debug.register(0), debug.peek(0x40020000)) == (CODE, 0, 7)
+
+
 def test_s_reset_st_is_sticky_until_read(board: Make) -> None:
     debug = Debugger(board(COUNT))
     debug.state()

@@ -175,6 +175,31 @@ def test_every_reason_to_stop_is_told(code: bytes, why: Why) -> None:
     assert stop.why is why
 
 
+@pytest.mark.parametrize("hint", [0xBF00, 0xBF10, 0xBF20, 0xBF40])
+def test_other_hints_are_passed_over(hint: int) -> None:
+    """NOP, YIELD, WFE and SEV have nothing to wait for on one core."""
+    cpu, _, _ = make(half(hint, 0x2007, 0xE7FE))
+    assert cpu.step().why in (Why.DONE, Why.STOPPED)
+    assert cpu.pc == FLASH + 2
+    cpu.run(5)
+    assert cpu.read(0) == 7
+
+
+def test_floating_point_instructions_work() -> None:
+    """vmov s0, r0; vadd.f32 s0, s0, s0: 1.0 becomes 2.0."""
+    cpu, _, _ = make(half(0xEE00, 0x0A10, 0xEE30, 0x0A00, 0xE7FE))
+    cpu.write(0, 0x3F800000)
+    cpu.run(3)
+    assert cpu.read(0x40) == 0x40000000
+
+
+@pytest.mark.parametrize("target", [DEVICE | 1, DEVICE + 0x101])
+def test_a_jump_into_a_device_is_a_fetch_fault(target: int) -> None:
+    cpu, _, _ = make(half(0x4700))
+    cpu.write(0, target)
+    assert cpu.run(9).why is Why.FETCH
+
+
 def test_an_exc_return_value_can_be_recognised() -> None:
     """Bit 0 is lost in the emulator; the rest tells the three values apart."""
     for value in (0xFFFFFFF1, 0xFFFFFFF9, 0xFFFFFFFD):
