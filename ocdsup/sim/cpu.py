@@ -20,6 +20,7 @@ from importlib import import_module
 from typing import Any
 
 from ocdsup.sim.bus import Bus, BusError, nor
+from ocdsup.sim.thumb import HINTS, WFI, advance, begins_it, holds, it_state, size, with_it
 
 try:  # by name: the library's own type hints are partial
     uc: Any = import_module("unicorn")
@@ -29,8 +30,6 @@ except ImportError as missing:
     raise ImportError(text, name="unicorn") from missing
 
 NEVER = 0xFFFFFFFE  # an address no run can reach: the top of the private peripheral bus is never code
-_WFI = b"\x30\xbf"
-_HINTS = (b"\x10\xbf", b"\x20\xbf")  # YIELD, WFE: the PC has passed them, yet unicorn calls them invalid
 _INTERRUPTS = {1: "UNDEFINED", 2: "SVC", 3: "FETCH", 4: "DATA", 7: "BKPT", 8: "EXC_RETURN", 17: "NOCP", 18: "STATE"}
 _GENERAL = [getattr(arm, f"UC_ARM_REG_R{n}") for n in range(16)]
 _SPECIAL = {16: arm.UC_ARM_REG_XPSR, 17: arm.UC_ARM_REG_MSP, 18: arm.UC_ARM_REG_PSP, 0x21: arm.UC_ARM_REG_FPSCR}
@@ -226,7 +225,7 @@ class Cpu:
             return Stop(Why.STATE, self.pc)
         if error.errno in (uc.UC_ERR_FETCH_UNMAPPED, uc.UC_ERR_FETCH_PROT):
             return Stop(Why.FETCH, self.pc)
-        if self.pc != begin and self._fetch(self.pc - 2) in _HINTS:
+        if self.pc != begin and self._fetch(self.pc - 2) in HINTS:
             return Stop(Why.STOPPED)
         return Stop(Why.UNDEFINED, self.pc)
 
@@ -237,7 +236,7 @@ class Cpu:
         architecture) and a hook on that WFI knows it the next time.
         """
         before = self.pc - 2
-        if self._fetch(before) != _WFI:
+        if self._fetch(before) != WFI:
             return None
         if before not in self._wfi_hooks:
             self._wfi_hooks.add(before)
@@ -248,22 +247,21 @@ class Cpu:
 
     def _step_known(self, pc: int, state: int, code: bytes) -> Stop:
         """Step one instruction whose bytes are known: IT and WFI by hand, the rest by unicorn."""
-        it = (state >> 25 & 3) | (state >> 10 & 0x3F) << 2
-        opcode = int.from_bytes(code[:2], "little")
-        size = 4 if opcode >> 11 in (0b11101, 0b11110, 0b11111) else 2
-        if code[:2] == _WFI and (not it & 15 or holds(it >> 4, state)):
+        it = it_state(state)
+        open_ = not it & 15 or holds(it >> 4, state)  # outside an IT block, or in it with its condition true
+        if code == WFI and open_:
             self._place(pc + 2, state, advance(it))
             return Stop(Why.WFI)
-        if not it & 15 and opcode & 0xFF00 == 0xBF00 and opcode & 0xF:
-            self._place(pc + 2, state, opcode & 0xFF)
+        if not it & 15 and begins_it(code):
+            self._place(pc + 2, state, code[0])
             return Stop(Why.DONE)
-        if it & 15 and not holds(it >> 4, state) and opcode & 0xFF00 != 0xBE00:  # BKPT ignores the condition
-            self._place(pc + size, state, advance(it))
+        if not open_ and code[1] != 0xBE:  # BKPT ignores the condition
+            self._place(pc + size(code), state, advance(it))
             return Stop(Why.DONE)
-        return self._go(1, pc + size)
+        return self._go(1, pc + size(code))
 
     def _place(self, pc: int, state: int, it: int) -> None:
-        self.write(16, state & ~0x0600FC00 | (it & 3) << 25 | (it >> 2) << 10)
+        self.write(16, with_it(state, it))
         self._jump(pc)
 
     def _jump(self, pc: int) -> None:
@@ -364,15 +362,3 @@ class Cpu:
 
 
 _MASKS = (arm.UC_ARM_REG_CONTROL, arm.UC_ARM_REG_FAULTMASK, arm.UC_ARM_REG_BASEPRI, arm.UC_ARM_REG_PRIMASK)
-
-
-def advance(it: int) -> int:
-    """Return the IT state behind one instruction of the block (ARMv7-M ARM A7.3.3, ITAdvance)."""
-    return 0 if it & 7 == 0 else it & 0xE0 | it << 1 & 0x1F
-
-
-def holds(condition: int, xpsr: int) -> bool:
-    """Return whether a 4-bit condition holds for the flags N, Z, C, V in bits 31..28."""
-    n, z, c, v = (bool(xpsr >> bit & 1) for bit in (31, 30, 29, 28))
-    base = (z, c, n, v, c and not z, n == v, n == v and not z, True)[condition >> 1]
-    return base if condition == 15 or not condition & 1 else not base

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocdsup.sim.bus import Bus, BusError, Mapped, Memory, Registers
-from ocdsup.sim.cpu import Cpu, Watch, Why, advance, holds
+from ocdsup.sim.cpu import Cpu, Watch, Why
 
 FLASH, RAM, DEVICE = 0x08000000, 0x20000000, 0x40000000
 EQ, NE = 0, 1
@@ -240,25 +240,6 @@ def test_a_store_into_flash_is_a_programming_operation(allowed: bool, cell: int)
 
 
 # ---- IT blocks ----
-
-
-@pytest.mark.parametrize(("it", "following"), [(0x08, 0x00), (0x04, 0x08), (0x0C, 0x18), (0x1E, 0x1C), (0xE1, 0xE2)])
-def test_the_it_state_advances_as_the_manual_says(it: int, following: int) -> None:
-    """ITAdvance of the architecture manual, by hand."""
-    assert advance(it) == following
-
-
-@pytest.mark.parametrize(
-    ("condition", "flags", "holding"),
-    [
-        (0, 0x4, True), (1, 0x4, False), (2, 0x2, True), (3, 0x2, False), (4, 0x8, True), (5, 0x8, False),
-        (6, 0x1, True), (7, 0x1, False), (8, 0x2, True), (8, 0x6, False), (9, 0x6, True), (10, 0x9, True),
-        (10, 0x8, False), (11, 0x8, True), (12, 0x0, True), (12, 0x4, False), (13, 0x4, True), (14, 0x0, True),
-    ],
-)  # fmt: skip
-def test_conditions_follow_the_flags(condition: int, flags: int, holding: bool) -> None:
-    """Flags are N Z C V from the left."""
-    assert holds(condition, flags << 28) is holding
 
 
 _PLAIN = st.sampled_from([0x3001, 0x3102, 0x3203, 0x1840, 0x1A09, 0x4048, 0x0052])  # no flag is set inside IT
