@@ -13,6 +13,7 @@ from ocdsup.config.exchange import Checked
 from ocdsup.config.model import Bench as BenchConfig
 from ocdsup.config.model import Config
 from ocdsup.config.paths import control_path
+from ocdsup.core.state import Phase
 from ocdsup.core.status import whole
 from ocdsup.errors import ConfigError, ControlError
 from ocdsup.runtime import catalogue_file, config_file
@@ -141,7 +142,10 @@ class Daemon:
         return await self._apply(checked.config)
 
     async def _apply(self, new: Config) -> str:
-        """Benches that are gone end; new ones start; changed ones change; the others notice nothing."""
+        """Benches that are gone end; new ones start; changed and failed ones try again; the others notice nothing.
+
+        A failed bench has the advice to mend something that may lie outside our file (OpenOCD itself, a board file), then reload.
+        """
         old = {bench.name: bench for bench in self._benches}
         wanted = {config.name: config for config in new.benches}
         gone = [bench for name, bench in old.items() if name not in wanted or _moved(bench.config, wanted[name])]
@@ -149,13 +153,15 @@ class Daemon:
             self._benches.remove(bench)
             await bench.end()
         changed = [bench for bench in self._benches if bench.config != wanted[bench.name]]
-        for bench in changed:
+        failed = [bench for bench in self._benches if bench not in changed and bench.driver.state.phase is Phase.FAILED]
+        for bench in (*changed, *failed):
             bench.reconfigure(wanted[bench.name])
         fresh = [config for config in new.benches if config.name not in {bench.name for bench in self._benches}]
         for config in fresh:
             self._add(config)
         self._config = replace(new, control=self._config.control)
-        text = f"{len(changed)} changed, {len(fresh)} started, {len(gone)} ended, others untouched"
+        again = f", {len(failed)} tried again" if failed else ""
+        text = f"{len(changed)} changed, {len(fresh)} started, {len(gone)} ended{again}, others untouched"
         self._log.info("reloaded", text=text)
         self._changed()
         return text
