@@ -13,8 +13,8 @@ class Profile:
     """How one backend is started.
 
     `after` is what happens behind `init`: `leave` touches nothing, `run` and `halt` reset the target, `hold` and `resume` see
-    to it that the core is halted, or runs, and do nothing to one that already does. A start under reset must reset: `init` alone never releases NRST
-    (openocd-facts, reset: seen in 0.10 … master).
+    to it that the core is halted, or runs, and do nothing to one that already does. A start under reset must reset: `init`
+    alone never releases NRST (openocd-facts, reset: seen in 0.10 … master).
     """
 
     under_reset: bool = False

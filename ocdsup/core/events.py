@@ -203,10 +203,14 @@ class HolderSeen:
 
 @dataclass(frozen=True, slots=True)
 class HoldersSeen:
-    """Answer to `LookForHolders`. `unseen` says what could not be looked at, with the right that is missing."""
+    """Answer to `LookForHolders`. `unseen` says what could not be looked at, with the right that is missing.
+
+    `again_at` (monotonic seconds) is when time alone may change a verdict.
+    """
 
     holders: tuple[HolderSeen, ...]
     unseen: str = ""
+    again_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ocdsup.core import events as ev
 from ocdsup.core.evicting import evict_first, holder_ended, holders_seen
-from ocdsup.core.launching import afresh, again, block, default_profile
+from ocdsup.core.launching import RECHECK_S, afresh, again, block, default_profile
 from ocdsup.core.recovering import (
     HOLDERS,
     PROBE,
@@ -17,8 +17,10 @@ from ocdsup.core.recovering import (
     trouble,
 )
 from ocdsup.core.state import Fault
+from ocdsup.core.timers import Timer
 from ocdsup.core.turn import Turn
 
+SOONEST_S = 0.05  # a verdict that changes "now" must not become a busy loop
 _LOOKED_FOR = frozenset({"probe-absent", "probe-denied", "probe-wedged", "probe-held"})  # blocks that a look at the bus can end
 _ENOUGH_V = 1.65  # lowest supply the STM32 families debug at (ST, AN4488); OpenOCD warns below 1.5 V
 
@@ -87,6 +89,8 @@ def _still_held(turn: Turn, event: ev.HoldersSeen) -> None:
     if event.holders:
         state.world_was_bad = True
         state.fault = replace(state.fault, text=held_text(state.holders)) if state.fault else None
+        if event.again_at is not None:
+            turn.arm(Timer.RECHECK, min(RECHECK_S["probe-held"], max(SOONEST_S, event.again_at - turn.now)))
         return
     if state.world_was_bad:
         afresh(turn)

@@ -90,14 +90,19 @@ class LiveBench:
         self.ports = StablePorts(config, self.driver.post, self._away, self._tasks, shared.answer, self._log, shared.given)
 
     def _new_looks(self) -> Looks:
-        probe = self.config.probe
         return Looks(
-            ProbeSelector(probe.vid_pid, probe.serial, probe.location, probe.server),
+            self.selector,
             eviction.Policy(self.config.holders.value),
             self.config.recovery.grace,
             self._shared.own_pids,
             lambda: self.flashing,
         )
+
+    @property
+    def selector(self) -> ProbeSelector:
+        """Which probe it means."""
+        probe = self.config.probe
+        return ProbeSelector(probe.vid_pid, probe.serial, probe.location, probe.server)
 
     @property
     def flashing(self) -> bool:

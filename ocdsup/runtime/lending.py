@@ -16,7 +16,7 @@ from ocdsup.control.protocol import Request
 from ocdsup.core import events as ev
 from ocdsup.core.state import Phase
 from ocdsup.errors import ControlError
-from ocdsup.probes.selector import Found, ProbeSelector
+from ocdsup.probes.selector import Found
 from ocdsup.runtime import usb
 
 if TYPE_CHECKING:
@@ -201,9 +201,8 @@ async def _freed(bench: LiveBench) -> None:
 
 async def identity(bench: LiveBench) -> dict[str, str | None]:
     """What tells the bench's probe from every other one: as configured, and completed by a look at it."""
-    probe = bench.config.probe
-    selector = ProbeSelector(probe.vid_pid, probe.serial, probe.location, probe.server)
-    match await asyncio.to_thread(usb.find, selector):
+    probe = bench.selector
+    match await asyncio.to_thread(usb.find, probe):
         case Found(seen):
             node = f"{seen.bus}:{seen.device}" if seen.server is None else None
             return {

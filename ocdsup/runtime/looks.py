@@ -76,7 +76,9 @@ class Looks:
             force=force,
         )
         self._judged = {(h.pid, h.start_ticks): _Judged(h, self._breaker.check(h, judge(h, rules, now), now)) for h in holders}
-        return ev.HoldersSeen(tuple(map(_seen, self._judged.values())), "; ".join(map(str, report.unseen)))
+        again = [judged.verdict.again_at for judged in self._judged.values() if judged.verdict.again_at is not None]
+        unseen = "; ".join(map(str, report.unseen))
+        return ev.HoldersSeen(tuple(map(_seen, self._judged.values())), unseen, min(again, default=None))
 
     def _of_this_probe(self, holders: list[Holder]) -> list[Holder]:
         """Those that hold *this* probe. Blocks.

@@ -14,7 +14,7 @@ from ocdsup.core import events as ev
 from ocdsup.core.state import Phase
 from ocdsup.core.why import why
 from ocdsup.errors import ControlError, OcdsupError
-from ocdsup.runtime import lending, usb
+from ocdsup.runtime import inventory, lending
 from ocdsup.runtime.bench import USABLE, LiveBench
 from ocdsup.runtime.control_port import Emit
 from ocdsup.telnet.words import HELP
@@ -131,22 +131,10 @@ class Verbs:
         return {"text": seen["summary"], "gdb": seen["ports"]["gdb"]}
 
     async def probes(self, _request: Request, _emit: Emit) -> Any:
-        """Every debug probe on USB."""
-        found = await asyncio.to_thread(usb.inventory)
-        benches = {bench.config.probe.serial: bench.name for bench in self._benches() if bench.config.probe.serial}
-        return {
-            "probes": [
-                {
-                    "model": probe.model.name,
-                    "vid_pid": probe.vid_pid,
-                    "serial": probe.serial,
-                    "location": probe.location,
-                    "usable": not probe.denied,
-                    "bench": benches.get(probe.serial),
-                }
-                for probe in found
-            ]
-        }
+        """Every debug probe on USB or behind a bench's ST-LINK server, and who holds each."""
+        wants = {bench.name: bench.selector for bench in self._benches()}
+        own = {bench.backend_pid: bench.name for bench in self._benches() if bench.backend_pid is not None}
+        return await asyncio.to_thread(inventory.look, wants, own)
 
     async def help(self, _request: Request, _emit: Emit) -> Any:
         """The verbs."""

@@ -149,6 +149,15 @@ def test_a_holder_that_was_gone_before_its_end_is_no_eviction(bench: Bench) -> N
     assert bench.phase() is Phase.STARTING
 
 
+@pytest.mark.parametrize(("again_in", "looks_in"), [(0.5, 0.5), (0.0, 0.05), (60.0, 2.0), (None, 2.0)])
+def test_a_holder_that_time_may_make_stale_is_looked_at_then(bench: Bench, again_in: float | None, looks_in: float) -> None:
+    held(bench)
+    bench.wait(2.0)
+    again_at = None if again_in is None else bench.now + again_in
+    bench.say(ev.HoldersSeen((ALIVE,), again_at=again_at))
+    assert bench.next_in() == looks_in
+
+
 def test_a_held_probe_that_is_unplugged_is_absent(bench: Bench) -> None:
     held(bench)
     bench.probe(Presence.ABSENT, "")

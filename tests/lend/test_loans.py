@@ -202,8 +202,7 @@ def test_a_flash_tool_works_in_a_loan_with_a_gdb_session_before_during_and_after
         gdb.wait_stop()
         gdb.command("-break-disable 1")
         gdb.command("-exec-continue")
-        rig.tcl("mww 0x20000000 0")
-        done = rig.ocdsup("lend", "one", "--", *program(sim, elf, "shutdown"))
+        done = rig.ocdsup("lend", "one", "--", *program(sim, elf, "reset run", "shutdown"))
         assert done.returncode == 0, done.stderr
         assert "** Verified OK **" in done.stderr
         rig.ready()
