@@ -12,11 +12,12 @@ from ocdsup.runtime.listeners import Listener
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.wire import Wire
 from ocdsup.telnet.bridge import Bridge
+from ocdsup.telnet.console import PROMPT
 from ocdsup.telnet.effects import Away, Backend, Close, Effect, OwnCommand, ToBackend, ToClient
 
 MAX_CLIENTS = 16
 GREETING_S = 0.05  # a program that speaks first (nc in a pipe) gets answers only
-SLOW = 1024 * 1024  # bytes: a reader this far behind loses log lines of OpenOCD, never an answer of ours
+SLOW = 1024 * 1024  # bytes: a reader this far behind loses what OpenOCD prints, never an answer of ours
 DEAF_S = 30.0  # a client that lets SLOW bytes wait for so long is cut
 
 # Answers `verb` with `args` in text for a person; never raises.
@@ -33,6 +34,8 @@ class TelnetSession:
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._deaf: asyncio.TimerHandle | None = None
+        self._lost = 0  # bytes of OpenOCD's output that did not reach the client, and how they ended
+        self._lost_end = b""
         self._early = bytearray()
         self._early_eof = False
         self._greeting = self._loop.call_later(GREETING_S, self._greet)
@@ -83,18 +86,22 @@ class TelnetSession:
                     self.close()
 
     def _to_client(self, data: bytes) -> None:
+        """A client that does not read is not listened to either, so that its questions do not fill our memory."""
         self._client.send(data)
         if self._client.backlog > SLOW and self._deaf is None:
             self._deaf = self._loop.call_later(DEAF_S, self._too_deaf)
-            if self._up is not None:
-                self._up.pause()
+            self._client.pause()
 
     def _drained(self) -> None:
-        if self._deaf is not None:
-            self._deaf.cancel()
-            self._deaf = None
-        if self._up is not None:
-            self._up.resume()
+        if self._deaf is None:
+            return
+        self._deaf.cancel()
+        self._deaf = None
+        if self._lost:
+            told = b"\r\nocdsup: %d bytes of OpenOCD's output were not read in time and are lost\r\n" % self._lost
+            self._client.send(told + (PROMPT if self._lost_end == PROMPT else b""))
+            self._lost = 0
+        self._client.resume()
 
     def _too_deaf(self) -> None:
         self._port.log.warning("telnet_deaf", backlog=self._client.backlog)
@@ -127,7 +134,19 @@ class TelnetSession:
         self._catch_up()
 
     def _from_backend(self, data: bytes) -> None:
-        self._do(self._bridge.backend_bytes(data))
+        """OpenOCD writes to its console without a time limit and does nothing else meanwhile (0.12, telnet_server.c): it is
+        always read, whatever becomes of the bytes.
+        """
+        effects = self._bridge.backend_bytes(data)
+        self._do(effects if self._deaf is None else [effect for effect in effects if not self._drop(effect)])
+
+    def _drop(self, effect: Effect) -> bool:
+        """Drop output and count it; returns whether it was output."""
+        if not isinstance(effect, ToClient):
+            return False
+        self._lost += len(effect.data)
+        self._lost_end = effect.data[-len(PROMPT) :]
+        return True
 
     def _backend_gone(self, _reason: str) -> None:
         self._up = None
