@@ -132,6 +132,7 @@ def _restore_halted(shadow: Shadow, up: BackendUp, halted: bool) -> Dialogue:
         return Outcome(lost=lost, restored=True)
     if not halted:
         yield monitor_request("halt")
+    yield from _read_registers()
     yield from _heal_ram(shadow)
     yield from _unsettled(shadow)
     lost = yield from _insert(shadow.points)
@@ -154,6 +155,7 @@ def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool
     if must_halt and not halted:
         yield monitor_request("halt")
     if must_halt or halted:
+        yield from _read_registers()
         yield from _heal_ram(shadow)
     lost = yield from _insert(shadow.points)
     if stop is not None:
@@ -170,6 +172,15 @@ def _stop_owed(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reas
     if halted and not reason.startswith((b"S02", b"T02")):
         return TRAPPED
     return None
+
+
+def _read_registers() -> _Part:
+    """Fill OpenOCD's register cache: a step or resume takes the PC from it, valid or not, and would go on at address 0.
+
+    Seen with 0.12 dap-direct, attached to a core that stood halted (cortex_m.c uses `arm.pc->value` unread); a GDB that attaches
+    itself always asks for the registers first.
+    """
+    yield b"g"
 
 
 def _unsettled(shadow: Shadow) -> _Part:
@@ -244,6 +255,7 @@ def reexamined(shadow: Shadow, removed: list[bytes]) -> Dialogue:
     must_halt = shadow.running and any(point.type != 1 for point in points)
     if must_halt:
         yield monitor_request("halt")
+        yield from _read_registers()
     for point in points:
         yield b"z" + point.body
     lost = yield from _insert(points)
@@ -277,6 +289,8 @@ def farewell(shadow: Shadow, on_detach: OnDetach, removed: list[bytes], *, detac
     yield from _say_all((*removed, *points))
     if detach:
         yield b"D"
+    if halted_here:
+        yield from _read_registers()
     wanted = {OnDetach.RESUME: True, OnDetach.HALT: False, OnDetach.LEAVE: running}[on_detach]
     if wanted and (halted_here or not running):
         yield monitor_request("resume")
