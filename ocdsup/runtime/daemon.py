@@ -144,7 +144,7 @@ class Daemon:
     async def _apply(self, new: Config) -> str:
         """Benches that are gone end; new ones start; changed and failed ones try again; the others notice nothing.
 
-        A failed bench has the advice to mend something that may lie outside our file (OpenOCD itself, a board file), then reload.
+        A failed bench has the advice to mend what may lie outside our file (OpenOCD itself, a board file), then to reload.
         """
         old = {bench.name: bench for bench in self._benches}
         wanted = {config.name: config for config in new.benches}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
-import getpass
 
 import pytest
 

@@ -19,11 +19,12 @@ CLIENTS = {"inetutils": ["telnet"], "busybox": ["busybox", "telnet"]}
 
 
 @contextmanager
-def terminal(rig: Rig, client: str) -> Iterator[pexpect.spawn[bytes]]:
+def terminal(rig: Rig, client: str) -> Iterator[pexpect.spawn[str]]:
     """A telnet client on a pseudo-terminal, as a person has it."""
     program, *words = CLIENTS[client]
     port = str(rig.status()["ports"]["telnet"])
-    child = pexpect.spawn(program, [*words, "localhost", port], timeout=PATIENCE, env=rig.environment(TERM="dumb"))
+    env = rig.environment(TERM="dumb")
+    child = pexpect.spawn(program, [*words, "localhost", port], timeout=PATIENCE, env=env)
     try:
         yield child
     finally:
