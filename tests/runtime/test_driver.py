@@ -268,3 +268,15 @@ async def test_the_real_core_starts_and_stops_through_the_driver(bugs: list[obje
     assert driver.state.wanted is False
     driver.close()
     assert log.named("bench.step_failed") == []
+
+
+async def test_it_is_known_how_late_a_decision_is(world: World) -> None:
+    """A step that fails for ever leaves its deadline behind; that is what the watchdog has to learn of."""
+    loop = asyncio.get_running_loop()
+    assert world.driver.late_s() == 0.0
+    world.driver.state = with_deadline(world.driver.state, loop.time() + 60)
+    assert world.driver.late_s() == 0.0
+    world.driver.state = with_deadline(world.driver.state, loop.time() - 60)
+    assert world.driver.late_s() >= 60
+    world.driver.close()
+    assert world.driver.late_s() == 0.0
