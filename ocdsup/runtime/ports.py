@@ -10,6 +10,7 @@ from typing import Any
 
 from ocdsup.config.model import Bench as BenchConfig
 from ocdsup.core import events as ev
+from ocdsup.core.effects import RESETS
 from ocdsup.core.state import Backend
 from ocdsup.openocd import command
 from ocdsup.openocd.dialect import Version, names
@@ -122,7 +123,7 @@ class StablePorts:
         """OpenOCD can be used: let clients reach it. A start that reset the board is counted, so that debuggers learn of it."""
         self.exposed = True
         told = f"ocdsup: {self._borrower} had the probe; the board may have been reset or flashed\n" if self._borrower else ""
-        self._resets += backend.profile.after != "leave" or bool(told)
+        self._resets += backend.profile.after in RESETS or bool(told)
         self._borrower = None
         self._open_for_targets(targets)
         for port, number in zip(self._gdb, private.gdb, strict=False):

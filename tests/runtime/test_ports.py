@@ -1,0 +1,271 @@
+"""The stable ports of a bench: taken, opened, and OpenOCD behind them or not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from ocdsup.config.model import Bench as BenchConfig
+from ocdsup.config.model import OpenOcd, Ports
+from ocdsup.core import events as ev
+from ocdsup.core.effects import Profile
+from ocdsup.core.state import Backend
+from ocdsup.openocd import command
+from ocdsup.openocd.dialect import Version
+from ocdsup.runtime import ports as module
+from ocdsup.runtime.backend import Private
+from ocdsup.runtime.ports import StablePorts
+from ocdsup.runtime.tasks import Tasks
+from ocdsup.telnet.effects import Away
+from tests.runtime.gdb_rig import HELLO, Upstream, ended, receive
+from tests.runtime.kept_log import KeptLog
+
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+class Bench:
+    """What the ports are given by their bench: a place for events, answers and the reason why OpenOCD is away."""
+
+    def __init__(self) -> None:
+        self.log = KeptLog()
+        self.tasks = Tasks(self.log.failed)
+        self.events: list[ev.Event] = []
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.made: list[StablePorts] = []
+        self.upstreams = [Upstream(), Upstream()]
+        self.clients: list[socket.socket] = []
+
+    async def answer(self, verb: str, args: dict[str, Any]) -> str:
+        self.asked.append((verb, args))
+        return f"answer to {verb}"
+
+    def ports(self, gdb: int = 0, telnet: int = 0) -> StablePorts:
+        """Ports that are not open yet."""
+        config = BenchConfig("nucleo", OpenOcd(("x.cfg",)), ports=Ports(gdb, telnet), bind=("127.0.0.1",))
+        given: Callable[[str, int], None] = lambda _address, _port: None  # noqa: E731  # one line of nothing
+        away = Away("recovering", "", None)
+        self.made.append(StablePorts(config, self.events.append, lambda: away, self.tasks, self.answer, self.log, given))
+        return self.made[-1]
+
+    def opened(self, gdb: int = 0, telnet: int = 0) -> StablePorts:
+        """Ports that are open."""
+        ports = self.ports(gdb, telnet)
+        ports.open()
+        assert self.events == [ev.PortsOpened()]
+        self.events.clear()
+        return ports
+
+    def connect(self, port: int, say: bytes = b"") -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", port))
+        self.clients.append(sock)
+        sock.sendall(say)
+        sock.setblocking(False)
+        return sock
+
+    def texts(self) -> list[str]:
+        """What was said of ports that are taken."""
+        return [event.text for event in self.events if isinstance(event, ev.PortTaken)]
+
+    async def end(self) -> None:
+        for ports in self.made:
+            ports.close()
+        for upstream in self.upstreams:
+            upstream.close()
+        for client in self.clients:
+            client.close()
+        await self.tasks.cancel()
+        assert self.log.named("task_failed") == []
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """A bench without ports."""
+    made = Bench()
+    yield made
+    await made.end()
+
+
+def backend(run: int = 1, after: str = "leave") -> Backend:
+    return Backend(run, Profile(after=after), since=0.0, version="0.12.0", ready=True)
+
+
+async def told(sock: socket.socket, part: bytes) -> bytes:
+    """Read until `part` was said."""
+    seen = b""
+    async with asyncio.timeout(20):
+        while part not in seen:
+            seen += await receive(sock, 1)
+    return seen
+
+
+async def test_open_ports_are_known_by_their_real_numbers(bench: Bench) -> None:
+    ports = bench.opened()
+    numbers = (*ports.gdb_numbers, ports.telnet_number)
+    assert 0 not in numbers
+    assert bench.log.named("ports_open") == [{"gdb": numbers[0], "telnet": numbers[1]}]
+
+
+async def test_ports_that_are_not_open_are_shown_as_configured(bench: Bench) -> None:
+    ports = bench.ports(3333, 4444)
+    assert (ports.gdb_numbers, ports.telnet_number) == ((3333,), 4444)
+
+
+@pytest.mark.parametrize("which", ["gdb", "telnet"])
+async def test_a_port_that_is_taken_is_told_with_its_owner_and_taken_when_it_is_free(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        number = thief.getsockname()[1]
+        ports = bench.ports(**{which: number})
+        ports.open()
+        await until(lambda: len(bench.texts()) > 2)
+    assert re.fullmatch(
+        rf"cannot bind 127\.0\.0\.1 port {number}: Address already in use; it belongs to PID {os.getpid()} \S+ \(user \S+\)",
+        bench.texts()[0],
+    )
+    await until(lambda: ev.PortsOpened() in bench.events)
+    assert number in (*ports.gdb_numbers, ports.telnet_number)
+
+
+async def test_a_telnet_port_that_is_taken_does_not_open_the_gdb_port_twice(bench: Bench, until: Until) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        ports = bench.ports(telnet=thief.getsockname()[1])
+        ports.open()
+        first = ports.gdb_numbers
+        ports.open()
+        assert ports.gdb_numbers == first
+
+
+async def test_ports_that_are_closed_while_they_wait_are_not_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        ports = bench.ports(thief.getsockname()[1])
+        ports.open()
+        ports.close()
+    before = len(bench.events)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(bench.events) == before
+
+
+async def test_a_second_target_gets_the_port_that_follows(bench: Bench, until: Until) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        base = free.getsockname()[1]
+    ports = bench.opened(gdb=base)
+    ports.expose(Private([one.port for one in bench.upstreams]), backend(), 2)
+    if ports.gdb_numbers == (base,):  # somebody took the next number meanwhile: that is said instead
+        assert bench.log.named("target_port_taken")[0]["port"] == base + 1
+        return
+    assert ports.gdb_numbers == (base, base + 1)
+    bench.connect(base + 1, HELLO)
+    await until(lambda: bench.upstreams[1].accepted)
+    assert bench.upstreams[0].accepted == []
+
+
+async def test_a_port_for_a_second_target_that_is_taken_costs_that_target_only(bench: Bench, until: Until) -> None:
+    first = socket.create_server(("127.0.0.1", 0))
+    base = first.getsockname()[1]
+    with socket.socket() as second:
+        second.bind(("127.0.0.1", base + 1))
+        second.listen()
+        first.close()
+        ports = bench.opened(gdb=base)
+        ports.expose(Private([one.port for one in bench.upstreams]), backend(), 2)
+        assert ports.gdb_numbers == (base,)
+        (said,) = bench.log.named("target_port_taken")
+        assert (said["port"], f"PID {os.getpid()}" in said["owner"]) == (base + 1, True)
+        bench.connect(base, HELLO)
+        await until(lambda: bench.upstreams[0].accepted)
+
+
+async def test_openocd_is_reached_while_it_is_exposed_and_waited_for_while_it_is_not(bench: Bench, until: Until) -> None:
+    ports = bench.opened()
+    client = bench.connect(ports.gdb_numbers[0], HELLO)
+    ports.expose(Private([bench.upstreams[0].port]), backend(1), 1)
+    await until(lambda: bench.upstreams[0].accepted)
+    ports.hide("OpenOCD ended")
+    assert not ports.exposed
+    assert await ended(bench.upstreams[0].accepted[0])
+    ports.expose(Private([bench.upstreams[1].port]), backend(2), 1)
+    await until(lambda: bench.upstreams[1].accepted)
+    client.getpeername()  # the session is the same
+
+
+async def test_telnet_clients_are_told_that_openocd_is_away(bench: Bench) -> None:
+    ports = bench.opened()
+    client = bench.connect(ports.telnet_number, b"targets\n")
+    assert b"recovering" in await told(client, b"\r\n")
+
+
+async def test_only_a_start_that_reset_the_board_counts_as_a_reset(bench: Bench) -> None:
+    ports = bench.opened()
+    counts = []
+    for run, after in enumerate(("leave", "run", "halt", "leave"), 1):
+        ports.expose(Private([bench.upstreams[0].port]), backend(run, after), 1)
+        counts.append(ports._gdb[0].resets)
+        ports.hide("again")
+    assert counts[0] == 0
+    assert counts == sorted(counts)
+    assert counts[2] == 2
+    assert counts[3] == 2
+
+
+@pytest.mark.parametrize("after", ["hold", "resume"])
+async def test_a_start_that_only_halts_or_resumes_is_no_reset(bench: Bench, after: str) -> None:
+    ports = bench.opened()
+    ports.expose(Private([bench.upstreams[0].port]), backend(1, after), 1)
+    assert ports._gdb[0].resets == 0
+
+
+async def test_after_a_loan_debuggers_learn_that_the_board_may_be_another(bench: Bench) -> None:
+    ports = bench.opened()
+    ports.lent("cargo run")
+    ports.expose(Private([bench.upstreams[0].port]), backend(), 1)
+    served = ports._gdb[0].served
+    assert served is not None
+    assert (served.resets, "cargo run had the probe" in served.told) == (1, True)
+    ports.hide("again")
+    ports.expose(Private([bench.upstreams[0].port]), backend(2), 1)
+    again = ports._gdb[0].served
+    assert again is not None
+    assert (again.resets, again.told) == (1, "")
+
+
+async def test_sessions_are_counted_for_each_target(bench: Bench, until: Until) -> None:
+    ports = bench.opened()
+    client = bench.connect(ports.gdb_numbers[0], HELLO)
+    await until(lambda: ev.SessionsChanged((1,), halted=False) in bench.events)
+    client.close()
+    await until(lambda: bench.events[-1] == ev.SessionsChanged((0,), halted=False))
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [("why", "answer to why"), ("logs 7", "answer to logs"), ("frobnicate", "ocdsup: unknown word; `ocdsup help` lists them")],
+)
+async def test_monitor_ocdsup_means_what_the_same_words_mean_on_telnet(bench: Bench, words: str, text: str) -> None:
+    assert await bench.ports()._answer_monitor(words) == text
+
+
+async def test_an_openocd_that_does_not_announce_its_ports_gets_free_ones(bench: Bench) -> None:
+    ports = bench.ports()
+    assert ports.private(Version(0, 12, 0)) == command.Ports()
+    old = ports.private(Version(0, 10, 0))
+    assert len({old.gdb, old.telnet, old.tcl} - {0}) == 3
+
+
+async def test_closed_ports_end_their_sessions_and_are_free_again(bench: Bench, until: Until) -> None:
+    ports = bench.opened()
+    client = bench.connect(ports.telnet_number, b"ocdsup why\n")
+    await until(lambda: bench.asked)
+    ports.close()
+    assert await ended(client)
+    with pytest.raises(ConnectionRefusedError):
+        bench.connect(ports.gdb_numbers[0])
