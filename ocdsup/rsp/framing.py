@@ -18,7 +18,7 @@ INTERRUPT = b"\x03"
 
 # Escaped by whoever sends binary data; `*` matters only from a server, because only servers may run-length encode.
 _MUST_ESCAPE = re.compile(rb"[#$}*]")
-_RUN_OR_ESCAPE = re.compile(rb"(\}.|[^}*])((?:\*.)*)", re.DOTALL)
+_RUN_OR_ESCAPE = re.compile(rb"(\}.|[^}*])((?:\*.)+)|(\}.)", re.DOTALL)  # other bytes are passed over in C
 _NEXT_FROM_CLIENT = re.compile(rb"[$+\-\x03]")
 _NEXT_FROM_SERVER = re.compile(rb"[$%+\-]")
 _HEX2 = re.compile(rb"[0-9a-fA-F]{2}")
@@ -99,7 +99,7 @@ def expand(body: bytes) -> bytes:
 
 
 def _expand_one(found: re.Match[bytes]) -> bytes:
-    token, runs = found[1], found[2]
+    token, runs = found[1] or found[3], found[2] or b""
     byte = token if len(token) == 1 else bytes((token[1] ^ 0x20,))
     return byte * (1 + sum(max(count - 29, 0) for count in runs[1::2]))
 

@@ -9,6 +9,7 @@ from .policy import BackendUp
 from .reception import expired
 from .replay import Dialogue, Heard, Outcome, Purpose, Talk, halt_now, lost_text, recheck, restore, settling
 from .session import Held, Session
+from .shadow import lasting
 from .wires import Ask, BackendWire, Before
 
 _STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
@@ -322,7 +323,9 @@ class Link:
         if ask.abandoned:
             self._late(ask, frame.body, now, out)
             return
-        body = frame.body if ask.row.group is Group.READ else expand(frame.body)
+        body = frame.body
+        if ask.row.group is Group.QUERY and (session.answers.enabled or lasting(ask.row, ask.body)):
+            body = expand(body)  # it may be kept; thread lists, one per step, are only passed on
         session.shadow.answered(ask.row, ask.body, body)
         if session.answers.enabled:
             session.answers.note(ask.row, ask.body, body)
