@@ -50,6 +50,8 @@ class Verb:
     acts: bool = False
     streams: bool = False
     args: Mapping[str, Arg] | None = None
+    private: bool = False
+    """Only for root and the daemon's own user: the socket's group may operate benches, not run code as the daemon."""
 
 
 FLAG = Arg(Kind.FLAG)
@@ -79,6 +81,17 @@ VERBS: Mapping[str, Verb] = {
         args={"timeout": Arg(Kind.SECONDS, DAY)},
     ),
     "probes": Verb("every debug probe of the PC", Needs.NOTHING, '{"probes": […]}'),
+    "benches": Verb(
+        "what tells the benches apart, for the drop-in `openocd`", Needs.NOTHING, '{"benches": [{"name", "probe", "config", …}]}'
+    ),
+    "tcl": Verb(
+        "one Tcl command in the bench's OpenOCD, as `monitor:` allows",
+        Needs.BENCH,
+        '{"ok", "text"}',
+        acts=True,
+        args={"script": Arg(Kind.TEXT, 4096, required=True)},
+        private=True,
+    ),
     "evict": Verb(
         "end who holds the bench's probe", Needs.BENCH, '{"text", "ended": […]}', acts=True, args={"force": FLAG}
     ),

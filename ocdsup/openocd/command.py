@@ -131,6 +131,11 @@ def _go(profile: LaunchProfile, token: str) -> list[str]:
 _EACH = "foreach _t [target names] {catch {$_t arp_poll}; %s}"
 
 
+def pins(spec: BackendSpec, version: Version) -> list[str]:
+    """Tcl that selects the spec's probe and no other; to be run behind the configuration files and before `init`."""
+    return _probe(spec, names(version))
+
+
 def _first_of(attempts: Sequence[str], refusal: str | None) -> str:
     """Tcl that tries commands until one is accepted; none at all is an error that says `refusal`, or nothing."""
     script = f"error {tcl_quote(refusal)}" if refusal else "list"

@@ -64,7 +64,8 @@ class Private:
 def environment() -> dict[str, str]:
     """Our own environment without what systemd meant for the daemon alone: OpenOCD must not speak in its name."""
     ours = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "INVOCATION_ID", "WATCHDOG_", "LISTEN_", "SYSTEMD_EXEC_PID")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return inherited | {"OCDSUP_BACKEND": "1"}  # if the drop-in is `openocd` in our PATH, it must not come back to us
 
 
 class LiveBackend:
@@ -209,6 +210,19 @@ class LiveBackend:
         if not reply.ok:
             self._ring.add("openocd", reply.text[:500])
         return reply.text if reply.ok else None
+
+    async def evaluate(self, script: str) -> tuple[bool, str]:
+        """Run a user's Tcl on a connection of its own, however long it takes; whether it went well, and its result.
+
+        Raises OSError or ProtocolError when OpenOCD goes away meanwhile.
+        """
+        link = TclLink()
+        try:
+            await link.open(self.ports.tcl or 0)
+            reply = parse_reply(await link.ask(wrap(script).removesuffix(b"\x1a")))
+        finally:
+            link.close()
+        return reply.ok, reply.text
 
     def _news_frame(self, frame: bytes) -> None:
         news = parse_notification(frame)

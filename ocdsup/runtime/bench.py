@@ -110,6 +110,16 @@ class LiveBench:
         backend = self.driver.state.backend
         return backend is not None and backend.busy
 
+    @property
+    def backend(self) -> LiveBackend | None:
+        """The OpenOCD of the moment."""
+        return self._backend
+
+    async def pins(self) -> list[str]:
+        """Tcl that makes an OpenOCD of somebody else use this bench's probe and no other. Raises BackendError."""
+        version = await self._shared.versions.ask(self.config.openocd.binary)
+        return command.pins(spec_of(self.config), version)
+
     def _failed(self, task: str, error: BaseException) -> None:
         self._log.error("task_failed", task=task, error=repr(error)[:500])
 

@@ -14,7 +14,7 @@ from ocdsup.core import events as ev
 from ocdsup.core.state import Phase
 from ocdsup.core.why import why
 from ocdsup.errors import ControlError, OcdsupError
-from ocdsup.runtime import inventory, lending
+from ocdsup.runtime import dropin, inventory, lending
 from ocdsup.runtime.bench import USABLE, LiveBench
 from ocdsup.runtime.control_port import Emit
 from ocdsup.telnet.words import HELP
@@ -185,6 +185,14 @@ class Verbs:
             raise ControlError("refused", f"free the probe of {bench.name}", text, "`--force` ends them all")
         return {"text": text, "ended": sorted(ended)}
 
+    async def benches(self, _request: Request, _emit: Emit) -> Any:
+        """What tells the benches apart."""
+        return {"benches": [await dropin.described(bench) for bench in self._benches()]}
+
+    async def tcl(self, request: Request, _emit: Emit) -> Any:
+        """One Tcl command."""
+        return await dropin.evaluate(self.bench(request.bench), str(request.args["script"]))
+
     async def lend(self, request: Request, emit: Emit) -> Any:
         """Free the probe for another tool, and take it back."""
         return await lending.lend(self.bench(request.bench), request, emit)
@@ -222,6 +230,8 @@ _TABLE: dict[str, Carry] = {
     "evict": Verbs.evict,
     "reload": Verbs.reload,
     "lend": Verbs.lend,
+    "benches": Verbs.benches,
+    "tcl": Verbs.tcl,
     "resume": Verbs.resume,
 }
 

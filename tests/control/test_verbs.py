@@ -6,8 +6,8 @@ from ocdsup.control.codes import EXIT_CODES
 from ocdsup.control.verbs import VERBS, check
 from ocdsup.errors import ControlError
 
-READING = {"status", "why", "logs", "watch", "wait", "probes", "help"}
-ACTING = {"restart", "stop", "start", "reload", "evict", "lend", "resume", "flash"}
+READING = {"status", "why", "logs", "watch", "wait", "probes", "benches", "help"}
+ACTING = {"restart", "stop", "start", "reload", "evict", "lend", "resume", "flash", "tcl"}
 
 
 def test_the_table_holds_the_verbs_of_the_contract() -> None:

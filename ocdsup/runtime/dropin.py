@@ -1,0 +1,62 @@
+"""What the drop-in `openocd` asks of the daemon: what tells the benches apart, and Tcl in a bench's OpenOCD."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ocdsup.config.model import MonitorPolicy
+from ocdsup.core.status import public_phase
+from ocdsup.errors import BackendError, ControlError, ProtocolError
+from ocdsup.rsp import monitor
+from ocdsup.runtime.lending import identity
+
+if TYPE_CHECKING:
+    from ocdsup.runtime.bench import LiveBench
+
+TCL_S = 120.0  # a mass erase of a large flash takes a minute
+
+
+async def described(bench: LiveBench) -> dict[str, Any]:
+    """Return what tells a bench from the others, where it serves, and how the real OpenOCD is bound to its probe."""
+    backend, openocd = bench.backend, bench.config.openocd
+    open_to_all = bench.config.monitor is MonitorPolicy.FULL
+    state = bench.driver.state
+    try:
+        pins = await bench.pins()
+    except BackendError:
+        pins = []
+    return {
+        "name": bench.name,
+        "phase": public_phase(state),
+        "probe": await identity(bench),
+        "binary": openocd.binary,
+        "config": list(openocd.config),
+        "search": list(openocd.search),
+        "pins": pins,
+        "version": state.backend.version if state.backend is not None else None,
+        "targets": [target.name for target in state.targets],
+        "ports": {"gdb": list(bench.ports.gdb_numbers), "telnet": bench.ports.telnet_number},
+        "private_tcl": backend.ports.tcl if backend is not None and open_to_all and bench.ports.exposed else None,
+    }
+
+
+async def evaluate(bench: LiveBench, script: str) -> dict[str, Any]:
+    """Run a Tcl command in the bench's OpenOCD, if its monitor policy lets it. Raises ControlError."""
+    what = f"run {script[:60]!r} on {bench.name}"
+    policy = bench.config.monitor
+    if policy is MonitorPolicy.OFF or (policy is MonitorPolicy.SAFE and not monitor.is_safe(script)):
+        raise ControlError(
+            "denied", what, f"`monitor: {policy.value}` of the configuration", "`monitor: full` lets everything pass"
+        )
+    backend = bench.backend
+    if backend is None or not bench.ports.exposed:
+        raise ControlError("not-usable", what, bench.snapshot()["summary"], f"`ocdsup why {bench.name}`")
+    try:
+        async with asyncio.timeout(TCL_S):
+            ok, text = await backend.evaluate(script)
+    except TimeoutError:
+        raise ControlError("failed", what, f"no answer within {TCL_S:g} s", f"`ocdsup why {bench.name}`") from None
+    except (OSError, ProtocolError) as error:
+        raise ControlError("failed", what, f"OpenOCD went away: {error}", f"`ocdsup why {bench.name}`") from None
+    return {"ok": ok, "text": text}
