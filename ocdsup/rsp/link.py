@@ -3,6 +3,7 @@
 from collections import deque
 
 from .framing import ACK, INTERRUPT, Frame, Kind, encode, expand
+from .monitor import tells_loss
 from .outputs import RUNNING, CloseBackend, News, Notice, Output, ToBackend
 from .packets import OK, STOPS, Answer, Group, from_hex, hex_bytes, is_error, name, point_of, text_of
 from .policy import BackendUp
@@ -282,7 +283,7 @@ class Link:
                 session.client.send(frame.raw, out)  # the target asks GDB for file I/O
                 return
         if first == 0x4F and frame.body != OK:
-            self._console(frame, head, out)
+            self._console(frame, head, now, out)
         elif head is not None:
             wire.waiting.popleft()
             self._answered(head, frame, now, out)
@@ -293,14 +294,19 @@ class Link:
         session = self._session
         if self.talk is not None:
             self.talk.stop = raw
-        elif not session.transparent and raw[1:4] in _UNTOLD_STOPS:
+        elif not session.transparent and (raw[1:4] in _UNTOLD_STOPS or self._is_doubtful(now)):
             session.held = Held(raw[1:-3], now + session.policy.stop_patience)
             out.append(Notice(News.HELD_STOP, "recovering" if session.recovering else ""))
         else:
             session.stop(raw, out)
 
-    def _console(self, frame: Frame, head: Ask | None, out: list[Output]) -> None:
+    def _is_doubtful(self, now: float) -> bool:
+        return now < self._session.doubtful_until and not self._session.interrupted
+
+    def _console(self, frame: Frame, head: Ask | None, now: float, out: list[Output]) -> None:
         session = self._session
+        if session.shadow.running and not session.transparent and tells_loss(text_of(expand(frame.body)) or ""):
+            session.doubtful_until = now + session.policy.stop_patience
         asker = head if head is not None and head.row.answer is Answer.TEXT else None
         if asker is not None and asker.ours is not None:
             asker.text.append(text_of(expand(frame.body)) or "")

@@ -68,6 +68,13 @@ _NOISE = re.compile(
     r")\s*"
 )
 
+# What OpenOCD prints when it cannot poll a target, right before it makes up a stop for GDB. Under HLA that stop carries the
+# reason of the last true one (T05 after a breakpoint or step, seen with 0.12.0): only these words tell it from a hit.
+_TARGET_LOST = re.compile(
+    r"jtag status contains invalid mode value|Previous state query failed|Fail reading CTRL/STAT register|TCP error status"
+    r"|failed to (?:send|receive) USB CMD|Invalid ACK|STICKY ERROR|Polling target \S+ failed|Examination failed"
+)
+
 
 def words(line: str) -> str:
     """Return a line with its words joined by single spaces, as Tcl separates them."""
@@ -114,6 +121,11 @@ def leaves_running(line: str) -> bool | None:
 def resets(line: str) -> bool:
     """Tell whether a line resets the board on the user's own wish."""
     return words(line).split(" ")[0] in ("reset", "soft_reset_halt")
+
+
+def tells_loss(text: str) -> bool:
+    """Tell whether console text of OpenOCD says that the target does not answer."""
+    return _TARGET_LOST.search(text) is not None
 
 
 def without_noise(text: str) -> str:

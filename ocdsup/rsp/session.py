@@ -16,7 +16,7 @@ from .wires import Ask, ClientWire
 
 @dataclass(slots=True)
 class Held:
-    """A stop without a reason (`T00`), kept back until the truth is known, at the latest looked into at `until` (seconds)."""
+    """A stop that may be made up (`T00`, or any while the target is lost); looked into at `until` (seconds) at the latest."""
 
     body: bytes
     until: float
@@ -31,6 +31,7 @@ class Session:
     answers: Answers
     client: ClientWire
     held: Held | None = None
+    doubtful_until: float = 0.0  # OpenOCD has just said that it cannot poll the target: a stop then proves nothing
     interrupted: bool = False  # GDB has interrupted and has not yet seen a stop
     recovering: bool = False
     transparent: bool = False  # the policy's, asked for every packet

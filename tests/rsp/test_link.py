@@ -100,6 +100,23 @@ def test_a_stop_without_a_reason_is_looked_into(true: bool, stops: list[bytes]) 
     assert bench.stops == stops
 
 
+LOST = b"jtag status contains invalid mode value - communication failure\n"
+
+
+@pytest.mark.parametrize(("true", "stops"), [(True, [b"T05"]), (False, [])])
+def test_a_stop_right_after_the_words_of_a_lost_target_is_looked_into(true: bool, stops: list[bytes]) -> None:
+    """Under HLA the made-up stop carries the reason of the last true one: only OpenOCD's words tell it from a hit."""
+    bench = attached()
+    bench.resume()
+    bench.board.running = not true
+    bench.carry(bench.proxy.backend_bytes(encode(b"O" + LOST.hex().encode()), bench.now))
+    bench.carry(bench.proxy.backend_bytes(encode(b"T05"), bench.now))
+    assert bench.stops == []
+    bench.advance(1.6)
+    bench.settle()
+    assert bench.stops == stops
+
+
 def test_an_interrupt_during_a_held_stop_halts_the_core() -> None:
     """OpenOCD owes no stop any more, yet GDB's interrupt is answered."""
     bench = attached()
