@@ -64,6 +64,11 @@ class Gdb:
 
     def command(self, text: str, timeout_s: float = 20.0) -> str:
         """Send one MI command and return the rest of its result record. Raises GdbError."""
+        self.send(text)
+        return self.result(text, timeout_s)
+
+    def send(self, text: str) -> None:
+        """Send one MI command without waiting for its result. Raises GdbError."""
         assert self._process.stdin is not None
         self._token += 1
         try:
@@ -71,6 +76,9 @@ class Gdb:
             self._process.stdin.flush()
         except OSError as error:
             raise GdbError(f"send {text} to GDB", "it has ended") from error
+
+    def result(self, text: str, timeout_s: float = 20.0) -> str:
+        """The rest of the result record of the command that was sent last. Raises GdbError."""
         deadline = monotonic() + timeout_s
         while True:
             try:
@@ -83,15 +91,15 @@ class Gdb:
                 raise GdbError(f"run {text} in GDB", rest.removeprefix(",msg="))
             return rest
 
-    def wait_stop(self, timeout_s: float = 20.0) -> str:
-        """The next `*stopped` record that names a reason; the one of an attach does not. Raises GdbError."""
+    def wait_stop(self, timeout_s: float = 20.0, *, attach: bool = False) -> str:
+        """The next `*stopped` record that names a reason; the one of an `attach` does not. Raises GdbError."""
         deadline = monotonic() + timeout_s
         while True:
             try:
                 stop = self._stops.get(timeout=max(0.01, deadline - monotonic()))
             except queue.Empty:
                 raise GdbError("see the program stop", f"it ran on for {timeout_s:g} s", self.last()) from None
-            if "reason=" in stop:
+            if attach or "reason=" in stop:
                 return stop
 
     def no_stop_waiting(self) -> bool:
