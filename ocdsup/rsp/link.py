@@ -42,6 +42,11 @@ class Link:
         return self._wire is not None and self.talk is None
 
     @property
+    def idle(self) -> bool:
+        """Tell whether nothing is under way on a connection without acknowledgements."""
+        return self.ready and self._wire is not None and self._wire.idle and not self._wire.waiting
+
+    @property
     def owed(self) -> bool:
         """Tell whether GDB waits for a reply of the backend, other than a stop."""
         wire = self._wire

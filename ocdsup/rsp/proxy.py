@@ -57,6 +57,16 @@ class Proxy:
         self._closed = False
         self._junk = 0
 
+    @property
+    def plain(self) -> bool:
+        """Tell whether all bytes pass as they are until the backend goes: the caller need not show them any more.
+
+        So in a session that is not kept, when nothing is under way and neither leg acknowledges. What is not shown is not
+        noticed either: there are no more notices of `RUNNING` and `HALTED`.
+        """
+        policy, client = self.policy, self._session.client
+        return policy.transparent and not policy.keep_session and client.idle and self._link.idle and not self._backlog
+
     # --- inputs: the client ---
 
     def client_open(self, now: float) -> list[Output]:

@@ -50,6 +50,11 @@ class _Wire:
     def acks(self, on: bool) -> None:
         self._framer.verify = on
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether this leg neither acknowledges packets nor is in the middle of one."""
+        return not (self._framer.verify or self._framer.unfinished)
+
     def take(self, data: bytes, out: list[Output]) -> list[Frame]:
         """Return the frames that matter above; acknowledgements are given and obeyed here, at once."""
         frames = self._framer.feed(data)

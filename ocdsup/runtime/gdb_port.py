@@ -54,6 +54,7 @@ class GdbSession:
         self._over = False
         self._resets = port.resets
         self._run = 0
+        self._plain = False  # bytes pass as they are: nothing of them has to be known
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._redial: asyncio.TimerHandle | None = None
@@ -81,7 +82,10 @@ class GdbSession:
     # The client
 
     def _from_client(self, data: bytes) -> None:
-        self._do(self._proxy.client_bytes(data, self._loop.time()))
+        if self._plain and self._up is not None:
+            self._up.send(data)
+        else:
+            self._do(self._proxy.client_bytes(data, self._loop.time()))
         if self._up is not None and self._up.backlog > SLOW and self._client is not None:
             self._client.pause()
 
@@ -119,6 +123,7 @@ class GdbSession:
             sock.close()
             self.backend_up()
             return
+        self._plain = False
         self._up = Wire(sock, self._from_backend, self._backend_gone, self._backend_drained)
         up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run, told=served.told)
         self._resets, self._run = served.resets, served.run
@@ -139,7 +144,11 @@ class GdbSession:
 
     def _from_backend(self, data: bytes) -> None:
         self._refusals = 0
-        self._do(self._proxy.backend_bytes(data, self._loop.time()))
+        if self._plain and self._client is not None:
+            self._client.send(data)
+        else:
+            self._do(self._proxy.backend_bytes(data, self._loop.time()))
+            self._plain = self._proxy.plain
         if self._client is not None and self._client.backlog > SLOW and self._up is not None:
             self._up.pause()
 

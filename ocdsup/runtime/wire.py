@@ -79,7 +79,7 @@ class Wire:
 
     def send(self, data: bytes) -> None:
         """Write; what the kernel does not take at once follows when it can."""
-        if not self.is_open or not data:
+        if self._closing or not self._open or not data:
             return
         if not self._out:
             sent = self._push(data)

@@ -1,4 +1,4 @@
-"""Reading and classifying a full-speed `-d3` log, beside a raw `os.read` loop on the same child: one write() a line, 120 bytes."""
+"""Reading and classifying a full-speed `-d3` log, beside a raw `os.read` loop: one write() of 120 bytes a line."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
 
-from common import Row, compiled, median, noise, pinned
-
 from ocdsup.openocd.catalogue import load_builtin
 from ocdsup.openocd.classify import Classifier
 from ocdsup.openocd.lines import LineSplitter
 from ocdsup.runtime.launcher import Process
+from tests.perf.common import Row, compiled, median, noise, pinned
 
 ROUNDS, LINES, HITS = 15, 200_000, 40
 WANTED = "jtag-status-invalid"

@@ -12,10 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from common import HERE, Row, compiled, median, noise, pinned, shuffled, thread_cpu_s
-from paths import DIRECT, OURS, PLAIN, Way, Ways
-
 from ocdsup.demo.stage import until
+from tests.perf.common import HERE, Row, compiled, median, noise, pinned, shuffled, thread_cpu_s
+from tests.perf.paths import DIRECT, OURS, PLAIN, Way, Ways
 
 ROUNDS, STEPS, BULK_ROUNDS = 40, 50, 9
 GOALS = {"step": 1.50, "dump": 1.35, "restore": 1.07}
@@ -97,9 +96,7 @@ def run() -> list[Row]:
         image.write_bytes(os.urandom(1 << 20))
         to: dict[str, Callable[[int], Way]] = {DIRECT: Way, OURS: start.ours, PLAIN: start.plain}
         to |= {name: lambda port, name=name: start.peer(name, port) for name in start.peers()}  # type: ignore[misc]
-        debuggers = {
-            name: stack.enter_context(Debugger(folder / "stepped", image, way)) for name, way in to.items()
-        }
+        debuggers = {name: stack.enter_context(Debugger(folder / "stepped", image, way)) for name, way in to.items()}
         for debugger in debuggers.values():
             debugger.times("step", STEPS)
             debugger.cpu.clear()
@@ -108,5 +105,3 @@ def run() -> list[Row]:
     detail = f"{ours * 1e6:.0f} us / {plain * 1e6:.0f} us a step; {noise(seen['step'][DIRECT])} direct"
     cpu = Row("ocdsup: proxy CPU a step / asyncio Protocol", ours / plain, 0.45, detail)
     return [*(row for name in debuggers if name != DIRECT for row in _rows(seen, name)), cpu]
-
-

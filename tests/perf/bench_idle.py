@@ -8,9 +8,8 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.perf.common import Row, cpu_s, uss_kib, wakeups
-
 from ocdsup.demo.stage import Stage, until
+from tests.perf.common import Row, cpu_s, uss_kib, wakeups
 
 SETTLE_S, WATCH_S = 12.0, 30.0
 SUPERVISORD = """\

@@ -9,9 +9,8 @@ import subprocess
 from contextlib import suppress
 from time import perf_counter
 
-from tests.perf.common import Row, median
-
 from ocdsup.demo.stage import Stage, until
+from tests.perf.common import Row, median
 
 ROUNDS = 9
 PACKET = b"+$qSupported#37"

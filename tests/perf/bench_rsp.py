@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from common import HERE, Row, median, noise, pinned, shuffled, thread_cpu_s
-from paths import DIRECT, OURS, PLAIN, Way, Ways
-from rsp_client import RspClient
+from tests.perf.common import HERE, Row, median, noise, pinned, shuffled, thread_cpu_s
+from tests.perf.paths import DIRECT, OURS, PLAIN, Way, Ways
+from tests.perf.rsp_client import RspClient
 
 ROUNDS = 40
 SMALL, BIG = b"m20000000,4", b"m20000000,4000"

@@ -6,9 +6,8 @@ import subprocess
 import sys
 from time import perf_counter
 
-from tests.perf.common import Row, interleaved, median
-
 from ocdsup.demo.stage import Stage
+from tests.perf.common import Row, interleaved, median
 
 ROUNDS = 25
 

@@ -4,6 +4,8 @@ Prints its own port. Then it obeys lines on stdin: `storm PROGRAM` reads and cla
 and prints how many lines there were.
 """
 
+# ruff: noqa: T201  (its parent reads it)
+
 from __future__ import annotations
 
 import asyncio

@@ -1,10 +1,12 @@
 """Runs inside GDB: does what each line of stdin says, as often as it says, and answers with the seconds it took."""
 
+# ruff: noqa: T201  (its parent reads it)
+
 import os
 import sys
 from time import perf_counter
 
-import gdb
+import gdb  # type: ignore[import-untyped]  # exists only inside GDB
 
 SCRATCH = os.environ["PERF_SCRATCH"]
 

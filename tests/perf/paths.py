@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from common import HERE, pause
+from tests.perf.common import HERE, pause
 
 SOCKET_PROXYD = "/lib/systemd/systemd-socket-proxyd"
 HAPROXY = """\

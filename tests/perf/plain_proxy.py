@@ -1,4 +1,6 @@
-"""`plain_proxy.py PORT`: the proxy that everybody would write with asyncio Protocols, to measure ours against. Prints its port."""
+"""`plain_proxy.py PORT`: what everybody would write with asyncio Protocols, to measure ours against. Prints its port."""
+
+# ruff: noqa: T201  (its parent reads it)
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable
 from time import perf_counter
 
-from rsp_server import frame
+from tests.perf.rsp_server import frame
 
 
 class RspClient:

@@ -24,6 +24,7 @@ from tests.runtime.gdb_rig import (
     attached,
     ended,
     packets,
+    receive,
     reset,
     send,
     turns,
@@ -43,6 +44,23 @@ async def test_a_session_goes_through_in_both_directions(bench: Bench, until: Un
     bench.up()
     await attached(bench, until)
     assert bench.port.sessions == 1
+
+
+async def test_past_the_negotiation_bytes_pass_as_they_are_and_at_once(bench: Bench, until: Until) -> None:
+    """Half a packet, which the proxy would otherwise wait to see whole, in both directions."""
+    bench.up()
+    client = bench.connect(b"+" + encode(b"QStartNoAckMode"))
+    await until(lambda: bench.upstream.accepted)
+    server = bench.upstream.accepted[0]
+    assert await packets(server, 1) == [encode(b"QStartNoAckMode")]
+    await send(server, b"+" + encode(b"OK"))
+    assert await packets(client, 1) == [encode(b"OK")]
+    await send(client, b"$m0")
+    assert await receive(server, 4) == b"+$m0"  # the proxy has acknowledged the OK
+    await send(server, b"%Stop")
+    assert await receive(client, 5) == b"%Stop"
+    client.close()
+    assert await ended(server)
 
 
 async def test_a_connect_that_says_nothing_never_reaches_openocd(bench: Bench, until: Until) -> None:
