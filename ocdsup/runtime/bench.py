@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ocdsup.config.model import Bench as BenchConfig
@@ -283,6 +284,13 @@ class LiveBench:
             self._start_backend(run, profile, version)
         else:
             self._launching = self._tasks.spawn("launch", self._ask_and_launch(run, profile))
+            self._launching.add_done_callback(partial(self._launch_over, run))
+
+    def _launch_over(self, run: int, task: asyncio.Task[None]) -> None:
+        """A launch that is given up has to be told, also when its task never began (then nothing inside it runs)."""
+        if task.cancelled():
+            self._launching = None
+            self.driver.post(ev.LaunchFailed(run, "backend-exited", "the launch was given up"))
 
     async def _ask_and_launch(self, run: int, profile: ef.Profile) -> None:
         try:
@@ -291,9 +299,6 @@ class LiveBench:
             self._launching = None
             self.driver.post(ev.LaunchFailed(run, "backend-missing", str(error)))
             return
-        except asyncio.CancelledError:
-            self.driver.post(ev.LaunchFailed(run, "backend-exited", "the launch was given up"))
-            raise
         self._launching = None
         self._start_backend(run, profile, version)
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+
+from ocdsup.sim.server import SimServer, make_probe
+from tests.runtime.bench_rig import Rig
 
 
 class Bus:
@@ -88,3 +91,18 @@ def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
                 await asyncio.sleep(0)
 
     return wait
+
+
+@pytest.fixture
+async def sim(tmp_path: Path) -> AsyncIterator[SimServer]:
+    """Return a simulated ST-LINK with a board, served on a free port."""
+    async with SimServer([make_probe()], port=0, control=tmp_path / "sim.sock") as served:
+        yield served
+
+
+@pytest.fixture
+async def rig(tmp_path: Path, sim: SimServer) -> AsyncIterator[Rig]:
+    """Return a place to make live benches in; they end with the test, and none of them has complained about itself."""
+    made = Rig(tmp_path, sim)
+    yield made
+    await made.end()

@@ -17,7 +17,7 @@ from ocdsup.runtime import backend as module
 from ocdsup.runtime.backend import UNKNOWN, LiveBackend, Order, Private
 from ocdsup.runtime.log_ring import LogRing
 from ocdsup.runtime.tasks import Tasks
-from ocdsup.sim.server import SimServer, make_probe
+from ocdsup.sim.server import SimServer
 from tests.runtime import fake_openocd
 from tests.runtime.kept_log import KeptLog
 
@@ -320,13 +320,6 @@ async def test_questions_that_are_open_when_it_ends_are_answered_no(runs: Runs) 
 
 
 # The real one
-
-
-@pytest.fixture
-async def sim(tmp_path: Path) -> AsyncIterator[SimServer]:
-    """A simulated probe and board."""
-    async with SimServer([make_probe()], port=0, control=tmp_path / "sim.sock") as served:
-        yield served
 
 
 @pytest.mark.bench
