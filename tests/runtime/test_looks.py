@@ -1,0 +1,187 @@
+"""A look at the world: the probe, who else has it, and whom we may end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ocdsup.core import events as ev
+from ocdsup.errors import ProbeError
+from ocdsup.probes.eviction import Policy
+from ocdsup.probes.known import identify
+from ocdsup.probes.probe import Node, Probe
+from ocdsup.probes.selector import Found, ProbeSelector
+from ocdsup.runtime import looks as module
+from ocdsup.runtime import stlink_server, usb
+from ocdsup.runtime.looks import Looks
+from ocdsup.sim.probe import DEFAULT_SERIAL
+from ocdsup.sim.server import SimServer, make_probe
+
+OTHER = "0670FF111111111111111111"
+# Opens the first probe of an ST-LINK server (or the one with the given number) and keeps it until its input ends.
+HOLDER = """#!{python} -SE
+import socket, struct, sys
+link = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+def ask(request, size):
+    link.sendall(request)
+    return link.recv(size, socket.MSG_WAITALL)
+ask(bytes((6, 1, 0, 0)), 16), ask(bytes(2), 4), ask(b"\\x01", 4)
+device = ask(struct.pack("<BBxxI", 2, int(sys.argv[2]), 41), 45)[4:8]
+assert ask(b"\\x03\\x00\\x00\\x00" + device, 8)[:4] == b"\\x01\\x00\\x00\\x00"
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def look(sim: SimServer, serial: str | None = DEFAULT_SERIAL, own: frozenset[int] = frozenset(), **rest: object) -> Looks:
+    policy = rest.get("policy", Policy.ANY)
+    assert isinstance(policy, Policy)
+    selector = ProbeSelector(None, serial, None, f"127.0.0.1:{sim.port}")
+    return Looks(selector, policy, 0.0, lambda: own, lambda: bool(rest.get("flashing")))
+
+
+@asynccontextmanager
+async def holder(folder: Path, sim: SimServer, number: int = 0, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another tool that has a probe open."""
+    program = folder / "tool"
+    await asyncio.to_thread(program.write_text, HOLDER.format(python=sys.executable))
+    program.chmod(0o755)
+    child = await asyncio.create_subprocess_exec(
+        str(program), str(sim.port), str(number), *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    async with asyncio.timeout(20):
+        assert await child.stdout.readline() == b"open\n"
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.communicate()
+
+
+async def test_a_probe_that_is_there_is_seen(sim: SimServer) -> None:
+    seen = await look(sim).probe()
+    assert (seen.presence, DEFAULT_SERIAL in seen.text) == (ev.Presence.PRESENT, True)
+
+
+async def test_a_probe_that_was_unplugged_is_absent_and_the_text_says_where_it_was_looked_for(sim: SimServer) -> None:
+    sim.probes[0].break_("unplugged", {}, sim.now())
+    seen = await look(sim).probe()
+    assert (seen.presence, str(sim.port) in seen.text) == (ev.Presence.ABSENT, True)
+
+
+async def test_two_probes_that_fit_are_ambiguous(sim: SimServer) -> None:
+    sim.probes.append(make_probe(OTHER))
+    assert (await look(sim, None).probe()).presence is ev.Presence.AMBIGUOUS
+
+
+async def test_a_probe_that_may_not_be_opened_is_denied_with_its_rights(
+    monkeypatch: pytest.MonkeyPatch, sim: SimServer
+) -> None:
+    model = identify("0483:374b")
+    assert model is not None
+    node = Node("/dev/bus/usb/001/004", next(iter(model.nodes)), 0o664, "root", "plugdev")
+    found = Found(Probe("0483:374b", "066B", model, nodes=(node,)))
+    monkeypatch.setattr(usb, "find", lambda _selector: found)
+    seen = await look(sim).probe()
+    assert seen.presence is ev.Presence.DENIED
+    assert "/dev/bus/usb/001/004 is 0664 root:plugdev" in seen.text
+
+
+async def test_nobody_holds_a_free_probe(sim: SimServer) -> None:
+    assert (await look(sim).holders()).holders == ()
+
+
+async def test_who_has_the_only_probe_in_use_is_its_holder(sim: SimServer, tmp_path: Path) -> None:
+    async with holder(tmp_path, sim) as child:
+        (seen,) = (await look(sim).holders()).holders
+    assert (seen.pid, seen.evict) == (child.pid, True)
+
+
+async def test_our_own_openocd_is_no_holder(sim: SimServer, tmp_path: Path) -> None:
+    async with holder(tmp_path, sim) as child:
+        assert (await look(sim, own=frozenset({child.pid})).holders()).holders == ()
+
+
+@pytest.mark.parametrize("policy", [Policy.NEVER, Policy.STALE_OPENOCD, Policy.OPENOCD])
+async def test_another_tool_is_seen_and_left_alone_with_the_reason(sim: SimServer, tmp_path: Path, policy: Policy) -> None:
+    async with holder(tmp_path, sim) as child:
+        looks = look(sim, policy=policy)
+        (seen,) = (await looks.holders()).holders
+        assert (seen.pid, seen.evict, bool(seen.why)) == (child.pid, False, True)
+        refused = await looks.end(seen.pid, seen.start)
+        assert (refused.ended, refused.how) == (False, "refused")
+        assert child.returncode is None
+
+
+async def test_a_person_who_insists_may_end_it(sim: SimServer, tmp_path: Path) -> None:
+    async with holder(tmp_path, sim) as child:
+        looks = look(sim, policy=Policy.NEVER)
+        (seen,) = (await looks.holders(force=True)).holders
+        ended = await looks.end(seen.pid, seen.start)
+        assert (seen.evict, ended.ended) == (True, True)
+        assert await child.wait() != 0
+    assert (await looks.holders()).holders == ()
+
+
+async def test_a_process_that_was_not_judged_is_not_ended(sim: SimServer, tmp_path: Path) -> None:
+    async with holder(tmp_path, sim) as child:
+        looks = look(sim)
+        (seen,) = (await looks.holders()).holders
+        for pid, start in ((seen.pid, seen.start + 1), (1, seen.start)):
+            assert (await looks.end(pid, start)).ended is False
+        assert child.returncode is None
+
+
+@pytest.mark.parametrize(("number", "serial", "seen"), [(0, DEFAULT_SERIAL, True), (1, DEFAULT_SERIAL, False)])
+async def test_whoever_uses_another_probe_of_the_server_is_not_ours(
+    sim: SimServer, tmp_path: Path, number: int, serial: str, seen: bool
+) -> None:
+    sim.probes.append(make_probe(OTHER))
+    async with holder(tmp_path, sim, number):
+        assert bool((await look(sim, serial).holders()).holders) is seen
+
+
+async def test_when_two_probes_of_a_server_are_in_use_only_a_command_line_proves_which(sim: SimServer, tmp_path: Path) -> None:
+    sim.probes.append(make_probe(OTHER))
+    async with holder(tmp_path, sim, 0, f"--serial={DEFAULT_SERIAL}") as ours, holder(tmp_path, sim, 1):
+        held = (await look(sim).holders()).holders
+    assert [one.pid for one in held] == [ours.pid]
+
+
+async def test_a_server_that_does_not_say_who_is_served_leaves_all_under_suspicion(
+    sim: SimServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_server: str, _timeout_s: float) -> tuple[Probe, ...]:
+        raise ProbeError("ask the ST-LINK server")
+
+    monkeypatch.setattr(stlink_server, "list_probes", silent)
+    async with holder(tmp_path, sim) as child:
+        held = (await look(sim).holders()).holders
+    assert [one.pid for one in held] == [child.pid]
+
+
+async def test_a_probe_behind_a_server_has_no_usb_device_of_ours_to_reset(sim: SimServer) -> None:
+    assert await look(sim).reset_usb() == ev.UsbWasReset(ok=False, text="the probe is not on USB")
+
+
+async def test_the_found_probe_is_the_one_that_is_reset(sim: SimServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = identify("0483:374b")
+    assert model is not None
+    probe = Probe("0483:374b", "066B", model)
+    asked: list[Probe] = []
+
+    def reset(one: Probe) -> module.usb_reset.Outcome:
+        asked.append(one)
+        return module.usb_reset.Outcome(True, "done")
+
+    monkeypatch.setattr(usb, "find", lambda _selector: Found(probe))
+    monkeypatch.setattr(module.usb_reset, "reset", reset)
+    assert await look(sim).reset_usb() == ev.UsbWasReset(ok=True, text="done")
+    assert asked == [probe]
