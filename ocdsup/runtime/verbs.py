@@ -176,6 +176,8 @@ class Verbs:
     async def evict(self, request: Request, _emit: Emit) -> Any:
         """End the holders of the bench's probe, as the policy allows."""
         bench = self.bench(request.bench)
+        if bench.driver.state.phase is Phase.LENT:
+            raise ControlError("refused", f"free the probe of {bench.name}", "it is lent", "`ocdsup resume` takes it back")
         seen, ended = await bench.evict(force=bool(request.args.get("force", False)), limit_s=EVICT_S)
         if not seen:
             return {"text": "nobody else holds the probe", "ended": []}

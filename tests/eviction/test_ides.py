@@ -1,0 +1,203 @@
+"""OpenOCDs of IDEs, started with each IDE's own command line, stand between a bench and its probe."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ocdsup.demo.gdb import Gdb
+from ocdsup.demo.stage import Program, is_alive
+from ocdsup.demo.story import firmware
+from tests.bench.rig import PATIENCE, gone
+
+if TYPE_CHECKING:
+    from tests.bench.rig import Rig, Sim
+
+# What an IDE writes around its own ports and files; {g} {t} {c} are the ports of GDB, telnet and Tcl, SIM the simulation.
+SIM = ["-c", "hla_stlink_backend tcp {sim}"]
+IDES = {
+    "Cortex-Debug": [
+        *["-f", "{helpers}", "-c", "gdb_port {g}", "-c", "tcl_port {c}", "-c", "telnet_port {t}", "-s", "/tmp"],
+        *["-f", "interface/stlink.cfg", *SIM, "-f", "target/stm32f4x.cfg"],
+    ],
+    "Eclipse": [
+        *["-c", "gdb_port {g}", "-c", "telnet_port {t}", "-c", "tcl_port {c}", "-f", "interface/stlink.cfg", *SIM],
+        *["-f", "target/stm32f4x.cfg", "-c", 'echo "Started by GNU MCU Eclipse"'],
+    ],
+    "west": [
+        *["-s", "/tmp", "-f", "interface/stlink.cfg", *SIM, "-f", "target/stm32f4x.cfg", "-c", "tcl_port {c}"],
+        *["-c", "telnet_port {t}", "-c", "gdb_port {g}", "-c init", "-c targets", "-c halt"],
+    ],
+    "VisualGDB": [
+        *["-c", "gdb_port {g}", "-c", "telnet_port {t}", "-c", "tcl_port {c}", "-f", "interface/stlink.cfg", *SIM],
+        *["-f", "target/stm32f4x.cfg", "-c", "init", "-c", "reset init", "-c", "echo VisualGDB_OpenOCD_Ready"],
+    ],
+}
+
+
+@dataclass
+class Ide:
+    """An IDE (a parent process) and the OpenOCD it has started."""
+
+    program: Program
+    pid: int
+    gdb_port: int
+
+    def dies(self) -> None:
+        """The IDE is killed; its OpenOCD stays."""
+        os.kill(self.program.pid, signal.SIGKILL)
+        self.program._process.wait()
+
+
+def start(rig: Rig, sim: Sim, name: str) -> Ide:
+    """Start an IDE's OpenOCD on the probe; returns when it has it."""
+    ports = dict(zip("gtc", _free_ports(3), strict=True))
+    helpers = rig.folder / "openocd-helpers.tcl"
+    helpers.write_text("proc CDSWOConfigure {} {}\n")
+    argv = [word.format(sim=sim.port, helpers=helpers, **ports) for word in IDES[name]]
+    pidfile = rig.folder / f"ide-{ports['g']}.pid"
+    ide = rig.start("ide", ["python3", "-c", PARENT, str(pidfile), "openocd", *argv])
+    ide.await_line(f"Listening on port {ports['g']} for gdb connections", PATIENCE)
+    return Ide(ide, int(pidfile.read_text()), ports["g"])
+
+
+# Not a shell: a shell in between is looked through, and this one stands for the IDE itself.
+PARENT = """
+import pathlib, subprocess, sys
+child = subprocess.Popen(sys.argv[2:])
+pathlib.Path(sys.argv[1]).write_text(str(child.pid))
+child.wait()
+"""
+
+
+def _free_ports(count: int) -> list[int]:
+    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(sock.getsockname()[1]) for sock in socks]
+    for sock in socks:
+        sock.close()
+    return ports
+
+
+def blocked(rig: Rig) -> dict[str, object]:
+    """Wait until the bench says that its probe is held; returns its snapshot."""
+    return rig.until("be blocked", lambda bench: bench["phase"] == "blocked" and bench["fault"]["code"] == "probe-held")
+
+
+@pytest.mark.parametrize("name", IDES)
+def test_a_live_debug_session_is_left_alone_and_named(rig: Rig, name: str) -> None:
+    """Its IDE lives and a GDB is attached: the bench waits, says for whom, and takes over when both have gone."""
+    sim = rig.sim()
+    ide = start(rig, sim, name)
+    with Gdb(firmware()) as gdb:
+        gdb.command(f"-target-select extended-remote localhost:{ide.gdb_port}")
+        rig.run(one=rig.bench(sim))
+        bench = blocked(rig)
+        holder = next(h for h in bench["probe"]["holders"] if h["pid"] == ide.pid)  # type: ignore[index]
+        assert (holder["stale"], holder["why"].split(";")[0]) == (False, "a GDB session is live")
+        assert f"PID {ide.pid}" in rig.ocdsup("why", "one").stdout
+        probes = json.loads(rig.ocdsup("probes", "--json").stdout)["probes"]
+        assert [(p["bench"], [h["pid"] for h in p["holders"]]) for p in probes if p["server"]] == [("one", [ide.pid])]
+        refused = rig.ocdsup("evict", "one")
+        assert refused.returncode == 1
+        assert "a GDB session is live" in refused.stderr
+        assert is_alive(ide.pid)
+        ide.dies()
+    gone(ide.pid)
+    assert rig.ready()["counters"]["evictions"] == 1
+
+
+@pytest.mark.parametrize("name", IDES)
+def test_an_openocd_that_its_ide_left_behind_is_ended(rig: Rig, name: str) -> None:
+    sim = rig.sim()
+    ide = start(rig, sim, name)
+    ide.dies()
+    rig.run(one=rig.bench(sim))
+    bench = rig.ready()
+    assert not is_alive(ide.pid)
+    assert bench["counters"]["evictions"] == 1
+    assert [record["pid"] for record in rig.log("evicting")] == [ide.pid]
+    assert rig.log("evicting")[0]["why"] == "stale: the program that started it is gone"
+
+
+def test_an_openocd_that_is_stopped_is_ended_although_it_cannot_react(rig: Rig) -> None:
+    sim = rig.sim()
+    ide = start(rig, sim, "Eclipse")
+    os.kill(ide.pid, signal.SIGSTOP)
+    rig.run(one=rig.bench(sim))
+    rig.ready()
+    gone(ide.pid)
+    assert "it is stopped and cannot answer" in rig.log("evicting")[0]["why"]
+    assert rig.log("holder_ended")[0]["how"] in {"term", "kill"}
+
+
+def test_force_ends_a_live_session_because_a_person_said_so(rig: Rig) -> None:
+    sim = rig.sim()
+    ide = start(rig, sim, "Cortex-Debug")
+    with Gdb(firmware()) as gdb:
+        gdb.command(f"-target-select extended-remote localhost:{ide.gdb_port}")
+        rig.run(one=rig.bench(sim))
+        blocked(rig)
+        done = rig.ocdsup("evict", "one", "--force")
+        assert done.returncode == 0, done.stderr
+        assert "ended 1 of 1" in done.stdout
+        gone(ide.pid)
+        rig.ready()
+
+
+# Our OpenOCD never wins the race for the probe: it starts when the other one has it again.
+SLOWER = """#!/bin/sh
+[ "$1" = --version ] && exec openocd "$@"
+seen() {{ grep -c 'for gdb connections' {log}; }}
+until [ "$(seen)" -gt "$(cat {count} 2>/dev/null || echo 0)" ]; do sleep 0.05; done
+[ "$(cat {count} 2>/dev/null || echo 0)" = -1 ] || seen > {count}
+exec openocd "$@"
+"""
+
+
+def test_whoever_starts_it_again_each_time_is_not_fought_with(rig: Rig) -> None:
+    """A shell loop respawns a stale OpenOCD: after three times the bench rests, blocked, and says so; force is no exception."""
+    sim = rig.sim()
+    argv = [word.format(sim=sim.port, g=0, t=0, c=0) for word in IDES["Eclipse"]]
+    loop = rig.start("loop", ["sh", "-c", 'while :; do setsid "$@" & wait; done', "loop", "openocd", *argv])
+    loop.await_line("for gdb connections", PATIENCE)
+    ours = rig.folder / "slower-openocd"
+    ours.write_text(SLOWER.format(log=loop.output, count=rig.folder / "count"))
+    ours.chmod(0o755)
+    rig.run(one=rig.bench(sim, holders="openocd", openocd={"binary": str(ours)}))
+    bench = rig.until(
+        "give up the fight",
+        lambda b: b["phase"] == "blocked" and any("starts it again each time" in h["why"] for h in b["probe"]["holders"]),
+    )
+    assert bench["fault"]["code"] == "probe-held"
+    assert bench["counters"]["evictions"] == 3
+    refused = rig.ocdsup("evict", "one", "--force")
+    assert refused.returncode == 1
+    assert "stop what respawns it" in refused.stderr
+    os.kill(loop.pid, signal.SIGKILL)
+    loop._process.wait()
+    (rig.folder / "count").write_text("-1")
+    for pid in [h["pid"] for h in rig.status()["probe"]["holders"]]:
+        os.kill(pid, signal.SIGTERM)
+    rig.ready()
+
+
+def test_nobody_is_evicted_while_the_probe_is_lent(rig: Rig) -> None:
+    sim = rig.sim()
+    rig.run(one=rig.bench(sim))
+    rig.ready()
+    assert "is free for 600 s" in rig.telnet("ocdsup lend 600")
+    ide = start(rig, sim, "Eclipse")
+    ide.dies()
+    done = rig.ocdsup("evict", "one")
+    assert done.returncode == 1
+    assert "is lent" in done.stderr
+    assert is_alive(ide.pid)
+    rig.telnet("ocdsup resume")
+    rig.ready()
+    gone(ide.pid)
