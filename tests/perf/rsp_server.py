@@ -11,6 +11,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import suppress
 from functools import cache
 
 _PACKET = re.compile(rb"\$([^#]*)#..", re.DOTALL)
@@ -45,7 +46,11 @@ class Connection:
         self._acks = True
 
     def serve(self) -> None:
-        """Until the client goes."""
+        """Until the client goes, in whatever way."""
+        with suppress(ConnectionError):
+            self._serve()
+
+    def _serve(self) -> None:
         sock, buffer = self._sock, b""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while data := sock.recv(65536):
