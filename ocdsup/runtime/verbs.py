@@ -48,7 +48,12 @@ class Verbs:
 
     async def carry_out(self, request: Request, emit: Emit) -> Any:
         """The result of a request. Raises ControlError."""
-        return await _TABLE[request.verb](self, request, emit)
+        carry = _TABLE.get(request.verb)
+        if carry is None:
+            raise ControlError(
+                "unknown-verb", f"carry out `{request.verb}`", "this daemon does not know it", "see `ocdsup --help`"
+            )
+        return await carry(self, request, emit)
 
     async def telnet(self, bench: LiveBench, verb: str, args: dict[str, Any]) -> str:
         """The same for a person on the telnet bridge of `bench`, in text."""
@@ -147,7 +152,7 @@ class Verbs:
         bench = self.bench(request.bench)
         run = bench.driver.state.run
         if bench.driver.state.phase is Phase.LENT:
-            raise ControlError("refused", f"restart {bench.name}", "its probe is lent", "`ocdsup` takes it back afterwards")
+            raise ControlError("refused", f"restart {bench.name}", "its probe is lent", "`ocdsup resume` takes it back")
         bench.driver.post(ev.RestartAsked(under_reset=bool(request.args.get("under_reset", False))))
         await _settled(bench, run)
         return {"text": bench.snapshot()["summary"]}

@@ -16,8 +16,7 @@ from ocdsup.probes.eviction import Policy
 from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Node, Probe
 from ocdsup.probes.selector import Found, ProbeSelector
-from ocdsup.runtime import looks as module
-from ocdsup.runtime import stlink_server, usb
+from ocdsup.runtime import stlink_server, usb, usb_reset
 from ocdsup.runtime.looks import Looks
 from ocdsup.sim.probe import DEFAULT_SERIAL
 from ocdsup.sim.server import SimServer, make_probe
@@ -177,11 +176,11 @@ async def test_the_found_probe_is_the_one_that_is_reset(sim: SimServer, monkeypa
     probe = Probe("0483:374b", "066B", model)
     asked: list[Probe] = []
 
-    def reset(one: Probe) -> module.usb_reset.Outcome:
+    def reset(one: Probe) -> usb_reset.Outcome:
         asked.append(one)
-        return module.usb_reset.Outcome(True, "done")
+        return usb_reset.Outcome(True, "done")
 
     monkeypatch.setattr(usb, "find", lambda _selector: Found(probe))
-    monkeypatch.setattr(module.usb_reset, "reset", reset)
+    monkeypatch.setattr(usb_reset, "reset", reset)
     assert await look(sim).reset_usb() == ev.UsbWasReset(ok=True, text="done")
     assert asked == [probe]
