@@ -26,6 +26,10 @@ VERBS = {
     "openocd": "the drop-in: OpenOCD's own arguments, on the supervised bench",
     "wait": "return when a bench's GDB port is usable",
     "check": "validate a configuration and show its effective values",
+    "init": "write a first configuration from the probes that are plugged in",
+    "ide": "what an IDE needs to use a bench's stable port",
+    "install": "set ocdsup up as a service of this PC or of yours",
+    "uninstall": "take that away again",
     "schema": "the JSON schema of the configuration",
     "sim": "the simulated ST-LINK and board on their own",
 }
@@ -43,6 +47,10 @@ EXIT_CODES = "exit codes: 0 done · 1 failed · 2 usage or configuration error �
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if set(arguments) == {"--version", "--json"}:
+        from ocdsup.cli import version
+
+        return version.show()
     verb = verb_in(arguments)
     arguments, behind = behind_verb(verb, arguments)
     options = parser(verb).parse_args(arguments)

@@ -19,13 +19,18 @@ MAY_IMPORT: dict[str, tuple[frozenset[str], str]] = {
     "openocd": (frozenset({"errors", "core"}), "knows OpenOCD's dialects and lines, not what follows from them"),
     "probes": (frozenset({"errors", "core"}), "knows selectors and holders as values; who looks is the runtime"),
     "config": (frozenset({"errors", "core"}), "a model and its mistakes, and the numbers it gives the core"),
+    "dropin": (frozenset({"probes"}), "reads somebody else's command line; what to do about it is done at the desk"),
     "control": (frozenset({"errors", "core"}), "the words of the control socket, and what they ask of a bench"),
     "runtime": (
         frozenset({"errors", "core", "openocd", "rsp", "telnet", "probes", "config", "control"}),
         "the only floor that faces the world; it performs what the others decide",
     ),
     "demo": (frozenset({"errors", "sim", "config", "control"}), "a user of the whole thing, with a story"),
-    "cli": (frozenset({"errors", "config", "control", "core", "openocd", "probes", "sim", "demo"}), "the desk in front"),
+    "ide": (frozenset(), "what other tools read; it knows a bench by its ports"),
+    "cli": (
+        frozenset({"errors", "config", "control", "core", "openocd", "probes", "dropin", "sim", "demo", "ide"}),
+        "the desk in front",
+    ),
     "__main__": (frozenset({"cli"}), "`python -m ocdsup`"),
 }
 
@@ -33,12 +38,13 @@ MAY_IMPORT: dict[str, tuple[frozenset[str], str]] = {
 EXCEPTIONS: dict[str, tuple[frozenset[str], str]] = {
     "ocdsup/cli/run": (frozenset({"runtime"}), "the verb that starts the daemon"),
     "ocdsup/cli/demo": (frozenset({"runtime"}), "the verb that starts a daemon beside a simulated board"),
+    "ocdsup/cli/init": (frozenset({"runtime"}), "the verb that looks which probes are plugged in, without a daemon"),
     "ocdsup/cli/doctor": (frozenset({"runtime"}), "the verb that looks at the PC itself, without a daemon"),
     "ocdsup/cli/front": (frozenset({"runtime"}), "the verb that is a stable GDB port, without a daemon"),
     "ocdsup/demo/stage": (frozenset({"cli"}), "asks the daemon as every user does (cli/client)"),
 }
 
-PURE = frozenset({"core", "openocd", "rsp", "telnet", "probes", "config", "control", "sim", "errors"})
+PURE = frozenset({"core", "dropin", "openocd", "rsp", "telnet", "probes", "config", "control", "sim", "errors", "ide"})
 WORLDLY = frozenset(
     """
     asyncio concurrent fcntl glob http importlib io logging multiprocessing os pathlib pexpect psutil pty pyudev random resource

@@ -1,0 +1,116 @@
+"""`ocdsup install --user|--system [--dry-run]`: units, rule, user, completions, manual page and a first configuration."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import ocdsup
+from ocdsup.cli import init, service_files
+from ocdsup.config.paths import SYSTEM_CONFIG, SYSTEM_CONTROL
+from ocdsup.config.starter import starter
+from ocdsup.errors import OcdsupError
+
+SHARE = Path(ocdsup.__file__).parent / "share"
+SHIPPED = (
+    *(f"systemd/{name}" for name in ("ocdsup.service", "ocdsup.socket", "user/ocdsup.service", "60-ocdsup.rules")),
+    *("systemd/ocdsup.sysusers.conf", "systemd/ocdsup.tmpfiles.conf", "ocdsup.bash", "ocdsup.1"),
+)
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    verb = verbs.add_parser("install", description="Set ocdsup up as a service of this PC or of yours.")
+    add_options(verb)
+    verb.set_defaults(run=run)
+
+
+def add_options(verb: argparse.ArgumentParser) -> None:
+    """Options that `uninstall` has too."""
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument("--user", action="store_true", help="your own service: no root, sees only your processes")
+    which.add_argument("--system", action="store_true", help="the PC's service, under its own user; needs root")
+    verb.add_argument("--dry-run", action="store_true", help="print files and commands, change nothing")
+    verb.add_argument("--root", metavar="DIR", default="", help="put the files below DIR and run no command (for packages)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the files, run the commands; the first file that cannot be written ends it."""
+    plan = plan_for(options)
+    for file in plan.files:
+        _write(options.root, file, dry_run=options.dry_run)
+    for command in () if options.root else plan.commands:
+        run_command(command, dry_run=options.dry_run)
+    print(service_files.next_steps(for_system=options.system), end="")
+    return 0
+
+
+def plan_for(options: argparse.Namespace) -> service_files.Plan:
+    """The plan for these options on this PC. Raises OcdsupError when the system service could not start this program."""
+    share = {name: (SHARE / name).read_text(encoding="utf-8") for name in SHIPPED}
+    text = starter(init.probes())
+    program = own_program()
+    if options.user:
+        home = os.path.expanduser("~")
+        config_home = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+        data_home = os.environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
+        return service_files.user(share, program, text, config_home, data_home)
+    hidden = None if options.root or options.dry_run else service_files.hidden_from_service(program)
+    if hidden is not None:
+        why = f"{hidden} is below a directory that the service does not see (ProtectHome) or that others may write"
+        hint = "install it for everybody: PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ocdsup"
+        raise OcdsupError("set up the system service", why, hint)
+    return service_files.system(
+        share, program, text, service_files.with_ports(share["systemd/ocdsup.socket"], *_sockets(options.root))
+    )
+
+
+def own_program() -> list[str]:
+    """The command that starts what is running now."""
+    invoked = shutil.which(sys.argv[0]) if os.path.basename(sys.argv[0]) == "ocdsup" else None
+    return [os.path.abspath(invoked)] if invoked else [sys.executable, "-m", "ocdsup"]
+
+
+def _sockets(root: str) -> tuple[list[tuple[str, int]], str]:
+    """Addresses and ports of the configuration that is there, or of the one that will be written."""
+    from ocdsup.config.__main__ import read
+    from ocdsup.config.load import load
+
+    file = root + SYSTEM_CONFIG
+    config = read(file).config if os.path.exists(file) else load(starter(init.probes()), "the starter")
+    binds = [(host, port) for bench in config.benches for port in (bench.ports.gdb, bench.ports.telnet) for host in bench.bind]
+    return binds, config.control or SYSTEM_CONTROL
+
+
+def _write(root: str, file: service_files.File, *, dry_run: bool) -> None:
+    path = Path(root + file.path) if root else Path(file.path)
+    if file.keep and path.exists():
+        print(f"kept     {path}")
+        return
+    if dry_run:
+        print(f"would write {path}:\n" + "".join(f"    {line}\n" for line in file.text.splitlines()), end="")
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.text, encoding="utf-8")
+        path.chmod(0o644)
+    except OSError as error:
+        hint = "run it as root" if isinstance(error, PermissionError) else "see `--dry-run`"
+        raise OcdsupError(f"write {path}", error.strerror or str(error), hint) from None
+    print(f"wrote    {path}")
+
+
+def run_command(command: tuple[str, ...], *, dry_run: bool) -> None:
+    """Run one command; its failure is said and does not stop the rest."""
+    line = " ".join(command)
+    if dry_run:
+        print(f"would run {line}")
+    elif shutil.which(command[0]) is None:
+        print(f"skipped  {line} ({command[0]} is not installed)")
+    else:
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+        print(f"ran      {line}" + (f" (exit code {code})" if code else ""))

@@ -1,0 +1,109 @@
+"""What `install` and `uninstall` have to do, as data: files with their text, and commands. Decided here, done there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+PROGRAM = "/usr/bin/ocdsup"  # what the shipped units start
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to write; with `keep` one that is there already stays as it is, also when the rest is taken away."""
+
+    path: str
+    text: str
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Files, then commands; a command whose program is missing is left out and said."""
+
+    files: tuple[File, ...]
+    commands: tuple[tuple[str, ...], ...]
+    farewell: tuple[tuple[str, ...], ...]
+    """Commands before the files are taken away again."""
+
+
+def with_program(unit: str, program: Sequence[str]) -> str:
+    """The unit with our own program in its Exec lines; words are quoted as systemd.service(5) reads them."""
+    return unit.replace(PROGRAM, " ".join(map(_quoted, program)))
+
+
+def _quoted(word: str) -> str:
+    word = word.replace("%", "%%").replace("$", "$$")
+    return word if re.fullmatch(r"[\w@%+=:,./$-]+", word) else '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def with_ports(socket_unit: str, binds: Sequence[tuple[str, int]], control: str) -> str:
+    """The socket unit with the ports of the configuration; 0, any free port, cannot be opened before its time."""
+    shown = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in binds if port]
+    lines = [f"ListenStream={address}" for address in (*shown, control)]
+    first, last = socket_unit.index("ListenStream="), socket_unit.rindex("ListenStream=")
+    end = socket_unit.index("\n", last)
+    return socket_unit[:first] + "\n".join(lines) + socket_unit[end:]
+
+
+def system(share: Mapping[str, str], program: Sequence[str], starter: str, socket_unit: str) -> Plan:
+    """The service of this PC. `share` has the shipped files by name."""
+    files = (
+        File("/etc/systemd/system/ocdsup.service", with_program(share["systemd/ocdsup.service"], program)),
+        File("/etc/systemd/system/ocdsup.socket", socket_unit),
+        File("/etc/sysusers.d/ocdsup.conf", share["systemd/ocdsup.sysusers.conf"]),
+        File("/etc/tmpfiles.d/ocdsup.conf", share["systemd/ocdsup.tmpfiles.conf"]),
+        File("/etc/udev/rules.d/60-ocdsup.rules", share["systemd/60-ocdsup.rules"]),
+        File("/usr/local/share/bash-completion/completions/ocdsup", share["ocdsup.bash"]),
+        File("/usr/local/share/man/man1/ocdsup.1", share["ocdsup.1"]),
+        File("/etc/ocdsup/ocdsup.yaml", starter, keep=True),
+    )
+    commands = (
+        ("systemd-sysusers", "/etc/sysusers.d/ocdsup.conf"),
+        ("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/ocdsup.conf"),
+        ("udevadm", "control", "--reload"),
+        ("udevadm", "trigger", "--subsystem-match=usb", "--subsystem-match=tty"),
+        ("systemctl", "daemon-reload"),
+        ("systemd-analyze", "verify", "--man=no", "/etc/systemd/system/ocdsup.service"),
+    )
+    return Plan(files, commands, (("systemctl", "disable", "--now", "ocdsup.socket", "ocdsup.service"),))
+
+
+def user(share: Mapping[str, str], program: Sequence[str], starter: str, config_home: str, data_home: str) -> Plan:
+    """The service of one person; everything is below their home."""
+    unit = f"{config_home}/systemd/user/ocdsup.service"
+    files = (
+        File(unit, with_program(share["systemd/user/ocdsup.service"], program)),
+        File(f"{data_home}/bash-completion/completions/ocdsup", share["ocdsup.bash"]),
+        File(f"{data_home}/man/man1/ocdsup.1", share["ocdsup.1"]),
+        File(f"{config_home}/ocdsup/ocdsup.yaml", starter, keep=True),
+    )
+    commands = (
+        ("systemctl", "--user", "daemon-reload"),
+        ("systemd-analyze", "--user", "verify", "--man=no", unit),
+    )
+    return Plan(files, commands, (("systemctl", "--user", "disable", "--now", "ocdsup.service"),))
+
+
+_UNSEEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108  (places to refuse, nothing is created there)
+
+
+def hidden_from_service(program: Sequence[str]) -> str | None:
+    """The word of the command that the system service would not see: `ProtectHome=yes`, `PrivateTmp=yes`."""
+    return next((word for word in program if word.startswith(_UNSEEN)), None)
+
+
+def next_steps(*, for_system: bool) -> str:
+    """What is left to the administrator."""
+    if for_system:
+        return (
+            "next: look at /etc/ocdsup/ocdsup.yaml, then\n"
+            "  systemctl enable --now ocdsup.socket ocdsup\n"
+            "  usermod -aG ocdsup NAME     # who may use `ocdsup status` and the rest\n"
+        )
+    return (
+        "next: look at the configuration (ocdsup check), then\n"
+        "  systemctl --user enable --now ocdsup\n"
+        "  loginctl enable-linger      # keeps it running when you log out\n"
+    )

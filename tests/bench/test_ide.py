@@ -1,0 +1,27 @@
+"""What `ocdsup ide` prints, fed to the real GDB on the running daemon."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.bench.rig import Rig
+
+ELF = Path(__file__).parents[2] / "ocdsup/sim/firmware/blink-f4.elf"
+
+
+def test_gdb_flashes_and_halts_with_the_file_it_was_given(rig: Rig) -> None:
+    """The ports are any free ones, so the daemon was asked; `reflash` and `why` are the file's own commands."""
+    rig.run(one=rig.bench(rig.sim()))
+    rig.ready()
+    printed = rig.ocdsup("ide", "gdb", "--elf", str(ELF))
+    assert printed.returncode == 0, printed.stderr
+    file = rig.folder / "ocdsup.gdb"
+    file.write_text(printed.stdout, encoding="utf-8")
+    words = ["-x", str(file), "-ex", "reflash", "-ex", "why", "-ex", "tbreak main", "-ex", "continue", "-ex", "bt 1"]
+    command = ["gdb-multiarch", "-nx", "-batch", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL, check=False)
+    assert "Loading section" in done.stdout, done.stdout + done.stderr
+    assert "#0  main ()" in done.stdout, done.stdout + done.stderr

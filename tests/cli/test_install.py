@@ -1,0 +1,114 @@
+"""`install` writes what it says, below a root of the test's own; what it wrote passes systemd's own check."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocdsup.cli import install
+from ocdsup.cli.main import main
+
+SYSTEM = {
+    "etc/systemd/system/ocdsup.service",
+    "etc/systemd/system/ocdsup.socket",
+    "etc/sysusers.d/ocdsup.conf",
+    "etc/tmpfiles.d/ocdsup.conf",
+    "etc/udev/rules.d/60-ocdsup.rules",
+    "etc/ocdsup/ocdsup.yaml",
+    "usr/local/share/bash-completion/completions/ocdsup",
+    "usr/local/share/man/man1/ocdsup.1",
+}
+
+
+def files(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_the_system_files_are_where_systemd_looks(tmp_path: Path) -> None:
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    assert files(tmp_path) == SYSTEM
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in SYSTEM} == {0o644}
+    assert main(["check", "-q", str(tmp_path / "etc/ocdsup/ocdsup.yaml")]) == 0
+
+
+def test_systemd_has_nothing_to_say_about_what_was_written(tmp_path: Path) -> None:
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    units = [str(tmp_path / "etc/systemd/system" / name) for name in ("ocdsup.service", "ocdsup.socket")]
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"ExecStart={sys.executable} -m ocdsup run -c /etc/ocdsup/ocdsup.yaml" in Path(units[0]).read_text()
+
+
+def test_a_configuration_that_is_there_stays_and_its_ports_are_listened_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "etc/ocdsup/ocdsup.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("version: 1\nbenches: {a: {openocd: {config: [x]}, ports: {gdb: 3393, telnet: 4494}}}\n")
+    file.chmod(0o644)
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    assert f"kept     {file}" in capsys.readouterr().out
+    socket = (tmp_path / "etc/systemd/system/ocdsup.socket").read_text()
+    assert "ListenStream=[::1]:3393\n" in socket
+    assert "3333" not in socket
+
+
+def test_a_dry_run_shows_everything_and_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files with their text, and every command."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert main(["install", "--user", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert f"would write {tmp_path}/config/systemd/user/ocdsup.service:\n" in out
+    assert "    WatchdogSec=30\n" in out
+    assert "would run systemctl --user daemon-reload\n" in out
+    assert files(tmp_path) == set()
+
+
+def test_a_user_gets_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing outside their home, and commands of their own manager only."""
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(install, "run_command", lambda command, dry_run: commands.append(command))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert main(["install", "--user"]) == 0
+    assert files(tmp_path) == {
+        "config/systemd/user/ocdsup.service",
+        "config/ocdsup/ocdsup.yaml",
+        "data/bash-completion/completions/ocdsup",
+        "data/man/man1/ocdsup.1",
+    }
+    assert all("--user" in command for command in commands)
+
+
+def test_a_system_service_is_refused_a_program_that_it_could_not_see(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install, "own_program", lambda: ["/home/me/.local/bin/ocdsup"])
+    monkeypatch.setattr(install, "_write", lambda *_args, **_kwargs: pytest.fail("it wrote something"))
+    assert main(["install", "--system"]) == 1
+    assert "PIPX_HOME=/opt/pipx" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "etc").touch()
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_a_command_that_is_missing_or_fails_does_not_end_it(capsys: pytest.CaptureFixture[str]) -> None:
+    install.run_command(("ocdsup-no-such-program", "x"), dry_run=False)
+    install.run_command(("false",), dry_run=False)
+    out = capsys.readouterr().out
+    assert "skipped  ocdsup-no-such-program x" in out
+    assert "ran      false (exit code 1)" in out
+
+
+@pytest.mark.parametrize("words", [[], ["--user", "--system"]])
+def test_one_of_both_has_to_be_chosen(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["install", *words])
+    assert caught.value.code == 2

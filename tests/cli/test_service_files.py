@@ -1,0 +1,64 @@
+"""What an installation writes and runs, decided without touching anything."""
+
+import pytest
+
+from ocdsup.cli import service_files
+from ocdsup.cli.install import SHARE, SHIPPED
+
+UNIT = "[Service]\nExecStart=/usr/bin/ocdsup run -c /etc/ocdsup/ocdsup.yaml\nExecReload=/usr/bin/ocdsup reload\n"
+SHARED = {name: (SHARE / name).read_text(encoding="utf-8") for name in SHIPPED}
+
+
+@pytest.mark.parametrize(
+    ("program", "written"),
+    [
+        (["/opt/pipx/bin/ocdsup"], "/opt/pipx/bin/ocdsup"),
+        (["/opt/venv/bin/python", "-m", "ocdsup"], "/opt/venv/bin/python -m ocdsup"),
+        (["/opt/my tools/ocdsup"], '"/opt/my tools/ocdsup"'),
+        (["/opt/50%/o$c"], "/opt/50%%/o$$c"),
+        (['/opt/a"b/ocdsup'], '"/opt/a\\"b/ocdsup"'),
+    ],
+)
+def test_the_unit_starts_the_program_that_installs_it(program: list[str], written: str) -> None:
+    """Quoted as systemd.service(5) reads command lines; % and $ are specifiers and variables there."""
+    lines = service_files.with_program(UNIT, program).splitlines()
+    assert lines[1:] == [f"ExecStart={written} run -c /etc/ocdsup/ocdsup.yaml", f"ExecReload={written} reload"]
+
+
+def test_the_socket_unit_has_the_ports_of_the_configuration() -> None:
+    """Port 0 means any free one: nothing to open before its time."""
+    binds = [("127.0.0.1", 3343), ("::1", 3343), ("127.0.0.1", 0)]
+    text = service_files.with_ports(SHARED["systemd/ocdsup.socket"], binds, "/run/x.sock")
+    listened = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ListenStream=")]
+    assert listened == ["127.0.0.1:3343", "[::1]:3343", "/run/x.sock"]
+    assert "SocketMode=0660" in text
+    assert text.startswith("#")
+
+
+@pytest.mark.parametrize(
+    ("program", "word"),
+    [
+        (["/usr/local/bin/ocdsup"], None),
+        (["/opt/venv/bin/python", "-m", "ocdsup"], None),
+        (["/home/me/.local/bin/ocdsup"], "/home/me/.local/bin/ocdsup"),
+        (["/root/venv/bin/python", "-m", "ocdsup"], "/root/venv/bin/python"),
+        (["/tmp/x/ocdsup"], "/tmp/x/ocdsup"),
+    ],
+)
+def test_a_program_that_the_service_cannot_see_is_noticed(program: list[str], word: str | None) -> None:
+    """ProtectHome=yes and PrivateTmp=yes of the unit."""
+    assert service_files.hidden_from_service(program) == word
+
+
+def test_configurations_are_the_only_files_that_are_kept() -> None:
+    system = service_files.system(SHARED, ["/x"], "starter", "socket")
+    user = service_files.user(SHARED, ["/x"], "starter", "/home/me/.config", "/home/me/.local/share")
+    for plan in (system, user):
+        assert [file.path.rpartition("/")[2] for file in plan.files if file.keep] == ["ocdsup.yaml"]
+    assert all(file.path.startswith("/home/me/") for file in user.files)
+    assert not any(command[0] == "sudo" for plan in (system, user) for command in plan.commands)
+
+
+def test_the_next_steps_start_the_right_service() -> None:
+    assert "systemctl --user enable --now ocdsup" in service_files.next_steps(for_system=False)
+    assert "systemctl enable --now ocdsup.socket ocdsup" in service_files.next_steps(for_system=True)

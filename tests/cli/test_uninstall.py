@@ -1,0 +1,40 @@
+"""`uninstall` takes away what `install` wrote, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from ocdsup.cli.main import main
+
+
+def files(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_only_the_configuration_and_foreign_files_stay(tmp_path: Path) -> None:
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    (tmp_path / "etc/systemd/system/other.service").write_text("mine")
+    assert main(["uninstall", "--system", "--root", str(tmp_path)]) == 0
+    assert files(tmp_path) == {"etc/ocdsup/ocdsup.yaml", "etc/systemd/system/other.service"}
+
+
+def test_a_dry_run_takes_nothing_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    before = files(tmp_path)
+    capsys.readouterr()
+    assert main(["uninstall", "--system", "--dry-run", "--root", str(tmp_path)]) == 0
+    assert files(tmp_path) == before
+    assert f"would remove {tmp_path}/etc/systemd/system/ocdsup.service\n" in capsys.readouterr().out
+
+
+def test_what_was_never_installed_is_no_error(tmp_path: Path) -> None:
+    assert main(["uninstall", "--system", "--root", str(tmp_path)]) == 0
+
+
+def test_the_service_is_ended_before_its_files_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert main(["uninstall", "--user", "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "would run systemctl --user disable --now ocdsup.service"
