@@ -178,9 +178,7 @@ class _Guard:
             deadline = monotonic() + patience_s
             while self._reap() and monotonic() < deadline:
                 self._signal(number)
-                for pid in _children():
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.kill(pid, number)
+                _signal_children(number)
                 select.select([], [], [], 0.02)
 
     def _reap(self) -> bool:
@@ -192,10 +190,11 @@ class _Guard:
         return False
 
 
-def _children() -> list[int]:
-    """Our own children, by proc(5) `children`; they cannot be reused PIDs, because only we can reap them."""
-    text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return [int(pid) for pid in text.split()]
+def _signal_children(number: signal.Signals) -> None:
+    """Signal our own children, by proc(5) `children`; they cannot be reused PIDs, because only we can reap them."""
+    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(int(pid), number)
 
 
 def _is_foreground(group: int) -> bool:

@@ -19,6 +19,8 @@ Start = Callable[[Callable[[dict[str, Any]], list[dict[str, Any] | bytes]]], Any
         (["start", "nucleo"], "start", "nucleo", {}),
         (["reload"], "reload", None, {}),
         (["wait", "nucleo", "--timeout", "1500ms"], "wait", "nucleo", {"timeout": 1.5}),
+        (["evict", "nucleo"], "evict", "nucleo", {}),
+        (["evict", "nucleo", "--force"], "evict", "nucleo", {"force": True}),
         (["why"], "why", None, {}),
         (["why", "nucleo"], "why", "nucleo", {}),
     ],

@@ -15,6 +15,10 @@ ELSEWHERE: dict[str, str] = {
     "ocdsup/rsp/replay": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
     "ocdsup/rsp/session": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
     "ocdsup/rsp/wires": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
+    "ocdsup/cli/borrower": "tests/lend/test_loans.py",  # forks, waits and kills: only real processes show that it does
+    "ocdsup/cli/dropin_server": "tests/dropin/test_real_tools.py",  # a bridge: there is nothing in it without two ends
+    "ocdsup/cli/openocd": "tests/dropin/test_real_tools.py",  # the rooms behind it decide, and are tested in their place
+    "ocdsup/cli/evict": "tests/cli/test_ask.py",  # a row of the table of verbs that only ask the daemon
     "ocdsup/cli/reload": "tests/cli/test_ask.py",  # a row of the table of verbs that only ask the daemon
     "ocdsup/cli/restart": "tests/cli/test_ask.py",  # a row of the table of verbs that only ask the daemon
     "ocdsup/cli/start": "tests/cli/test_ask.py",  # a row of the table of verbs that only ask the daemon

@@ -1,0 +1,69 @@
+"""The list of probes says what each is, whose it is, who holds it and what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ocdsup.cli.main import main
+from ocdsup.cli.probes import text
+
+NODE = {"path": "/dev/bus/usb/001/004", "mode": "0664", "owner": "root", "group": "root", "usable": False}
+FREE = {
+    "vid_pid": "0483:374b",
+    "serial": "066B",
+    "location": "1-2.3",
+    "model": "ST-LINK/V2-1",
+    "bench": "nucleo",
+    "nodes": [],
+    "holders": [],
+}
+HELD = {
+    "vid_pid": "0483:3748",
+    "serial": None,
+    "location": "1-4",
+    "model": "ST-LINK/V2",
+    "bench": None,
+    "nodes": [NODE],
+    "holders": [
+        {"pid": 7, "name": "openocd", "what": "OpenOCD", "user": "bench", "since": "2026-01-01T10:00:00+00:00", "ours": None},
+        {
+            "pid": 8,
+            "name": "openocd",
+            "what": "OpenOCD",
+            "user": "ocdsup",
+            "since": "2026-01-01T10:00:00+00:00",
+            "ours": "nucleo",
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "lines"),
+    [
+        ({"probes": [], "unseen": []}, ["no debug probe is on USB"]),
+        ({"probes": [FREE]}, ["0483:374b  066B  1-2.3  ST-LINK/V2-1, bench nucleo"]),
+        (
+            {"probes": [HELD], "unseen": ["2 processes of root cannot be looked at"]},
+            [
+                "0483:3748  no serial  1-4  ST-LINK/V2, no bench",
+                "    /dev/bus/usb/001/004 is 0664 root:root, not open to ocdsup; `ocdsup doctor` says what to do",
+                "    held by PID 7 openocd (OpenOCD), user bench, since 2026-01-01T10:00:00+00:00",
+                "    held by PID 8 openocd (the OpenOCD of bench nucleo), user ocdsup, since 2026-01-01T10:00:00+00:00",
+                "not seen: 2 processes of root cannot be looked at",
+            ],
+        ),
+    ],
+)
+def test_the_text_has_a_line_for_every_fact(answer: dict[str, Any], lines: list[str]) -> None:
+    assert text(answer).split("\n") == lines
+
+
+def test_json_is_the_daemons_answer(daemon: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    server = daemon(lambda request: [{"ok": True, "result": {"probes": [FREE]}}])
+    assert main(["--socket", str(server.path), "probes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"probes": [FREE]}

@@ -1,0 +1,79 @@
+"""The real OpenOCD is found behind the drop-in, and its configuration files as it would find them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocdsup.cli.real_openocd import BECAME, OVERRIDE, Files, become, find
+from ocdsup.errors import BackendError
+
+
+def program(path: Path, text: str) -> Path:
+    """A program in a folder of its own."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH of `first` and `second`."""
+    monkeypatch.setenv("PATH", f"{tmp_path / 'first'}:{tmp_path / 'second'}")
+    monkeypatch.delenv(OVERRIDE, raising=False)
+    monkeypatch.delenv(BECAME, raising=False)
+    return tmp_path
+
+
+def test_scripts_that_lead_back_to_us_are_passed_over(folders: Path) -> None:
+    program(folders / "first" / "openocd", '#!/bin/sh\nexec ocdsup openocd "$@"\n')
+    real = program(folders / "second" / "openocd", "#!/bin/sh\n")
+    assert find() == str(real)
+
+
+def test_a_link_to_us_is_passed_over(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    us = program(folders / "bin" / "tool", "#!/bin/sh\n")
+    (folders / "first").mkdir()
+    (folders / "first" / "openocd").symlink_to(us)
+    monkeypatch.setattr(sys, "argv", [str(folders / "first" / "openocd")])
+    with pytest.raises(BackendError, match="besides this drop-in"):
+        find()
+
+
+def test_a_path_in_the_configuration_or_the_environment_counts(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = program(folders / "opt" / "openocd", "#!/bin/sh\n")
+    assert find(str(own)) == str(own)
+    monkeypatch.setenv(OVERRIDE, "/elsewhere/openocd")
+    assert find(str(own)) == "/elsewhere/openocd"
+
+
+def test_becoming_ourselves_is_noticed(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BECAME, "1")
+    with pytest.raises(BackendError, match="leads back to this drop-in"):
+        become(["-c", "init"])
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    """A folder with a board file, what it sources, and a file of commands."""
+    program(tmp_path / "board" / "x.cfg", "# a board\nsource [find interface/y.cfg]\n  source [find target/z.cfg]\n")
+    program(tmp_path / "interface" / "y.cfg", "adapter driver dummy\n")
+    program(tmp_path / "target" / "z.cfg", "source [find board/x.cfg]\nswd newdap z cpu\n")
+    program(tmp_path / "helpers.tcl", "proc CDHello {} {}\n")
+    return tmp_path
+
+
+def test_a_board_file_is_known_by_all_that_it_sources(scripts: Path) -> None:
+    """Also when two files source each other."""
+    assert Files([str(scripts)]).names(["board/x.cfg"]) == {"board/x.cfg", "interface/y.cfg", "target/z.cfg"}
+
+
+def test_a_file_that_is_not_there_is_known_by_its_name(scripts: Path) -> None:
+    assert Files([]).names(["nowhere.cfg"]) == {"nowhere.cfg"}
+
+
+def test_only_files_that_set_nothing_up_are_scripts(scripts: Path) -> None:
+    assert Files([str(scripts)]).scripts(["board/x.cfg", "helpers.tcl", "nowhere.cfg"]) == [str(scripts / "helpers.tcl")]
