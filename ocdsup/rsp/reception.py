@@ -8,7 +8,7 @@ from .guard import FLASH_ERROR, Limits, refusal
 from .outputs import News, Notice
 from .packets import EMPTY, OK, Answer, Group, Row, monitor_line, text_packet
 from .policy import Monitor, Policy
-from .replay import TRAPPED, told
+from .replay import RESET_STOP, told
 from .shadow import Flash, Shadow
 
 _FAILED = b"E01"
@@ -102,4 +102,4 @@ def stale_resume(shadow: Shadow) -> Here:
     """Answer the first resume after a reset that GDB does not know of by a stop: it then reads the new registers."""
     text = shadow.untold
     shadow.stale, shadow.untold = False, ""
-    return Here((*told(text), TRAPPED), Notice(News.RESET_TOLD, text.strip()), stop=True)
+    return Here((*told(text), RESET_STOP), Notice(News.RESET_TOLD, text.strip()), stop=True)

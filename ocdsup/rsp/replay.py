@@ -21,6 +21,9 @@ RESET_TEXT = "ocdsup: board was reset while OpenOCD was away; the program starts
 SERVER_TEXT = "ocdsup: the debug server went away and came back; its program is a new run\n"
 INTERRUPTED = b"T02"
 TRAPPED = b"T05"
+# After a reset behind GDB's back. Not T05: GDB takes that for the end of a step of its own (each `continue` from a breakpoint
+# begins with one) and lets the program run on before its user sees anything (seen with GDB 13.1).
+RESET_STOP = INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def _restore_any(shadow: Shadow) -> Dialogue:
     yield from _threads(shadow)
     lost = yield from _insert(shadow.points)
     if shadow.running:
-        return Outcome(stop=TRAPPED, console=SERVER_TEXT, lost=lost, restored=True)
+        return Outcome(stop=RESET_STOP, console=SERVER_TEXT, lost=lost, restored=True)
     shadow.forget_writes()
     shadow.stale, shadow.untold = True, SERVER_TEXT
     return Outcome(lost=lost, restored=True)
@@ -166,7 +169,7 @@ def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool
 def _stop_owed(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reason: bytes) -> bytes | None:
     """Return the stop reply that the truth asks for; None when the target is to run on."""
     if up.reset:
-        return TRAPPED if policy.stop_after_reset else None
+        return RESET_STOP if policy.stop_after_reset else None
     if stepping(shadow):
         return TRAPPED  # the step may or may not have been made: GDB looks at the PC and goes on from there
     if halted and not reason.startswith((b"S02", b"T02")):
@@ -289,10 +292,9 @@ def farewell(shadow: Shadow, on_detach: OnDetach, removed: list[bytes], *, detac
     yield from _say_all((*removed, *points))
     if detach:
         yield b"D"
-    if halted_here:
-        yield from _read_registers()
     wanted = {OnDetach.RESUME: True, OnDetach.HALT: False, OnDetach.LEAVE: running}[on_detach]
     if wanted and (halted_here or not running):
+        yield from _read_registers()  # a GDB that died while it attached may not have asked for them yet
         yield monitor_request("resume")
     if not wanted and running and not halted_here:
         yield monitor_request("halt")

@@ -51,6 +51,8 @@ class OpenOcd:
         self.image = b""
         self.has_image = False
         self.owes_stop = False
+        # A core found halted: its registers are in no cache yet, and a resume takes the PC from the cache, read or not.
+        self.unread = not board.running
         self.reason = b"S05" if hla and not board.running else b"S00"
         self.log: list[bytes] = []  # every request body, in order
         self._framer = Framer(Side.CLIENT)
@@ -77,7 +79,7 @@ class OpenOcd:
 
     def halt(self, reason: bytes) -> bytes:
         """Let the core halt by itself; return what OpenOCD writes."""
-        self.board.running = False
+        self.board.running = self.unread = False  # a halt that is seen to happen is followed by a look at the registers
         self.reason = b"S" + reason
         if not self.owes_stop:
             return b""
@@ -113,6 +115,7 @@ class OpenOcd:
             case "?":
                 return self.reason if not self.board.running else b"S00"
             case "g":
+                self.unread = False
                 return b"".join(self._register(n).to_bytes(4, "little").hex().encode() for n in range(17))
             case "p":
                 return self._register(self._number(body)).to_bytes(4, "little").hex().encode()
@@ -205,10 +208,7 @@ class OpenOcd:
         self.board.comparators.discard(point)
 
     def _resume(self, body: bytes) -> bytes | None:
-        if not self.board.running:
-            for number, value in self.dirty.items():
-                self.board.registers[number] = value
-            self.dirty.clear()
+        self._flush()
         self.owes_stop = True
         if body in (b"s", b"vCont;s"):
             if self.board.running:
@@ -222,6 +222,15 @@ class OpenOcd:
         self.board.running = True
         return None
 
+    def _flush(self) -> None:
+        if self.board.running:
+            return
+        if self.unread:
+            self.board.registers[15] = 0
+        for number, value in self.dirty.items():
+            self.board.registers[number] = value
+        self.dirty.clear()
+
     def _monitor(self, line: str) -> bytes:
         match line.split():
             case ["halt"]:
@@ -229,11 +238,13 @@ class OpenOcd:
                     self._out += self.halt(b"02")
                 return b"OK"
             case ["resume"] if not self.board.running:
+                self._flush()
                 self.owes_stop, self.board.running = False, True
                 return b"OK"
             case ["reset", "halt"]:
                 self.board.reset(halt=True)
                 self.dirty.clear()
+                self.unread = False
                 return b"OK"
             case ["[target", "current]", "curstate"]:
                 return (b"running" if self.board.running else b"halted").hex().encode()

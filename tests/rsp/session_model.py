@@ -213,6 +213,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.bench.fault = None
         resets = self.bench.resets
         stops = len(self.bench.stops)
+        must_stop = self.bench.running and (fault.kind == "reset" or (fault.kind == "kill" and fault.hit))
         self.bench.happen(fault)
         if self.bench.resets != resets:
             self.registers = {}
@@ -220,6 +221,7 @@ class SessionMachine(RuleBasedStateMachine):
         if len(self.bench.stops) != stops:
             self.refresh()
         self.settle()
+        assert not (must_stop and self.bench.running), "GDB never hears of a hit, or of a reset"
 
     @rule()
     def reexamination(self) -> None:
@@ -255,6 +257,7 @@ class SessionMachine(RuleBasedStateMachine):
         if late is not None:
             actual[late[0] : late[0] + len(late[1])] = late[1]
         assert [n for n in range(RAM_SIZE) if actual[n] != expected[n] and n not in self.unsure] == []
+        assert board.registers[15] >= 0x08000000, "the program was sent to an address out of an empty cache"
         if not self.bench.running:
             actual_registers = {n: process.dirty.get(n, board.registers[n]) for n in self.registers}
             assert actual_registers == self.registers

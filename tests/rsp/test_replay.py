@@ -127,7 +127,7 @@ def test_after_a_reset_while_running_gdb_gets_a_line_and_a_stop() -> None:
     bench.kill()
     bench.start(reset=True, halt=False)
     bench.settle()
-    assert bench.stops == [b"T05"]
+    assert bench.stops == [b"T02"]
     assert "ocdsup: board was reset" in bench.console
     assert not bench.board.running
     assert bench.board.comparators == {Point(1, 0x8000234, 2)}
@@ -154,7 +154,7 @@ def test_after_a_reset_while_idle_the_first_resume_is_a_stop() -> None:
     bench.start(reset=True)
     bench.settle()
     bench.resume()
-    assert bench.stops == [b"T05"]
+    assert bench.stops == [b"T02"]
     assert "ocdsup: board was reset" in bench.console
     assert not bench.board.running
     registers = bench.ask(b"g")

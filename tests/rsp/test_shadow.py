@@ -78,6 +78,7 @@ MUTANTS: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "late replies reach GDB": (Link, "_answered", _never_late),
     "an interrupt dies with its backend": (Link, "interrupt", _forgets_the_interrupt),
     "a stop is never owed": (replay, "_stop_owed", _no_stop_after_reset),
+    "the registers are not read before a resume": (replay, "_read_registers", _nothing),
     "the RAM under a point is never read": (Link, "_look_under", _silent),
 }
 

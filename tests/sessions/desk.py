@@ -26,14 +26,14 @@ class Desk:
         self.sim = rig.sim()
         rig.run(one=rig.bench(self.sim, **changes))
         rig.ready()
-        self._gdbs: list[Gdb] = []
+        self.gdbs: list[Gdb] = []
 
     # GDB
 
     def gdb(self, *, attach: bool = True) -> Gdb:
         """Start a GDB on the demo firmware; attached unless told otherwise."""
         gdb = Gdb(firmware())
-        self._gdbs.append(gdb)
+        self.gdbs.append(gdb)
         if attach:
             gdb.command(f"-target-select extended-remote localhost:{self.port}", PATIENCE)
             gdb.wait_stop(PATIENCE, attach=True)
@@ -109,7 +109,7 @@ class Desk:
 
     def close(self) -> None:
         """End every GDB."""
-        for gdb in self._gdbs:
+        for gdb in self.gdbs:
             gdb.close()
 
 

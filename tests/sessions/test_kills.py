@@ -45,8 +45,6 @@ def test_running_it_runs_on_and_the_breakpoint_set_before_is_hit(desk: Desk) -> 
     assert f'addr="{MODE_2:#010x}"' in run(gdb)
 
 
-
-
 STEPS = ["step-instruction", "next-instruction", "next", "step", "finish"]
 
 
