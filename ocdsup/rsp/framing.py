@@ -128,6 +128,11 @@ class Framer:
         """Return how many bytes of a packet are waiting for its end."""
         return len(self._buffer)
 
+    @property
+    def between(self) -> bool:
+        """Tell whether the next byte begins a frame."""
+        return not self._buffer and not self._skipping
+
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that `data` completes, in order."""
         # The usual case: one read is exactly one packet, and nothing is left over from before.

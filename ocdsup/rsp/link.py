@@ -13,6 +13,7 @@ from .session import Held, Session
 from .shadow import lasting
 from .wires import Ask, BackendWire, Before
 
+_MEMORY = name(b"m0,0")
 _STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
 _UNTOLD_STOPS = (b"T00", b"S00")
 
@@ -79,7 +80,7 @@ class Link:
         session.shadow.lost()
         session.answers.clear()
         session.answers.removed.clear()
-        session.held = None
+        session.held, session.doubtful_until = None, 0.0
         if talk is not None and talk.purpose is Purpose.DETACH:
             session.shadow.detached()
             session.reply(OK, out)
@@ -111,6 +112,26 @@ class Link:
                 self._say(body, _IGNORED, now, out)
         if session.transparent or ask.row.group is Group.READ or not self._must_wait(ask, now, out):
             self._pass_on(ask, out)
+
+    def takes_read(self, data: bytes, now: float) -> bool:
+        """Note a memory read of GDB, a whole packet, that the caller sends on; False when answers are kept."""
+        if self._wire is None or self._session.answers.enabled:
+            return False
+        self._wire.waiting.append(Ask(_MEMORY, data[1:-3], data, now))
+        return True
+
+    def takes_answer(self, data: bytes) -> bool:
+        """Note the only answer that is awaited, if it is one whole packet for a read of GDB; the caller sends it on."""
+        wire, session = self._wire, self._session
+        if wire is None or len(wire.waiting) != 1 or not wire.idle or session.answers.enabled or session.shadow.running:
+            return False
+        ask = wire.waiting[0]
+        whole = data[:1] == b"$" and data.find(b"#") == len(data) - 3 and data.rfind(b"$") == 0
+        if ask.row is not _MEMORY or ask.ours is not None or ask.abandoned or not whole or data[1:2] == b"O":
+            return False
+        wire.waiting.clear()
+        session.shadow.proved()
+        return True
 
     def _pass_on(self, ask: Ask, out: list[Output]) -> None:
         session, wire = self._session, self._wire

@@ -53,7 +53,7 @@ class _Wire:
     @property
     def idle(self) -> bool:
         """Tell whether this leg neither acknowledges packets nor is in the middle of one."""
-        return not (self._framer.verify or self._framer.unfinished)
+        return self._framer.between and not self._framer.verify
 
     def take(self, data: bytes, out: list[Output]) -> list[Frame]:
         """Return the frames that matter above; acknowledgements are given and obeyed here, at once."""

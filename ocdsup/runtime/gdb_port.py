@@ -82,10 +82,13 @@ class GdbSession:
     # The client
 
     def _from_client(self, data: bytes) -> None:
-        if self._plain and self._up is not None:
+        now = self._loop.time()
+        if self._up is not None and (self._plain or self._proxy.takes_read(data, now)):
             self._up.send(data)
+            if not self._plain and self._timer_at > now + self._port.policy.answer_within:
+                self._rearm()
         else:
-            self._do(self._proxy.client_bytes(data, self._loop.time()))
+            self._do(self._proxy.client_bytes(data, now))
         if self._up is not None and self._up.backlog > SLOW and self._client is not None:
             self._client.pause()
 
@@ -144,7 +147,7 @@ class GdbSession:
 
     def _from_backend(self, data: bytes) -> None:
         self._refusals = 0
-        if self._plain and self._client is not None:
+        if self._client is not None and (self._plain or self._proxy.takes_answer(data)):
             self._client.send(data)
         else:
             self._do(self._proxy.backend_bytes(data, self._loop.time()))
