@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ocdsup.core import events as ev
 from ocdsup.core.evicting import evict_first, holder_ended, holders_seen
-from ocdsup.core.launching import RECHECK_S, afresh, again, block, default_profile
+from ocdsup.core.launching import RECHECK_S, afresh, again, blame, block, default_profile
 from ocdsup.core.recovering import (
     HOLDERS,
     PROBE,
@@ -51,6 +51,8 @@ def probe_seen_while_blocked(turn: Turn, event: ev.ProbeSeen) -> None:
     if code := bad_presence(event):
         if code != _code(turn):
             block(turn, code, event.text or None)
+        elif event.text:
+            blame(turn, code, event.text)  # our own look names the probe or the server; OpenOCD's last words often do not
         state.world_was_bad = True
     elif _code(turn) != "probe-held":
         _probe_is_there(turn, event, replugged=before is not None and before.identity != event.identity)

@@ -208,14 +208,14 @@ class Stage:
     def orphaned_openocd(self) -> int:
         """An IDE starts an OpenOCD of its own and dies; returns the PID of the OpenOCD that it leaves behind."""
         backend = "hla_stlink_backend" if "dap" not in self._interface else "st-link backend"
-        ports = [part for word in ("gdb_port 50100", "tcl_port 50101", "telnet_port 50102") for part in ("-c", word)]
+        ports = [part for word in ("gdb_port 0", "tcl_port 0", "telnet_port 0") for part in ("-c", word)]
         files = ["-f", self._interface, "-c", f"{backend} tcp {self.sim_port}", "-f", "target/stm32f4x.cfg"]
         pidfile = self.folder / "ide-openocd.pid"
         script = f'openocd "$@" & echo $! > {pidfile}; wait'
         ide = self.start("ide", ["/bin/sh", "-c", script, "ide", *ports, *files])
-        ide.await_line("Listening on port 50100")
-        pid = int(pidfile.read_text())
+        pid = int(until("see the IDE's OpenOCD", lambda: pidfile.exists() and pidfile.read_text().strip(), START_S))
         self._stack.callback(_end_pid, pid)
+        ide.await_line("for gdb connections")
         os.kill(ide.pid, signal.SIGKILL)
         return pid
 

@@ -4,7 +4,7 @@ from collections import deque
 
 from .framing import ACK, INTERRUPT, Frame, Kind, encode, expand
 from .monitor import tells_loss
-from .outputs import RUNNING, CloseBackend, News, Notice, Output, ToBackend
+from .outputs import HALTED, RUNNING, CloseBackend, News, Notice, Output, ToBackend
 from .packets import OK, STOPS, Answer, Group, from_hex, hex_bytes, is_error, name, point_of, text_of
 from .policy import BackendUp
 from .reception import expired
@@ -237,6 +237,7 @@ class Link:
             case Purpose.DETACH:
                 session.shadow.detached()
                 session.shadow.ended = not session.shadow.extended
+                out.append(RUNNING)  # whatever the core does now, this session does not hold it any more
                 session.reply(OK, out)
             case Purpose.FAREWELL:
                 self.close("GDB has gone", out)
@@ -362,7 +363,9 @@ class Link:
         if session.answers.enabled:
             session.answers.note(ask.row, ask.body, body)
         session.client.send(frame.raw, out)
-        if ask.row.name == "QStartNoAckMode" and body == OK:
+        if ask.row.name == "?" and session.shadow.attached:
+            out.append(HALTED)  # all-stop: a session that has just attached has its core halted until it resumes it
+        elif ask.row.name == "QStartNoAckMode" and body == OK:
             session.client.acks = False
             self._no_acks()
 

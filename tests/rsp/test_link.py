@@ -18,6 +18,21 @@ def test_an_attach_reaches_openocd_without_acks_in_whole_packets() -> None:
     assert bench.news(News.SESSION) == [""]
 
 
+def test_an_attached_session_holds_its_core_until_it_resumes_or_detaches() -> None:
+    """Recovery leaves the core as its user has it, so the attach itself is news, and so is the end of the hold."""
+    bench = Bench()
+    bench.start()
+    bench.attach()
+    assert bench.news(News.HALTED) == [""]
+    bench.resume()
+    assert bench.news(News.RUNNING) == [""]
+    bench.hit()
+    bench.settle()
+    assert len(bench.news(News.HALTED)) == 2
+    assert bench.ask(b"D") == b"OK"
+    assert len(bench.news(News.RUNNING)) == 2
+
+
 def test_a_step_gives_no_console_flood() -> None:
     """The line that OpenOCD prints for each step on HLA does not reach GDB's console."""
     bench = attached()
