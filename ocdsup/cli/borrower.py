@@ -144,13 +144,14 @@ class _Guard:
             self._signal(signal.SIGCONT)
 
     def _hear_the_daemon(self) -> None:
-        why = "the daemon has gone"
-        with contextlib.suppress(OcdsupError):
+        """A daemon that went away takes nothing back: the command may be writing flash, and the next daemon will see it."""
+        try:
             for event in self._news:
                 if event.get("step") == "over":
-                    why = str(event["why"])
-                    break
-        self._end(f"the loan is over: {why}")
+                    self._end(f"the loan is over: {event['why']}")
+                    return
+        except OcdsupError as error:
+            print(f"ocdsup: {error}; {self._command[0]} goes on", file=sys.stderr, flush=True)
 
     def _hear_the_front(self) -> None:
         while byte := os.read(self._control, 1):

@@ -164,22 +164,24 @@ class Server:
     # Bridges
 
     async def _serve(self) -> int:
-        for sock, target in self._listeners:
-            await asyncio.start_server(partial(self._bridge, target), sock=sock)
-        gone = asyncio.create_task(asyncio.to_thread(self._daemon_gone))  # noqa: TID251  # a task of this program's own, awaited below
+        servers = [await asyncio.start_server(partial(self._bridge, target), sock=sock) for sock, target in self._listeners]
         if self._plan.port("gdb") == "pipe":
             await asyncio.to_thread(self._pipe)
-            os._exit(0)  # the thread that waits for the daemon's end is of no use any more
-        await gone
+            return 0
+        gone, loop = asyncio.Event(), asyncio.get_running_loop()
+        watch = partial(self._daemon_gone, partial(loop.call_soon_threadsafe, gone.set))
+        threading.Thread(target=watch, daemon=True).start()  # not `to_thread`: Ctrl-C would wait for its end
+        await gone.wait()
+        for server in servers:
+            server.close()
         self._say(lines.error("the daemon has gone"))
         return 1
 
-    def _daemon_gone(self) -> None:
-        try:
+    def _daemon_gone(self, tell: Callable[[], object]) -> None:
+        with contextlib.suppress(ControlError):
             for _event in self._client.stream("watch", self._bench["name"]):
                 continue
-        except ControlError:
-            return
+        tell()
 
     async def _bridge(
         self, target: Callable[[], int | None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter

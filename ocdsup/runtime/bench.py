@@ -169,8 +169,8 @@ class LiveBench:
 
     async def end(self) -> None:
         """Stop OpenOCD in order, then close the ports. Ends the backend whatever it takes."""
-        self.lending.close("the daemon does not care for this bench any more")
         self.driver.post(ev.StopAsked())
+        self.lending.close("the daemon does not care for this bench any more")
         try:
             async with asyncio.timeout(2 * self.config.recovery.grace + 1.0):
                 await self.until(lambda state: state.phase is Phase.STOPPED)

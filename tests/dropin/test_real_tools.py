@@ -99,6 +99,22 @@ def test_the_telnet_and_tcl_ports_an_ide_asked_for_reach_the_bench(rig: Rig, sim
     assert "one: ready" in told.stdout
 
 
+def test_the_benchs_own_stable_port_is_served_already(rig: Rig, sim: Sim) -> None:
+    """The usual case: the IDE asks for 3333, and 3333 is the bench's."""
+    ports = rig.status()["ports"]
+    words = ["-c", f"gdb_port {ports['gdb'][0]}", "-c", f"telnet_port {ports['telnet']}", "-c", "tcl_port 0"]
+    program, _ = serve(rig, *words, *FILES, ports=False)
+    assert f"Listening on port {ports['gdb'][0]} for gdb connections" in program.output.read_text()
+    with Gdb(firmware()) as gdb:
+        hit_breakpoint(gdb, f"localhost:{ports['gdb'][0]}")
+
+
+def test_ctrl_c_ends_the_server(rig: Rig, sim: Sim) -> None:
+    program, _ = serve(rig, *FILES)
+    os.kill(program.pid, signal.SIGINT)
+    assert program._process.wait(PATIENCE) in {130, -signal.SIGINT}
+
+
 def test_kill_9_of_the_drop_in_hurts_nothing(rig: Rig, sim: Sim) -> None:
     program, ports = serve(rig, *FILES)
     with Gdb(firmware()) as gdb:

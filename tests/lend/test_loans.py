@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import pexpect
 import pytest
 
 from ocdsup.demo.gdb import Gdb
@@ -136,6 +138,56 @@ def test_kill_9_of_the_command_line_ends_the_borrower_before_the_probe_comes_bac
     os.kill(borrower.pid, signal.SIGKILL)
     borrower._process.wait()
     gone(pid)
+    rig.ready()
+
+
+def test_a_daemon_that_dies_does_not_take_a_running_command_with_it(rig: Rig, sim: Sim) -> None:
+    """It may be writing flash. The next daemon finds the probe held, and waits."""
+    go = rig.folder / "go"
+    os.mkfifo(go)
+    borrower = lend(rig, "--", "sh", "-c", f"echo begun; read line < {go}; echo finished; exit 5")
+    borrower.await_line("begun")
+    rig.kill()
+    borrower.await_line("goes on")
+    go.write_text("now\n")
+    assert code(borrower) == 5
+    assert "finished" in borrower.tail()
+
+
+def test_a_daemon_that_ends_in_order_ends_its_loans(rig: Rig, sim: Sim) -> None:
+    borrower = lend(rig, "--", "sh", "-c", "echo begun; exec sleep 600")
+    borrower.await_line("begun")
+    launches = rig.launches()
+    assert rig.daemon is not None
+    log = rig.daemon.output
+    assert rig.stop() == 0
+    assert code(borrower) == 128 + signal.SIGTERM
+    assert log.read_text().count('"event": "launched"') == launches
+
+
+def test_ctrl_c_reaches_the_command_and_the_terminal_comes_back(rig: Rig, sim: Sim) -> None:
+    """On a terminal, as a person has it: the command is the foreground job, Ctrl-Z does not put a loan aside."""
+    env = rig.environment()
+    shell = pexpect.spawn("sh", env=cast("os._Environ[str]", env), timeout=PATIENCE, encoding="utf-8", echo=False)
+    try:
+        shell.sendline("PS1='sh''> '")
+        shell.expect_exact("sh> ")
+        command = "print(input('say: ')); input('again: ')"
+        shell.sendline(shlex.join([*OCDSUP, "lend", "one", "--", sys.executable, "-c", command]))
+        shell.expect_exact("say: ")
+        shell.sendline("hello")
+        shell.expect_exact("again: ")
+        shell.sendcontrol("z")
+        shell.expect_exact("a borrower cannot be put into the background")
+        shell.sendcontrol("c")
+        shell.expect_exact("KeyboardInterrupt")
+        shell.expect_exact("sh> ")
+        shell.sendline("echo code $?; read line; echo read $line")
+        shell.expect_exact("code 130")
+        shell.sendline("back")
+        shell.expect_exact("read back")
+    finally:
+        shell.close(force=True)
     rig.ready()
 
 
