@@ -159,7 +159,6 @@ class Story:
         check(bench["counters"]["evictions"] == 1, "end one process only", bench["counters"])
         return f"PID {self._thief} ended; {', '.join(recovery['rungs'])} in {recovery['took_s']:g} s"
 
-
     def _hit_again(self) -> str:
         return self._run_to_breakpoint()
 
@@ -192,10 +191,15 @@ def _play(story: Story, stage: Stage, say: Say) -> bool:
         except (OcdsupError, OSError, ValueError, KeyError, IndexError) as error:
             say(f"{monotonic() - began:7.2f} s  FAILED  {step.claim}")
             say(f"           {error}")
-            for program in ("sim", "daemon"):
-                if hasattr(stage, program):
-                    say(f"--- end of the log of {program}\n{getattr(stage, program).tail()}")
+            _tell_logs(stage, say)
             return False
         say(f"{monotonic() - began:7.2f} s  ok      {step.claim}")
         say(f"                   {seen}")
     return True
+
+
+def _tell_logs(stage: Stage, say: Say) -> None:
+    """The last words of the programs that were started so far."""
+    for program in ("sim", "daemon"):
+        if hasattr(stage, program):
+            say(f"--- end of the log of {program}\n{getattr(stage, program).tail()}")

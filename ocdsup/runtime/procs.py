@@ -210,21 +210,31 @@ def ask_target(tcl: Endpoint, timeout_s: float = 1.0) -> bool | None:
 
 
 def _tcl(tcl: Endpoint, command: bytes, timeout_s: float) -> bytes | None:
-    """One command, one answer; incomplete when time is up. The limit holds for the whole exchange."""
-    end, answer = monotonic() + timeout_s, b""
+    """One command, one answer; incomplete when time is up, None without a connection. The limit holds for all of it."""
+    end = monotonic() + timeout_s
     try:
-        with socket.create_connection((tcl.host, tcl.port), timeout_s) as link:
+        link = socket.create_connection((tcl.host, tcl.port), timeout_s)
+    except OSError as error:
+        return b"" if isinstance(error, TimeoutError) else None
+    answer = bytearray()
+    with link:
+        try:
             link.sendall(command + TCL_END)
-            while TCL_END not in answer and len(answer) < TCL_LIMIT:
-                link.settimeout(max(0.001, end - monotonic()))
-                if not (more := link.recv(TCL_LIMIT)):
-                    break
-                answer += more
-    except TimeoutError:
-        return answer
-    except OSError:
-        return answer or None
-    return answer
+            _receive(link, answer, end)
+        except TimeoutError:
+            pass
+        except OSError:
+            return bytes(answer) or None
+    return bytes(answer)
+
+
+def _receive(link: socket.socket, answer: bytearray, end: float) -> None:
+    """Add to `answer` until it is whole, too long, or the connection closes. Raises OSError, a TimeoutError at `end`."""
+    while TCL_END not in answer and len(answer) < TCL_LIMIT:
+        link.settimeout(max(0.001, end - monotonic()))
+        if not (more := link.recv(TCL_LIMIT)):
+            return
+        answer += more
 
 
 # Ending a holder ---------------------------------------------------------------------------------------------------

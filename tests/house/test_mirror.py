@@ -10,11 +10,6 @@ if TYPE_CHECKING:
 
 # Modules with logic that are tested somewhere else, and where. This list only ever gets shorter.
 ELSEWHERE: dict[str, str] = {
-    "ocdsup/rsp/link": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
-    "ocdsup/rsp/reception": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
-    "ocdsup/rsp/replay": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
-    "ocdsup/rsp/session": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
-    "ocdsup/rsp/wires": "tests/rsp/test_proxy.py",  # a part of the proxy, which is tested as a whole
     "ocdsup/cli/borrower": "tests/lend/test_loans.py",  # forks, waits and kills: only real processes show that it does
     "ocdsup/cli/dropin_server": "tests/dropin/test_real_tools.py",  # a bridge: there is nothing in it without two ends
     "ocdsup/cli/openocd": "tests/dropin/test_real_tools.py",  # the rooms behind it decide, and are tested in their place

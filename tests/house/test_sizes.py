@@ -11,7 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.house.conftest import Function, Module
 
-MODULE, FUNCTION, NESTING = 400, 60, 3
+MODULE = {"sources": 400, "tests": 650}  # lines; tests may be longer, because tables of cases are long and read row by row
+FUNCTION, NESTING = 60, 3
 MEDIAN_MODULE, MEDIAN_FUNCTION = 150, 8
 
 
@@ -22,7 +23,7 @@ def length(function: Function) -> int:
 @pytest.mark.parametrize("tree", ["sources", "tests"])
 def test_no_module_is_too_long(request: pytest.FixtureRequest, tree: str) -> None:
     modules: tuple[Module, ...] = request.getfixturevalue(tree)
-    assert {module.name: module.lines for module in modules if module.lines > MODULE} == {}
+    assert {module.name: module.lines for module in modules if module.lines > MODULE[tree]} == {}
 
 
 @pytest.mark.parametrize("tree", ["sources", "tests"])

@@ -43,13 +43,11 @@ class OpenOcd:
     async def line(self, text: str, after: int = 0) -> int:
         """Wait for a line that contains `text`; return the number of lines up to and with it."""
         async with asyncio.timeout(PATIENCE):
-            while True:
-                for index in range(after, len(self.lines)):
-                    if text in self.lines[index]:
-                        return index + 1
+            while not (found := [number for number, line in enumerate(self.lines, 1) if number > after and text in line]):
                 assert not self._drain.done(), f"{text!r} never came; OpenOCD said:\n" + "\n".join(self.lines)
                 self._news.clear()
                 await self._news.wait()
+        return found[0]
 
     async def exit(self) -> int:
         """Wait until OpenOCD has ended by itself; return its exit code."""
