@@ -17,6 +17,7 @@ from ocdsup.openocd.dialect import Version, names
 from ocdsup.rsp.policy import Monitor, Policy
 from ocdsup.runtime import port_owner
 from ocdsup.runtime.backend import Private
+from ocdsup.runtime.door import behind_doors
 from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.listeners import Given, PortTakenError, bind_all
 from ocdsup.runtime.tasks import Tasks
@@ -72,16 +73,22 @@ class StablePorts:
         sockets: list[socket.socket] = []
         try:
             if not self._gdb:
-                sockets = bind_all(self._config.bind, self._config.ports.gdb, self._given)
+                sockets = self._bind(self._config.ports.gdb)
                 self._gdb.append(self._gdb_port(sockets))
             if self._telnet is None:
-                sockets = bind_all(self._config.bind, self._config.ports.telnet, self._given)
+                sockets = self._bind(self._config.ports.telnet)
                 self._telnet = TelnetPort(sockets, self._answer, self._away, self._tasks, self._log)
         except PortTakenError as error:
             self._taken(error)
             return
         self._log.info("ports_open", gdb=self._gdb[0].port, telnet=self._telnet.port)
         self._post(ev.PortsOpened())
+
+    def _bind(self, port: int) -> list[socket.socket]:
+        return behind_doors(bind_all(self._config.bind, port, self._given), self._config.allow, self._turned_away)
+
+    def _turned_away(self, address: str) -> None:
+        self._log.warning("turned_away", address=address, hint="`allow` does not name its network")
 
     def _gdb_port(self, sockets: list[socket.socket]) -> GdbPort:
         policy = Policy(monitor=Monitor(self._config.monitor.value))
@@ -104,7 +111,7 @@ class StablePorts:
         while self._gdb and len(self._gdb) < count:
             wanted = self._config.ports.gdb + len(self._gdb) if self._config.ports.gdb else 0
             try:
-                sockets = bind_all(self._config.bind, wanted, self._given)
+                sockets = self._bind(wanted)
             except PortTakenError as error:
                 self._log.warning("target_port_taken", port=wanted, error=error.strerror, owner=port_owner.find(wanted))
                 return
