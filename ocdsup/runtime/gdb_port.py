@@ -82,15 +82,23 @@ class GdbSession:
     # The client
 
     def _from_client(self, data: bytes) -> None:
-        now = self._loop.time()
-        if self._up is not None and (self._plain or self._proxy.takes_read(data, now)):
-            self._up.send(data)
-            if not self._plain and self._timer_at > now + self._port.policy.answer_within:
-                self._rearm()
+        up = self._up
+        if up is not None and (self._plain or self._takes_read(data)):
+            backlog = up.send(data)
         else:
-            self._do(self._proxy.client_bytes(data, now))
-        if self._up is not None and self._up.backlog > SLOW and self._client is not None:
+            self._do(self._proxy.client_bytes(data, self._loop.time()))
+            backlog = 0 if self._up is None else self._up.backlog
+        if backlog > SLOW and self._client is not None:
             self._client.pause()
+
+    def _takes_read(self, data: bytes) -> bool:
+        """Whether it is a read that is only sent on; nothing but its time limit can then be due earlier than before."""
+        now = self._loop.time()
+        if not self._proxy.takes_read(data, now):
+            return False
+        if self._timer_at > now + self._port.policy.answer_within:
+            self._rearm()
+        return True
 
     def _client_drained(self) -> None:
         if self._up is not None:
@@ -147,12 +155,14 @@ class GdbSession:
 
     def _from_backend(self, data: bytes) -> None:
         self._refusals = 0
-        if self._client is not None and (self._plain or self._proxy.takes_answer(data)):
-            self._client.send(data)
+        client = self._client
+        if client is not None and (self._plain or self._proxy.takes_answer(data)):
+            backlog = client.send(data)
         else:
             self._do(self._proxy.backend_bytes(data, self._loop.time()))
             self._plain = self._proxy.plain
-        if self._client is not None and self._client.backlog > SLOW and self._up is not None:
+            backlog = 0 if self._client is None else self._client.backlog
+        if backlog > SLOW and self._up is not None:
             self._up.pause()
 
     def _backend_drained(self) -> None:

@@ -77,17 +77,18 @@ class Wire:
         """Bytes written but not yet taken by the kernel: how slow the peer reads."""
         return len(self._out)
 
-    def send(self, data: bytes) -> None:
-        """Write; what the kernel does not take at once follows when it can."""
+    def send(self, data: bytes) -> int:
+        """Write; what the kernel does not take at once follows when it can. Returns the backlog, in bytes."""
         if self._closing or not self._open or not data:
-            return
+            return 0
         if not self._out:
             sent = self._push(data)
             if sent == len(data):
-                return
+                return 0
             data = data[sent:]
             self._loop.add_writer(self._fd, self._writable)
         self._out += data
+        return len(self._out)
 
     def _push(self, data: bytes | bytearray) -> int:
         """Hand to the kernel what it takes, in bytes. A broken stream takes everything and is reported later."""
