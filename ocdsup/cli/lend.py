@@ -92,7 +92,8 @@ def environment(bench: str, probe: Mapping[str, Any]) -> dict[str, str]:
     """What tells a command which probe is meant: for scripts, and what tools read by themselves.
 
     PROBE_RS_PROBE: probe-rs, src/bin/probe-rs/util/common_options.rs. STLINK_SERIAL and STLINK_DEVICE: stlink tools,
-    src/stlink-lib/usb.c (the serial since 1.8). pyOCD, OpenOCD and STM32_Programmer_CLI read no variable: give them the serial as an argument.
+    src/stlink-lib/usb.c (the serial since 1.8). pyOCD, OpenOCD and STM32_Programmer_CLI read no variable: give them the serial
+    as an argument.
     """
     serial, vid_pid, node = probe.get("serial"), probe.get("vid_pid"), probe.get("node")
     named = {

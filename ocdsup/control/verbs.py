@@ -82,7 +82,9 @@ VERBS: Mapping[str, Verb] = {
     ),
     "probes": Verb("every debug probe of the PC", Needs.NOTHING, '{"probes": […]}'),
     "benches": Verb(
-        "what tells the benches apart, for the drop-in `openocd`", Needs.NOTHING, '{"benches": [{"name", "probe", "config", …}]}'
+        "what tells the benches apart, for the drop-in `openocd`",
+        Needs.NOTHING,
+        '{"benches": [{"name", "probe", "config", …}]}',
     ),
     "tcl": Verb(
         "one Tcl command in the bench's OpenOCD, as `monitor:` allows",

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocdsup.config.load import load
-from ocdsup.config.model import Backoff, Bench, Config, HolderPolicy, OpenOcd, Ports, Probe, Recovery, UnderReset
+from ocdsup.config.model import Backoff, Bench, Config, HolderPolicy, OpenOcd, Ports, Probe, Recovery
+from ocdsup.core.policy import UnderReset
 from ocdsup.errors import ConfigError, Problem
 
 Faults = Callable[[str], tuple[Problem, ...]]
