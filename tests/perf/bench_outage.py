@@ -52,7 +52,7 @@ class Watch:
         return self.at
 
 
-def _kill(pid: int) -> None:
+def kill(pid: int) -> None:
     """SIGKILL, and wait for the end."""
     pidfd = os.pidfd_open(pid)
     os.kill(pid, signal.SIGKILL)
@@ -69,7 +69,7 @@ def _ready(stage: Stage) -> tuple[int, int]:
 def _attach(stage: Stage) -> tuple[bool, float]:
     """Kill OpenOCD, attach at once; whether it was answered, and seconds after OpenOCD's last listener appeared."""
     port, pid = _ready(stage)
-    _kill(pid)
+    kill(pid)
     watch = Watch()
     try:
         client = RspClient(port)
@@ -84,7 +84,7 @@ def _attach(stage: Stage) -> tuple[bool, float]:
 def _survives(stage: Stage, client: RspClient, chance: random.Random) -> bool:
     """Kill OpenOCD at a random moment of a reading, stepping session; whether every answer before and after was right."""
     _, pid = _ready(stage)
-    killer = threading.Timer(chance.uniform(0, LONGEST_S), _kill, (pid,))
+    killer = threading.Timer(chance.uniform(0, LONGEST_S), kill, (pid,))
     killer.start()
     fine = True
     while killer.is_alive():
