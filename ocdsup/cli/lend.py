@@ -91,9 +91,8 @@ def granted(news: Iterator[Any], bench: str) -> Mapping[str, Any]:
 def environment(bench: str, probe: Mapping[str, Any]) -> dict[str, str]:
     """What tells a command which probe is meant: for scripts, and what tools read by themselves.
 
-    PROBE_RS_PROBE: probe-rs, src/bin/probe-rs/util/common_options.rs. STLINK_SERIAL and STLINK_DEVICE: stlink tools,
-    src/stlink-lib/usb.c (the serial since 1.8). pyOCD, OpenOCD and STM32_Programmer_CLI read no variable: give them the serial
-    as an argument.
+    PROBE_RS_PROBE: probe-rs, src/bin/probe-rs/util/common_options.rs. STLINK_DEVICE and, after 1.7.0, STLINK_SERIAL: stlink
+    tools, src/stlink-lib/usb.c. pyOCD, OpenOCD and STM32_Programmer_CLI read none: give them the serial as an argument.
     """
     serial, vid_pid, node = probe.get("serial"), probe.get("vid_pid"), probe.get("node")
     named = {

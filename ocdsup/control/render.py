@@ -40,6 +40,7 @@ def _bench(bench: Mapping[str, Any]) -> Iterator[str]:
     yield _cut(f"{bench['name']}: {phase}" + (f", {summary}" if summary else ""))
     for title, lines in (
         ("fault", _fault(bench.get("fault"))),
+        ("loan", _loan(bench.get("loan"))),
         ("doing", _doing(bench)),
         ("do", bench.get("advice") or []),
         ("gdb", [_target(target) for target in bench.get("targets") or []]),
@@ -62,6 +63,14 @@ def _fault(fault: Mapping[str, Any] | None) -> list[str]:
         return []
     since = f" for {span(fault['since_s'])}" if fault.get("since_s") is not None else ""
     return [f"{fault['code']}{since}: {fault.get('text', '')}", *(f"| {line}" for line in fault.get("evidence") or [])]
+
+
+def _loan(loan: Mapping[str, Any] | None) -> list[str]:
+    if not loan:
+        return []
+    left = f", {span(loan['left_s'])} left" if loan.get("left_s") is not None else ""
+    over = f", told to give it back: {loan['over']}" if loan.get("over") else ""
+    return [f"for {span(loan.get('since_s') or 0)}{left}{over}", *(f"waiting: {name}" for name in loan.get("waiting") or [])]
 
 
 def _doing(bench: Mapping[str, Any]) -> list[str]:

@@ -151,7 +151,8 @@ class LiveBench:
         state = self.driver.state
         fault = shown_fault(state)
         next_try = self.snapshot()["next_try_s"]
-        return Away(public_phase(state), f"{fault.code}: {fault.text}" if fault is not None else "", next_try)
+        reason = f"{fault.code}: {fault.text}" if fault is not None else f"to {state.borrower}" if state.borrower else ""
+        return Away(public_phase(state), reason, next_try)
 
     # Its life
 

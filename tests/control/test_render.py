@@ -32,6 +32,18 @@ def test_a_bench_with_nothing_but_a_name_and_a_phase_is_shown() -> None:
     assert status_text({"benches": [bare]}).startswith("a: starting for 0.0 s\n")
 
 
+def test_a_loan_says_how_long_and_who_waits() -> None:
+    loan = {"borrower": "cargo run", "since_s": 3.2, "left_s": 296.8, "waiting": ["a", "b\x1b"], "over": None}
+    lent = {"name": "a", "phase": "lent", "summary": "lent to cargo run", "probe": {"present": True}, "loan": loan}
+    assert status_text({"benches": [lent]}).split("\n")[1:4] == [
+        "  loan     for 3.2 s, 4 min 56 s left",
+        "           waiting: a",
+        "           waiting: b\\x1b",
+    ]
+    loan.update(waiting=[], left_s=None, over="telnet takes it back")
+    assert "for 3.2 s, told to give it back: telnet takes it back\n" in status_text({"benches": [lent]})
+
+
 def test_no_benches_is_said() -> None:
     assert status_text({"benches": []}) == "no benches\n"
 
