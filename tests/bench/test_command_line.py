@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 
 import pexpect
 import pytest
 
-from tests.bench.rig import PATIENCE, Rig, read_until
+from tests.bench.rig import PATIENCE, Rig, gone, read_until
 
 READING = [("status",), ("status", "--json"), ("why",), ("logs",), ("logs", "--json")]
 NEEDING = [*READING, ("restart", "one"), ("stop", "one"), ("start", "one"), ("reload",), ("wait", "one")]
@@ -117,16 +118,17 @@ def test_no_color_is_obeyed_on_a_terminal(rig: Rig) -> None:
     sim = rig.sim()
     rig.write(one=rig.bench(sim))
     argv = ["-m", "ocdsup", "run", "-c", str(rig.config_file)]
-    child = pexpect.spawn(sys.executable, argv, timeout=PATIENCE, env=rig.environment())  # type: ignore[arg-type]  # its stubs
+    child = pexpect.spawn(sys.executable, argv, timeout=PATIENCE, env=rig.environment())
     try:
         child.expect_exact("bench_ready")
-        seen = child.before or b""
+        seen = str(child.before)
         child.sendintr()
         child.expect(pexpect.EOF)
-        seen += child.before or b""
+        seen += str(child.before)
     finally:
         child.close()
-    assert b"\x1b" not in seen
+    assert "\\x1b" not in seen
+    assert "\x1b" not in seen
     assert child.exitstatus == 0
 
 
@@ -151,8 +153,6 @@ def test_the_control_socket_is_open_to_its_group_and_nobody_else(rig: Rig) -> No
 
 def test_garbage_on_the_control_socket_is_refused_and_the_daemon_serves_on(rig: Rig) -> None:
     """Not JSON, an unknown verb, a binary blob."""
-    import socket
-
     sim = rig.sim()
     rig.run(one=rig.bench(sim))
     for line in (b"hello\n", b'{"id": 1, "verb": "__class__"}\n', bytes(range(256)) + b"\n"):
@@ -161,3 +161,17 @@ def test_garbage_on_the_control_socket_is_refused_and_the_daemon_serves_on(rig: 
             sock.sendall(line)
             read_until(sock, b'"ok":false')
     assert rig.ready()
+
+
+def test_evict_ends_a_holder_by_force_and_refuses_without(rig: Rig) -> None:
+    """`holders: never` is the owner's word; `--force` is a person's."""
+    sim = rig.sim()
+    orphan = rig.orphan(sim)
+    rig.run(one=rig.bench(sim, holders="never"))
+    rig.until("be blocked by it", lambda bench: bench["phase"] == "blocked" and bench["probe"]["holders"])
+    refused = rig.ocdsup("evict", "one")
+    assert refused.returncode == 1
+    assert str(orphan) in refused.stderr
+    assert rig.ocdsup("evict", "one", "--force").returncode == 0
+    gone(orphan)
+    assert rig.ready()["fault"] is None

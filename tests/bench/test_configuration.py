@@ -179,8 +179,10 @@ def test_an_installed_openocd_is_found_after_a_reload(rig: Rig) -> None:
     assert rig.ready()["fault"] is None
 
 
-@pytest.mark.parametrize(("board", "target"), [("stm32f103", "stm32f1x"), ("stm32f411", "stm32f4x")])
-@pytest.mark.parametrize("mode", ["hla", "dap"])
+@pytest.mark.parametrize(
+    ("mode", "board", "target"),
+    [("hla", "stm32f103", "stm32f1x"), ("dap", "stm32f103", "stm32f1x"), ("dap", "stm32f411", "stm32f4x")],
+)
 def test_further_boards_come_up_and_recover(rig: Rig, board: str, target: str) -> None:
     """Nothing in the daemon knows the STM32F407 alone."""
     sim = rig.sim(board=board)

@@ -129,9 +129,14 @@ def test_a_recovery_in_a_halted_debug_session_leaves_the_core_halted(rig: Rig) -
         assert sim.core() == "halted"
 
 
-@BOTH
 @pytest.mark.parametrize(
-    "own", ["", "reset_config srst_only srst_nogate connect_deassert_srst", "reset_config srst_only srst_push_pull"]
+    ("mode", "own"),
+    [
+        ("hla", ""),
+        ("dap", ""),
+        ("hla", "reset_config srst_only srst_nogate connect_deassert_srst"),
+        ("dap", "reset_config srst_only srst_push_pull"),
+    ],
 )
 def test_the_boards_own_reset_config_is_back_after_a_recovery_under_reset(rig: Rig, own: str) -> None:
     """Under reset to get in, never to stay: OpenOCD's console says the same before and after."""

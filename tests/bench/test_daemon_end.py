@@ -66,8 +66,9 @@ def test_sigterm_with_a_debug_session_ends_in_order(rig: Rig) -> None:
     gone(bench["backend"]["pid"])
 
 
-@BOTH
-@pytest.mark.parametrize("state", ["running", "stopped", "hung"])
+@pytest.mark.parametrize(
+    ("mode", "state"), [("hla", "running"), ("hla", "stopped"), ("dap", "stopped"), ("hla", "hung"), ("dap", "hung")]
+)
 def test_kill_9_of_the_daemon_leaves_no_openocd_behind(rig: Rig, state: str) -> None:
     """Also an OpenOCD that is stopped or blocked in a transfer goes, and the next daemon gets the probe."""
     sim = rig.sim()
