@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 
@@ -21,12 +22,16 @@ def run(options: argparse.Namespace) -> int:
     _import_asyncio_without_tls()
     import asyncio
 
-    from ocdsup.runtime import config_file, logs
-    from ocdsup.runtime.daemon import serve
+    from ocdsup.runtime import catalogue_file, config_file, logs
 
     file = options.config or _default_config()
     checked = config_file.read(file)
+    catalogue_file.load()  # first: what its parsing leaves free, the modules after it take
+    from ocdsup.runtime.daemon import serve
+
     log = logs.set_up(level=options.log_level)
+    gc.collect()
+    gc.freeze()  # what was imported stays for months: later collections need not look at it
     asyncio.run(serve(os.path.abspath(file), checked, log))
     return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 
 from ocdsup.openocd.catalogue import BUILTIN, Catalogue, build_catalogue, load_builtin, parse_catalogue
 
@@ -16,6 +17,7 @@ TIMEOUT_S = 10.0
 _COMMAND = (sys.executable, "-P", "-m", "ocdsup.runtime.catalogue_file")
 
 
+@cache
 def load(command: tuple[str, ...] = _COMMAND) -> Catalogue:
     """Return the catalogue. Blocks some 50 ms; a PC that cannot start the child gets the same catalogue, with its memory."""
     try:
