@@ -269,3 +269,17 @@ async def test_the_end_leaves_the_socket_of_a_daemon_that_came_after_us(port: Po
         port.control.close()
         assert port.path.exists()
         assert other.fileno() >= 0
+
+
+@pytest.mark.parametrize(("uid", "ok"), [(0, True), (os.geteuid(), True), (os.geteuid() + 12345, False)])
+async def test_tcl_is_only_for_root_and_the_daemons_own_user(
+    port: Port, monkeypatch: pytest.MonkeyPatch, uid: int, ok: bool
+) -> None:
+    """Whoever may write to the socket may operate benches; Tcl is a shell as the daemon's user."""
+    monkeypatch.setattr(control_port, "peer", lambda _sock: (812, uid))
+    said = await port.ask(b'{"id": 1, "verb": "tcl", "bench": "nucleo", "args": {"script": "targets"}}')
+    assert said["ok"] is ok
+    assert [request.peer for request in port.asked] == ([(812, uid)] if ok else [])
+    if not ok:
+        assert said["error"]["code"] == "denied"
+    assert (await port.ask(b'{"id": 2, "verb": "stop", "bench": "nucleo"}'))["ok"]
