@@ -179,8 +179,8 @@ class Daemon:
 
 
 def _moved(old: BenchConfig, new: BenchConfig) -> bool:
-    """Whether the stable ports themselves change, or who may use them; no session can survive that."""
-    return (old.ports, old.bind, old.allow) != (new.ports, new.bind, new.allow)
+    """Whether the stable ports themselves change, or who may use them and for what; no session can survive that."""
+    return (old.ports, old.bind, old.allow, old.monitor) != (new.ports, new.bind, new.allow, new.monitor)
 
 
 async def serve(file: str, checked: Checked, log: Any) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ocdsup.config.model import Bench as BenchConfig
+from ocdsup.config.model import MonitorPolicy
 from ocdsup.core import events as ev
 from ocdsup.core.effects import RESETS
 from ocdsup.core.state import Backend
 from ocdsup.openocd import command
 from ocdsup.openocd.dialect import Version, names
+from ocdsup.rsp import monitor
 from ocdsup.rsp.policy import Monitor, Policy
 from ocdsup.runtime import port_owner
 from ocdsup.runtime.backend import Private
@@ -77,7 +79,7 @@ class StablePorts:
                 self._gdb.append(self._gdb_port(sockets))
             if self._telnet is None:
                 sockets = self._bind(self._config.ports.telnet)
-                self._telnet = TelnetPort(sockets, self._answer, self._away, self._tasks, self._log)
+                self._telnet = TelnetPort(sockets, self._answer, self._away, self._tasks, self._log, self._denied)
         except PortTakenError as error:
             self._taken(error)
             return
@@ -93,6 +95,13 @@ class StablePorts:
     def _gdb_port(self, sockets: list[socket.socket]) -> GdbPort:
         policy = Policy(monitor=Monitor(self._config.monitor.value))
         return GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log)
+
+    def _denied(self, line: str) -> str:
+        """Whoever types at OpenOCD's console has a shell as its user: `monitor:` holds there as it does in GDB."""
+        policy = self._config.monitor
+        if policy is MonitorPolicy.FULL or (policy is MonitorPolicy.SAFE and monitor.is_safe(line)):
+            return ""
+        return f"`monitor: {policy.value}` of the configuration does not let this line pass"
 
     async def _answer_monitor(self, text: str) -> str:
         """`monitor ocdsup …` means what the same line means on the telnet port."""

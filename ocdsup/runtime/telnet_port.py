@@ -20,6 +20,15 @@ GREETING_S = 0.05  # a program that speaks first (nc in a pipe) gets answers onl
 SLOW = 1024 * 1024  # bytes: a reader this far behind loses what OpenOCD prints, never an answer of ours
 DEAF_S = 30.0  # a client that lets SLOW bytes wait for so long is cut
 
+# Why a line must not reach OpenOCD, or nothing.
+Denied = Callable[[str], str]
+
+
+def all_pass(_line: str) -> str:
+    """Deny nothing."""
+    return ""
+
+
 # Answers `verb` with `args` in text for a person; never raises.
 Answer = Callable[[str, dict[str, Any]], Awaitable[str]]
 
@@ -30,7 +39,7 @@ class TelnetSession:
     def __init__(self, sock: socket.socket, port: TelnetPort) -> None:
         self._port = port
         self._loop = asyncio.get_running_loop()
-        self._bridge = Bridge(port.away())
+        self._bridge = Bridge(port.away(), port.denied)
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._deaf: asyncio.TimerHandle | None = None
@@ -181,9 +190,16 @@ class TelnetPort:
     """The listener of one bench and its sessions."""
 
     def __init__(
-        self, sockets: Sequence[socket.socket], answer: Answer, away: Callable[[], Away], tasks: Tasks, log: Any
+        self,
+        sockets: Sequence[socket.socket],
+        answer: Answer,
+        away: Callable[[], Away],
+        tasks: Tasks,
+        log: Any,
+        denied: Denied = all_pass,
     ) -> None:
         self.answer = answer
+        self.denied = denied
         self.away = away  # why OpenOCD is away, and when the next try comes, as of now
         self.tasks = tasks
         self.log = log

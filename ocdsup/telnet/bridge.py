@@ -9,6 +9,7 @@ OpenOCD hangs. Every other line goes to OpenOCD, one at a time. While OpenOCD is
 
 import re
 from collections import deque
+from collections.abc import Callable
 
 from ocdsup.telnet import words
 from ocdsup.telnet.console import At, Console, Output, Ready
@@ -24,10 +25,18 @@ GREETING = "Open On-Chip Debugger, supervised by ocdsup (`ocdsup help`)"
 _SHUTDOWN = re.compile(r"(^|[;\[{])\s*shutdown\b")  # in command position, also inside a compound line
 
 
-class Bridge:
-    """A session; every method returns the effects of its event. Starts without a backend."""
+def _all_pass(_line: str) -> str:
+    return ""
 
-    def __init__(self, away: Away) -> None:
+
+class Bridge:
+    """A session; every method returns the effects of its event. Starts without a backend.
+
+    `denied` says why a line must not reach OpenOCD, or nothing: the policy of the bench (`monitor:` of its configuration).
+    """
+
+    def __init__(self, away: Away, denied: Callable[[str], str] = _all_pass) -> None:
+        self._denied = denied
         self._options = Options()
         self._editor = LineEditor()
         self._first: bytes | None = b""  # what the client has said so far, until its first line is judged
@@ -174,6 +183,8 @@ class Bridge:
             return "ocdsup: OpenOCD is supervised and would be restarted; `ocdsup stop` takes it down, `exit` leaves"
         if not (text.isascii() and text.isprintable()):
             return "ocdsup: OpenOCD's console drops bytes that are not printable ASCII; nothing was executed"
+        if denied := self._denied(text):
+            return f"ocdsup: {denied}; nothing was executed"
         if self._away is not None:
             self._missed = True
             return self._away.sentence()

@@ -166,11 +166,12 @@ async def test_a_reload_adds_removes_and_changes_without_touching_the_others(sta
     assert (stage["one"], stage["one"].backend_pid) == kept
 
 
-async def test_a_bench_whose_ports_move_begins_anew(stage: Stage) -> None:
+@pytest.mark.parametrize("change", [{"bind": ["127.0.0.1", "::1"]}, {"monitor": "safe"}])
+async def test_a_bench_whose_ports_move_or_get_other_rules_begins_anew(stage: Stage, change: dict[str, Any]) -> None:
     await stage.run(one=stage.bench())
     old, pid = stage["one"], stage["one"].backend_pid
     assert pid is not None
-    stage.write(one=stage.bench(bind=["127.0.0.1", "::1"]))
+    stage.write(one=stage.bench(**change))
     assert await stage.daemon.reload() == "0 changed, 1 started, 1 ended, others untouched"
     assert stage["one"] is not old
     assert not psutil.pid_exists(pid)

@@ -7,12 +7,13 @@ import os
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ocdsup.config.model import Bench as BenchConfig
-from ocdsup.config.model import OpenOcd, Ports
+from ocdsup.config.model import MonitorPolicy, OpenOcd, Ports
 from ocdsup.core import events as ev
 from ocdsup.core.effects import Profile
 from ocdsup.core.state import Backend
@@ -252,6 +253,28 @@ async def test_sessions_are_counted_for_each_target(bench: Bench, until: Until) 
 )
 async def test_monitor_ocdsup_means_what_the_same_words_mean_on_telnet(bench: Bench, words: str, text: str) -> None:
     assert await bench.ports()._answer_monitor(words) == text
+
+
+@pytest.mark.parametrize(
+    ("policy", "line", "passes"),
+    [
+        (MonitorPolicy.FULL, "exec id", True),
+        (MonitorPolicy.SAFE, "targets", True),
+        (MonitorPolicy.SAFE, "exec id", False),
+        (MonitorPolicy.SAFE, "targets [exec id]", False),
+        (MonitorPolicy.OFF, "targets", False),
+    ],
+)
+async def test_the_monitor_policy_holds_on_the_telnet_port_too(
+    bench: Bench, policy: MonitorPolicy, line: str, passes: bool
+) -> None:
+    ports = bench.ports()
+    ports._config = replace(ports._config, monitor=policy)
+    ports.open()
+    client = bench.connect(ports.telnet_number, f"{line}\nocdsup why\nexit\n".encode())
+    said = await told(client, b"answer to why")
+    assert (b"OpenOCD is away" in said) is passes
+    assert (f"`monitor: {policy.value}`".encode() in said) is not passes
 
 
 async def test_an_openocd_that_does_not_announce_its_ports_gets_free_ones(bench: Bench) -> None:

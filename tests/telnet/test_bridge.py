@@ -293,3 +293,12 @@ def test_a_real_openocd_answers_through_the_bridge(openocd: int) -> None:
     lines = bytes(shown).replace(b"Open On-Chip Debugger 0.12.0", b"VERSION").split(b"\r\n")
     assert lines[-4:] == [b"3", b"a b", b'invalid command name "bogus"', b""]
     assert any(line.startswith((b"VERSION", b"Open On-Chip Debugger")) for line in lines)
+
+
+def test_a_line_that_the_bench_does_not_allow_is_answered_with_the_reason_and_reaches_nobody() -> None:
+    bridge = Bridge(AWAY, lambda line: "not today" if "exec" in line else "")
+    up(bridge)
+    effects = bridge.client_bytes(b"exec id\nocdsup why\ntargets\n")
+    assert text(effects).startswith(b"ocdsup: not today; nothing was executed\r\n")
+    assert [effect.data for effect in effects if isinstance(effect, ToBackend)] == [b"targets\n"]
+    assert any(isinstance(effect, OwnCommand) for effect in effects)
