@@ -84,6 +84,28 @@ def test_the_wished_reset_follows_init(after: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("after", ["leave", "hold", "resume"])
+def test_a_start_under_reset_must_reset(after: str) -> None:
+    with pytest.raises(ValueError, match="leaves the board dead in reset"):
+        LaunchProfile(under_reset=True, after=after)
+
+
+@pytest.mark.parametrize(
+    ("after", "does", "not_this"), [("hold", "arp_halt", "reset run"), ("resume", "reset run", "arp_halt")]
+)
+def test_a_core_is_put_back_into_its_state_behind_init_and_before_the_token(after: str, does: str, not_this: str) -> None:
+    said = scripts(argv(STLINK, V12, LaunchProfile(after=after), Ports(), "TOKEN"))
+    assert said[-3] == "init"
+    assert does in said[-2]
+    assert not_this not in said[-2]
+    assert said[-1].startswith('echo "TOKEN')
+
+
+def test_the_pins_select_exactly_this_probe() -> None:
+    said = command.pins(BackendSpec(vid_pid="0483:374b", serial="066B", location="1-2"), V12)
+    assert ["hla_vid_pid" in said[0] or "vid_pid 0x0483 0x374b" in said[0], "066B" in said[1], "1-2" in said[2]] == [True] * 3
+
+
 def test_a_profile_that_would_leave_the_board_in_reset_is_refused() -> None:
     with pytest.raises(ValueError, match="dead in reset"):
         LaunchProfile(under_reset=True)
