@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -29,7 +30,7 @@ class Debugger:
         with said.open("wb") as log:  # it warns at every step on some kernels: a pipe that nobody reads would stop it
             self._spawn(["gdbserver", "127.0.0.1:0", str(program)], {}, log)
         self.way = to(int(until("hear of gdbserver's port", lambda: re.findall(r"on port (\d+)", said.read_text()), 10)[0]))
-        argv = ["gdb", "-nx", "-q", "-batch", "-x", str(HERE / "gdb_drive.py"), str(program)]
+        argv = [shutil.which("gdb") or "gdb-multiarch", "-nx", "-q", "-batch", "-x", str(HERE / "gdb_drive.py"), str(program)]
         self._gdb = self._spawn(argv, {"PERF_PORT": str(self.way.port), "PERF_SCRATCH": str(scratch)})
         self._answer()
         self.cpu: dict[str, float] = {}
