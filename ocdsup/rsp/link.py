@@ -11,13 +11,10 @@ from .reception import expired
 from .replay import Dialogue, Heard, Outcome, Purpose, Talk, halt_now, lost_text, recheck, restore, settling
 from .session import Held, Session
 from .shadow import lasting
-from .wires import Ask, BackendWire, Before
+from .wires import MEMORY, Ask, BackendWire, Before
 
-_MEMORY = name(b"m0,0")
 _STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
 _UNTOLD_STOPS = (b"T00", b"S00")
-
-
 _IGNORED = object()  # tag of a request whose reply nobody needs
 
 
@@ -117,17 +114,13 @@ class Link:
         """Note a memory read of GDB, a whole packet, that the caller sends on; False when answers are kept."""
         if self._wire is None or self._session.answers.enabled:
             return False
-        self._wire.waiting.append(Ask(_MEMORY, data[1:-3], data, now))
+        self._wire.waiting.append(Ask(MEMORY, data[1:-3], data, now))
         return True
 
     def takes_answer(self, data: bytes) -> bool:
         """Note the only answer that is awaited, if it is one whole packet for a read of GDB; the caller sends it on."""
         wire, session = self._wire, self._session
-        if wire is None or len(wire.waiting) != 1 or not wire.idle or session.answers.enabled or session.shadow.running:
-            return False
-        ask = wire.waiting[0]
-        whole = data[:1] == b"$" and data.find(b"#") == len(data) - 3 and data.rfind(b"$") == 0
-        if ask.row is not _MEMORY or ask.ours is not None or ask.abandoned or not whole or data[1:2] == b"O":
+        if wire is None or session.answers.enabled or session.shadow.running or not wire.answers_read(data):
             return False
         wire.waiting.clear()
         session.shadow.proved()
@@ -319,16 +312,14 @@ class Link:
 
     def _stop(self, raw: bytes, now: float, out: list[Output]) -> None:
         session = self._session
+        doubtful = now < session.doubtful_until and not session.interrupted
         if self.talk is not None:
             self.talk.stop = raw
-        elif not session.transparent and (raw[1:4] in _UNTOLD_STOPS or self._is_doubtful(now)):
+        elif not session.transparent and (raw[1:4] in _UNTOLD_STOPS or doubtful):
             session.held = Held(raw[1:-3], now + session.policy.stop_patience)
             out.append(Notice(News.HELD_STOP, "recovering" if session.recovering else ""))
         else:
             session.stop(raw, out)
-
-    def _is_doubtful(self, now: float) -> bool:
-        return now < self._session.doubtful_until and not self._session.interrupted
 
     def _console(self, frame: Frame, head: Ask | None, now: float, out: list[Output]) -> None:
         session = self._session

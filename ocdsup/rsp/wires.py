@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 from .framing import ACK, NACK, Frame, Framer, Kind, Side, encode
 from .outputs import Output, ToBackend, ToClient
-from .packets import Point, Row
+from .packets import Point, Row, name
+
+MEMORY = name(b"m0,0")
+"""The row of a memory read that takes the short way (`Link.takes_read`)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +107,15 @@ class BackendWire(_Wire):
         """Start with nothing asked; `limit` in bytes."""
         super().__init__(Framer(Side.SERVER, limit=limit, verify=acks), ToBackend)
         self.waiting: deque[Ask] = deque()
+
+    def answers_read(self, data: bytes) -> bool:
+        """Tell whether `data` is the only answer that is awaited: one whole packet, for a memory read of GDB (`MEMORY`)."""
+        if len(self.waiting) != 1 or not self.idle:
+            return False
+        ask = self.waiting[0]
+        if ask.row is not MEMORY or ask.ours is not None or ask.abandoned or data[1:2] == b"O":
+            return False
+        return data[:1] == b"$" and data.find(b"#") == len(data) - 3 and data.rfind(b"$") == 0
 
     @property
     def of_gdb(self) -> list[Ask]:
