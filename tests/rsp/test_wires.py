@@ -34,7 +34,14 @@ def test_gdbs_nack_brings_the_reply_again() -> None:
 
 @pytest.mark.parametrize(
     ("data", "short"),
-    [(b"$0011#82", True), (b"$E01#a6", True), (b"$00", False), (b"$00#60$11#62", False), (b"$O41#d4", False), (b"+$00#60", False)],
+    [
+        (b"$0011#82", True),
+        (b"$E01#a6", True),
+        (b"$00", False),
+        (b"$00#60$11#62", False),
+        (b"$O41#d4", False),
+        (b"+$00#60", False),
+    ],
 )
 def test_only_a_whole_packet_for_the_read_that_is_awaited_takes_the_short_way(data: bytes, short: bool) -> None:
     wire = BackendWire(1024, acks=False)
