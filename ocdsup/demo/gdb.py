@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -51,6 +52,11 @@ class Gdb:
         self._reader.start()
         self.command("-gdb-set mi-async on")
         self.command("-gdb-set confirm off")
+
+    @property
+    def pid(self) -> int:
+        """GDB's own PID."""
+        return self._process.pid
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -122,6 +128,9 @@ class Gdb:
         finally:
             self._process.wait()
             self._reader.join(timeout=5)
+            with suppress(OSError):  # a GDB that was killed does not take what was still to be written
+                if self._process.stdin is not None:
+                    self._process.stdin.close()
             if self._process.stdout is not None:
                 self._process.stdout.close()
 

@@ -135,13 +135,13 @@ def _restore_halted(shadow: Shadow, up: BackendUp, halted: bool) -> Dialogue:
         return Outcome(lost=lost, restored=True)
     if not halted:
         yield monitor_request("halt")
-    yield from _read_registers()
+    registers = (yield b"g").body  # see `_read_registers`
     yield from _heal_ram(shadow)
     yield from _unsettled(shadow)
     lost = yield from _insert(shadow.points)
     if up.reset or not halted:
         shadow.forget_writes()
-        shadow.stale = True
+        shadow.seen, shadow.stale = registers, True
         shadow.untold = (
             (up.told or RESET_TEXT) if up.reset else "ocdsup: the core ran while OpenOCD was away and was halted again\n"
         )
@@ -152,14 +152,18 @@ def _restore_halted(shadow: Shadow, up: BackendUp, halted: bool) -> Dialogue:
 
 def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reason: bytes) -> Dialogue:
     console = (up.told or RESET_TEXT) if up.reset else ""
-    stop = _stop_owed(shadow, up, policy, halted, reason)
+    registers = (yield b"g").body if halted else b""
+    unmoved = halted and not up.reset and registers == shadow.seen
+    stop = None if unmoved else _stop_owed(shadow, up, policy, halted, reason)
     # Only what a running core cannot take halts it: points of other types, or a stop that GDB is owed anyway.
     must_halt = stop is not None or any(point.type != 1 for point in shadow.points)
     if must_halt and not halted:
         yield monitor_request("halt")
-    if must_halt or halted:
         yield from _read_registers()
+    if must_halt or halted:
         yield from _heal_ram(shadow)
+    if unmoved:
+        yield from _pending_writes(shadow)
     lost = yield from _insert(shadow.points)
     if stop is not None:
         return Outcome(stop=stop, console=console, lost=lost, restored=True)
@@ -167,7 +171,11 @@ def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool
 
 
 def _stop_owed(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reason: bytes) -> bytes | None:
-    """Return the stop reply that the truth asks for; None when the target is to run on."""
+    """Return the stop reply that the truth asks for; None when the target is to run on.
+
+    Not asked when the core stands with the very registers that GDB saw before the resume: the request was lost with the
+    backend, and a stop would be taken for another hit of the breakpoint at this address.
+    """
     if up.reset:
         return RESET_STOP if policy.stop_after_reset else None
     if stepping(shadow):
@@ -180,8 +188,8 @@ def _stop_owed(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reas
 def _read_registers() -> _Part:
     """Fill OpenOCD's register cache: a step or resume takes the PC from it, valid or not, and would go on at address 0.
 
-    Seen with 0.12 dap-direct, attached to a core that stood halted (cortex_m.c uses `arm.pc->value` unread); a GDB that attaches
-    itself always asks for the registers first.
+    Seen with 0.12 dap-direct, attached to a core that stood halted (cortex_m.c uses `arm.pc->value` unread); a GDB that
+    attaches itself always asks for the registers first.
     """
     yield b"g"
 

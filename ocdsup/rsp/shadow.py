@@ -78,6 +78,7 @@ class Shadow:
     under: dict[Point, bytes] = field(default_factory=dict)  # RAM before a software breakpoint was (perhaps) put there
     registers: dict[int, bytes] = field(default_factory=dict)  # written, to be flushed by the next resume: number -> `P` body
     all_registers: bytes | None = None  # the `G` body that came before them
+    seen: bytes | None = None  # the registers of this stop, before anything was written: how a core looks that did not resume
     unsettled: bytes | None = None  # the last acknowledged `X`: OpenOCD may not have written it yet
     settings: dict[str, str] = field(default_factory=dict)  # name -> monitor line
     resume: bytes | None = None  # the resume request that waits for a stop
@@ -96,7 +97,7 @@ class Shadow:
         """Note a request at the moment it is sent to the backend."""
         if row.group is Group.RESUME and row.name != "vCont?" and not self.non_stop:
             self.resume = body
-            self.forget_writes()
+            self.unsettled = None
             self.freed = False
 
     def answered(self, row: Row, body: bytes, reply: bytes) -> None:
@@ -105,6 +106,8 @@ class Shadow:
             # A full read after the reset: GDB asks only when it holds no registers, so it now holds the new ones.
             if row.name == "g" and not is_error(reply):
                 self.stale = False
+                if self.seen is None and not (self.running or self.registers or self.all_registers):
+                    self.seen = reply
             return
         change = _CHANGES.get(row.name)
         if change is not None:
@@ -118,6 +121,8 @@ class Shadow:
 
     def stopped(self, reply: bytes) -> None:
         """Note a stop reply."""
+        if self.running:
+            self.forget_writes()
         self.resume, self.freed = None, False
         self.attached = True
         if reply[:1] in b"WX":
@@ -137,6 +142,7 @@ class Shadow:
 
     def forget_writes(self) -> None:
         """Forget register and memory writes that waited: they have been flushed, or are void after a reset."""
+        self.seen = None
         self.registers.clear()
         self.all_registers = None
         self.unsettled = None
@@ -220,6 +226,7 @@ class Shadow:
 
     def _monitor(self, body: bytes, reply: bytes) -> None:
         line = monitor_line(body) or ""
+        self.seen = None
         if is_error(reply):
             return
         key = monitor.setting(line)

@@ -58,9 +58,8 @@ class Bench:
 
     def hit(self) -> None:
         """The core runs into a breakpoint."""
-        if self.process is None:
-            self.board.running = False
-        else:
+        self.board.trap()
+        if self.process is not None:
             self.down.append(self.process.halt(b"05"))
 
     def advance(self, seconds: float) -> None:

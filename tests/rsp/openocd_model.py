@@ -24,6 +24,11 @@ class Board:
     running: bool = False
     flashed: bytes = b""
 
+    def trap(self) -> None:
+        """Run on to a breakpoint."""
+        self.registers[15] += 2
+        self.running = False
+
     def reset(self, *, halt: bool) -> None:
         """Pull NRST."""
         self.registers = [0] * 13 + [0x20000040, 0xFFFFFFFF, RESET_PC, 0x01000000]

@@ -176,11 +176,14 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(halted)
     @rule(body=st.sampled_from([b"vCont;c", b"c", b"vCont;s"]))
     def resume(self, body: bytes) -> None:
+        stood, resets = self.registers.get(15), self.bench.resets
         self.registers = {}
         self.bench.resume(body)
         if not self.bench.running:
             self.refresh()
         self.settle()
+        if not self.bench.running and self.bench.resets == resets and self.registers:
+            assert self.registers[15] != stood, "a stop where the core has not moved is a false hit"
 
     @precondition(lambda self: self.bench.running)
     @rule(fault=st.none() | FAULTS)

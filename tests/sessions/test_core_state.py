@@ -1,0 +1,96 @@
+"""After anything that ocdsup does, the core runs or stands as its user left it; GDB's own command line included."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from ocdsup.demo.gdb import find_gdb
+from ocdsup.demo.story import firmware
+from tests.bench.rig import PATIENCE
+from tests.sessions.desk import Desk, hits, value
+
+
+def left_halted_in_blink(desk: Desk) -> None:
+    """A GDB that stands at a breakpoint."""
+    gdb = desk.gdb()
+    gdb.command("-break-insert -h blink")
+    hits(gdb)
+    gdb.command('-interpreter-exec console "set breakpoint always-inserted on"')
+
+
+def runs_on(desk: Desk) -> None:
+    """The core runs, no breakpoint stops it any more, and the next session works."""
+    desk.core_is("running")
+    gdb = desk.gdb()
+    before = value(gdb, "blinks")
+    gdb.command("-target-disconnect")
+    desk.core_is("running")
+    gdb.command(f"-target-select extended-remote localhost:{desk.port}", PATIENCE)
+    assert value(gdb, "$pc") != 0
+    assert value(gdb, "blinks") >= before
+
+
+@pytest.mark.parametrize("how", ["detach", "disconnect", "exit", "kill -9"])
+def test_when_gdb_leaves_the_core_runs_on(desk: Desk, how: str) -> None:
+    """`on_detach: resume`, the default, however GDB leaves."""
+    left_halted_in_blink(desk)
+    gdb = desk.gdbs[0]
+    match how:
+        case "detach":
+            gdb.command("-target-detach")  # the connection stays: it is `extended-remote`
+            gdb.command("-target-disconnect")
+        case "disconnect":
+            gdb.command("-target-disconnect")
+        case "exit":
+            gdb.close()
+        case _:
+            os.kill(gdb.pid, signal.SIGKILL)
+    desk.sessions_are(0)
+    runs_on(desk)
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["halted", "running"])
+def test_a_restart_by_verb_leaves_the_core_as_it_was(desk: Desk, running: bool) -> None:
+    """`ocdsup restart`: another OpenOCD, the same session."""
+    left_halted_in_blink(desk)
+    gdb = desk.gdbs[0]
+    pid = desk.pid()
+    if running:
+        gdb.command("-break-disable 1")
+        gdb.command("-exec-continue")
+        desk.core_is("running")
+    desk.rig.ask("restart", "one")
+    desk.rig.until("be another one", lambda b: b["phase"] == "ready" and b["backend"]["pid"] != pid)
+    assert desk.sim.core() == ("running" if running else "halted")
+    if running:
+        gdb.command("-exec-interrupt")
+        gdb.wait_stop(PATIENCE)
+        gdb.command("-break-enable 1")
+    before = value(gdb, "blinks")
+    hits(gdb)
+    assert value(gdb, "blinks") == before + (not running)
+
+
+def test_the_command_line_of_gdb_goes_on_as_well(desk: Desk) -> None:
+    """A script in a plain terminal: OpenOCD is killed between two commands, and the next one works."""
+    lines = [
+        "set confirm off",
+        f"target extended-remote localhost:{desk.port}",
+        "hbreak blink",
+        "continue",
+        f"shell kill -9 {desk.pid()}",
+        "continue",
+        "info breakpoints",
+        "print blinks",
+        "detach",
+    ]
+    arguments = [part for line in lines for part in ("-ex", line)]
+    argv = [find_gdb(), "--nx", "--batch", *arguments, str(firmware())]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "breakpoint already hit 2 times" in done.stdout, done.stdout + done.stderr
+    assert "rror" not in done.stderr
