@@ -46,7 +46,8 @@ class Proxy:
         """Start with a client that has not spoken and no backend."""
         self.policy = policy or Policy()
         self.shadow = Shadow(learned=learned if learned is not None else Learned())
-        client = ClientWire(max(self.policy.request_limit, 0x1000) * 2)
+        self._room = max(self.policy.request_limit, 0x1000) * 2  # bytes of requests that may wait: one of the longest always fits
+        client = ClientWire(self._room)
         self._session = Session(self.policy, self.shadow, Answers(self.policy.cache), client)
         self._link = Link(self._session)
         self._backlog: deque[Ask] = deque()
@@ -271,8 +272,11 @@ class Proxy:
         if not self._backlog and self._place(ask, now, out):
             return
         self._backlog.append(ask)
-        if len(self._backlog) > self.policy.backlog_limit:
+        if len(self._backlog) > self.policy.backlog_limit or sum(len(one.raw) for one in self._backlog) > self._room:
             self._close_client("more requests than answers", out)
+        elif not self._link.up and ask.row.answer is Answer.STOP:
+            # GDB waits for a stop as long as it takes, and takes console lines meanwhile: a resume never expires.
+            self._session.console(f"ocdsup: {self._why}; the program goes on when it is back\n", out)
         elif self._impatient and not self._link.up:
             self._expire(ask, out)
 
@@ -342,7 +346,8 @@ class Proxy:
         self._why = f"OpenOCD is away ({reason})"
         again = self._link.lost(self._why, out)
         self._backlog.extendleft(reversed(again))
-        if self.shadow.ended or not self.policy.keep_session:
+        idle = self.policy.transparent and not (self.shadow.attached or self.shadow.running)  # no program, nothing to go on with
+        if self.shadow.ended or idle or not self.policy.keep_session:
             self._close_client(reason, out)
 
     def _close_client(self, reason: str, out: list[Output]) -> None:

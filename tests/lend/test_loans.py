@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import pexpect
 import pytest
 
-from ocdsup.demo.gdb import Gdb
+from ocdsup.demo.gdb import Gdb, GdbError
 from ocdsup.demo.stage import SERIAL, Program, is_alive, until
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE, gone
@@ -267,6 +267,25 @@ def test_a_flash_tool_works_in_a_loan_with_a_gdb_session_before_during_and_after
         gdb.command("-exec-continue")
         assert "breakpoint-hit" in gdb.wait_stop()
     assert rig.status()["targets"][0]["gdb_sessions"] <= 1
+
+
+def test_a_continue_during_a_loan_waits_and_is_told_even_after_a_request_that_waited_in_vain(rig: Rig, sim: Sim) -> None:
+    with Gdb(firmware()) as gdb:
+        gdb.command(f"-target-select extended-remote localhost:{rig.status()['ports']['gdb'][0]}")
+        gdb.command("-break-insert -h blink")
+        gdb.command("-exec-continue")
+        gdb.wait_stop()
+        borrower = lend(rig, "--", "sh", "-c", "echo begun; exec sleep 600")
+        borrower.await_line("begun")
+        with pytest.raises(GdbError, match="Unable to read memory"):
+            gdb.command("-data-read-memory-bytes 0x20000000 16")
+        gdb.command("-exec-continue")
+        until("tell it", lambda: any("goes on when it is back" in line for line in gdb.log), PATIENCE)
+        assert gdb.no_stop_waiting()
+        borrower._process.terminate()
+        gdb.wait_stop()
+        gdb.command("-exec-continue")
+        assert "breakpoint-hit" in gdb.wait_stop()
 
 
 def test_kill_9_of_a_borrower_in_the_middle_of_its_flash_write_leaves_a_bench_that_works(
