@@ -62,7 +62,9 @@ def _probe_is_there(turn: Turn, event: ev.ProbeSeen, *, replugged: bool) -> None
     state = turn.state
     changed = replugged or state.world_was_bad
     if _code(turn) == "probe-wedged" and not changed and state.has_usb and event.presence is ev.Presence.PRESENT:
-        return  # the same wedged device; a probe without a bus can only be tried
+        if turn.now - state.since < state.policy.backoff_limit_s:
+            return  # the same wedged device; a probe without a bus can only be tried
+        state.streak = 0  # it may have been a passing trouble: one try now, then `blocked` again for as long
     if changed:
         afresh(turn)
         state.profile = default_profile(turn)

@@ -273,6 +273,7 @@ def keeps_fired_timers(patch: pytest.MonkeyPatch) -> None:
 
 def restarts_for_obstacles(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recovering, "OBSTACLES", frozenset())
+    patch.setattr(recovering, "bad_presence", lambda _seen: None)
 
 
 def lends_at_once(patch: pytest.MonkeyPatch) -> None:

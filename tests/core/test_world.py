@@ -171,7 +171,7 @@ def test_old_holders_do_not_block_a_later_start(up: Bench) -> None:
     assert up.dies() == [Launch(2, Profile())]
 
 
-def test_a_wedged_probe_is_reset_and_then_waits_for_hands(bench: Bench) -> None:
+def test_a_wedged_probe_is_reset_and_then_waits_for_hands_or_a_replug(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     asked: list[object] = []
     for _ in range(3):
@@ -181,10 +181,27 @@ def test_a_wedged_probe_is_reset_and_then_waits_for_hands(bench: Bench) -> None:
     assert asked.count(ResetUsb()) == 1
     assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
     assert "unplug the probe" in bench.snapshot()["advice"][0]
-    for _ in range(600):
+    for _ in range(29):
         bench.wait(1.0)
         assert bench.probe() == []
     assert bench.probe(identity="1:8") == [Launch(bench.run, Profile())]
+
+
+def test_a_probe_that_stays_wedged_is_tried_once_in_the_limit_of_the_back_off(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    asked: list[object] = []
+    for _ in range(3):
+        bench.dies("probe-wedged")
+        bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"), ev.HoldersSeen(()), ev.UsbWasReset(True, ""))
+        bench.wait(1.0) if bench.phase() is Phase.BACKOFF else None
+    for _ in range(95):
+        bench.wait(1.0)
+        asked += bench.probe()
+        if bench.phase() is Phase.STARTING:
+            asked += bench.dies("probe-wedged")
+            asked += bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"), ev.HoldersSeen(()))
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
+    assert launches(asked) == 3
 
 
 @pytest.mark.parametrize("presence", [Presence.UNKNOWN, Presence.PRESENT])
