@@ -109,7 +109,7 @@ def test_no_text_of_a_board_becomes_a_line_or_a_field_in_json(file: IO[str], val
 
 @given(
     st.dictionaries(
-        st.text(min_size=1).filter(lambda key: key not in {"event", "exc_info"}), st.text() | st.floats() | st.binary()
+        st.text(min_size=1).filter(lambda key: key not in {"self", "event", "exc_info"}), st.text() | st.floats() | st.binary()
     )
 )
 def test_every_record_can_be_read_back(fields: dict[str, Any]) -> None:
