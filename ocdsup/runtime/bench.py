@@ -24,8 +24,8 @@ from ocdsup.probes.selector import ProbeSelector
 from ocdsup.runtime import clock
 from ocdsup.runtime.backend import LiveBackend, Order
 from ocdsup.runtime.driver import Driver
+from ocdsup.runtime.fd_store import Store
 from ocdsup.runtime.lending import Lending
-from ocdsup.runtime.listeners import Given
 from ocdsup.runtime.log_ring import LogRing
 from ocdsup.runtime.looks import Looks
 from ocdsup.runtime.ports import StablePorts
@@ -48,7 +48,7 @@ class Shared:
     own_pids: Callable[[], frozenset[int]]
     answer: Answer
     changed: Callable[[], None]
-    given: Given
+    store: Store
 
 
 class _Journal:
@@ -88,7 +88,7 @@ class LiveBench:
         state = State(policy=policy_of(config), has_usb=has_usb, since=asyncio.get_running_loop().time())
         self.driver = Driver(state, self._perform, self._changed, self._log)
         self.lending = Lending(self.driver.post, self._log)
-        self.ports = StablePorts(config, self.driver.post, self._away, self._tasks, shared.answer, self._log, shared.given)
+        self.ports = StablePorts(config, self.driver.post, self._away, self._tasks, shared.answer, self._log, shared.store)
 
     def _new_looks(self) -> Looks:
         return Looks(
@@ -168,8 +168,8 @@ class LiveBench:
         self._looks = self._new_looks()
         self.driver.post(ev.PolicyChanged(policy_of(config), relaunch))
 
-    async def end(self) -> None:
-        """Stop OpenOCD in order, then close the ports. Ends the backend whatever it takes."""
+    async def end(self, *, park: bool = False) -> None:
+        """Stop OpenOCD in order and in any case, then close the ports; `park` leaves debug sessions to the next daemon."""
         self.driver.post(ev.StopAsked())
         self.lending.close("the daemon does not care for this bench any more")
         try:
@@ -178,7 +178,7 @@ class LiveBench:
         except TimeoutError:
             self._log.error("backend_left_behind", pid=self._backend.pid if self._backend else None)
         self.driver.close()
-        self.ports.close()
+        self.ports.close(park=park)
         await self._tasks.cancel()
 
     async def until(self, true: Callable[[State], bool]) -> State:

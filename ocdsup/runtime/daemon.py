@@ -19,7 +19,7 @@ from ocdsup.errors import ConfigError, ControlError
 from ocdsup.runtime import catalogue_file, config_file
 from ocdsup.runtime.bench import LiveBench, Shared
 from ocdsup.runtime.control_port import ControlPort
-from ocdsup.runtime.inherited import Inherited, from_systemd
+from ocdsup.runtime.fd_store import LISTENER, Given, Store, from_manager
 from ocdsup.runtime.privileges import keep_to_ourselves
 from ocdsup.runtime.service import Service, Vital, settled
 from ocdsup.runtime.systemd import Notify
@@ -32,7 +32,7 @@ from ocdsup.runtime.versions import Versions
 class Daemon:
     """All benches, the control socket, and the signals."""
 
-    def __init__(self, file: str, checked: Checked, log: Any, inherited: Inherited) -> None:
+    def __init__(self, file: str, checked: Checked, log: Any, given: Given) -> None:
         self._file = file
         self._config = checked.config
         self._log = log
@@ -40,8 +40,11 @@ class Daemon:
         self._began = self._loop.time()
         self._ended = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._inherited = inherited
-        self._service = Service(Notify(), self._vitals, log)
+        self._given = given
+        self._inherited = given.listeners
+        notify = Notify()
+        self._store = Store(notify, given.listeners)
+        self._service = Service(notify, self._vitals, log)
         self._tasks = Tasks(self._failed)
         self._catalogue = catalogue_file.load()
         self._versions = Versions()
@@ -71,11 +74,28 @@ class Daemon:
         self._log.info("daemon_started", version=ocdsup.__version__, config=self._file, control=path, pid=os.getpid())
         for config in self._config.benches:
             self._add(config)
-        if unused := self._inherited.unused():
-            self._log.warning("sockets_nobody_uses", sockets=unused, hint="make ocdsup.socket and the configuration agree")
+        self._take_up()
         self._service.start()
         await self._ended.wait()
         await self._end()
+
+    def _take_up(self) -> None:
+        """Go on with the debug sessions of the daemon before us; what cannot be gone on with leaves the store, and ends."""
+        for kept in self._given.sessions:
+            if any(bench.ports.adopt(kept) for bench in self._benches):
+                self._log.info("session_taken_up", name=kept.name, port=kept.port)
+            else:
+                self._log.warning("session_given_up", name=kept.name, error=f"no bench has port {kept.port}")
+                self._store.drop(kept.name)
+                kept.close()
+        for name, why in self._given.broken:
+            self._log.warning("session_given_up", name=name, error=why)
+            self._store.drop(name)
+        for address in self._inherited.unused():
+            if (name := self._inherited.name(address)).startswith(LISTENER):
+                self._store.drop(name)
+            else:
+                self._log.warning("socket_nobody_uses", socket=address, hint="make ocdsup.socket and the configuration agree")
 
     def _asked_to_end(self) -> None:
         """The first signal ends in order, a second one without waiting for a write to flash memory."""
@@ -103,7 +123,7 @@ class Daemon:
             own_pids=self._own_pids,
             answer=self._telnet_answer(name),
             changed=self._changed,
-            given=self._inherited.tcp,
+            store=self._store,
         )
 
     def _own_pids(self) -> frozenset[int]:
@@ -169,7 +189,7 @@ class Daemon:
     async def _end(self) -> None:
         self._log.info("daemon_stopping")
         await self._service.stopping(self._hurry)
-        await asyncio.gather(*(bench.end() for bench in self._benches))
+        await asyncio.gather(*(bench.end(park=self._store.there) for bench in self._benches))
         if self._control is not None:
             self._control.close()
         await self._tasks.cancel()
@@ -186,4 +206,4 @@ def _moved(old: BenchConfig, new: BenchConfig) -> bool:
 async def serve(file: str, checked: Checked, log: Any) -> None:
     """Run the daemon on a configuration that was found good."""
     keep_to_ourselves()
-    await Daemon(file, checked, log, from_systemd()).run()
+    await Daemon(file, checked, log, from_manager()).run()

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, ToBackend, ToClient
+from ocdsup.rsp.parked import Recorder, RecordError, resume
 from ocdsup.rsp.policy import BackendUp, Policy
 from ocdsup.rsp.proxy import Proxy
 from ocdsup.rsp.shadow import Learned
 from ocdsup.runtime import wire
+from ocdsup.runtime.fd_store import Kept, Store
 from ocdsup.runtime.listeners import Listener
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.wire import Wire
@@ -45,8 +47,12 @@ class Served:
 class GdbSession:
     """One GDB and, while there is one, its connection to OpenOCD."""
 
-    def __init__(self, sock: socket.socket, port: GdbPort) -> None:
+    def __init__(self, sock: socket.socket, port: GdbPort, kept: Kept | None = None) -> None:
         self._port = port
+        self._sock = sock
+        self._shelf = port.store.again(kept) if kept is not None and port.store is not None else None
+        self._recorder = Recorder()
+        self._unrecorded = False
         self._loop = asyncio.get_running_loop()
         self._proxy = Proxy(port.policy, port.learned)
         self._spoke = False
@@ -62,7 +68,8 @@ class GdbSession:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._client_drained)
-        self._do(self._proxy.client_open(self._loop.time()))
+        now = self._loop.time()
+        self._do(resume(self._proxy, kept.parked, now) if kept is not None else self._proxy.client_open(now))
 
     @property
     def speaks(self) -> bool:
@@ -217,6 +224,9 @@ class GdbSession:
                     self._close_client(reason)
                 case CloseBackend():
                     self._close_backend()
+        if self._shelf is not None and not self._unrecorded:
+            self._unrecorded = True
+            self._loop.call_soon(self._record)  # once for all that happens in this turn of the loop
         self._rearm()
 
     def _notice(self, notice: Notice) -> None:
@@ -226,6 +236,8 @@ class GdbSession:
                 self._port.run_state()
             case News.SESSION:
                 self._spoke = True
+                if self._shelf is None and self._port.store is not None:
+                    self._shelf = self._port.store.shelve(self._sock)
                 self._port.changed()
                 self.backend_up()
             case News.ASKED:
@@ -276,9 +288,35 @@ class GdbSession:
         self._timer_at = float("inf")
         self._do(self._proxy.tick(self._loop.time()))
 
+    # Outliving the daemon
+
+    def _record(self) -> None:
+        """Write down what GDB believes. A session that cannot be written down ends with the daemon."""
+        self._unrecorded = False
+        if self._shelf is None or self._over:
+            return
+        try:
+            self._shelf.write(*self._recorder.record(self._proxy))
+        except (RecordError, OSError) as error:
+            self._port.log.warning("session_not_kept", port=self._port.port, error=str(error))
+            self._shelf.clear()
+            self._shelf = None
+
+    def park(self) -> None:
+        """The daemon ends and the next one goes on with this session, if there is a store that holds it meanwhile."""
+        self._record()
+        if self._shelf is not None and self._client is not None and self._client.leave():
+            self._port.log.info("session_parked", port=self._port.port, name=self._shelf.name)
+            self._shelf.close()
+            self._shelf = self._client = None
+        self.close()
+
     def close(self) -> None:
         """End both connections; what was on its way to GDB still arrives."""
         self._over = True
+        if self._shelf is not None:
+            self._shelf.clear()
+            self._shelf = None
         self._stop_redial()
         if self._timer is not None:
             self._timer.cancel()
@@ -304,7 +342,9 @@ class GdbPort:
         changed: Callable[[], None],
         tasks: Tasks,
         log: Any,
+        store: Store | None = None,
     ) -> None:
+        self.store = store
         self.policy = policy
         self.answer = answer
         self.changed = changed
@@ -340,6 +380,17 @@ class GdbPort:
             sock.close()
             return
         self._sessions.append(GdbSession(sock, self))
+
+    def adopt(self, kept: Kept) -> None:
+        """Go on with a session of the daemon before us."""
+        self._sessions.append(GdbSession(kept.sock, self, kept))
+        self.changed()
+
+    def park(self) -> None:
+        """End the port; its sessions wait for the next daemon where that can be."""
+        for session in tuple(self._sessions):
+            session.park()
+        self.close()
 
     def _make_room(self) -> bool:
         """Cut the oldest connect that never said anything: port probes must not keep a debugger out."""

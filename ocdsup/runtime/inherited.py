@@ -10,7 +10,7 @@ import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, MutableMapping
 
 FIRST = 3  # SD_LISTEN_FDS_START
 
@@ -33,14 +33,15 @@ def descriptors(environment: MutableMapping[str, str], pid: int) -> tuple[tuple[
 class Inherited:
     """Listening sockets by their address. What is no listening stream socket is not ours to use and is closed."""
 
-    def __init__(self, passed: Iterable[int] = ()) -> None:
+    def __init__(self, passed: Iterable[tuple[int, str]] = ()) -> None:
         self._tcp: dict[tuple[str, int], socket.socket] = {}
         self._unix: dict[str, socket.socket] = {}
         self._used: set[str] = set()
-        for number in passed:
-            self._add(number)
+        self._names: dict[str, str] = {}
+        for number, name in passed:
+            self._add(number, name)
 
-    def _add(self, number: int) -> None:
+    def _add(self, number: int, given_name: str) -> None:
         if not stat.S_ISSOCK(os.fstat(number).st_mode):
             os.close(number)
             return
@@ -51,9 +52,16 @@ class Inherited:
         sock.setblocking(False)
         name = sock.getsockname()
         if sock.family == socket.AF_UNIX:
+            former = self._unix.pop(str(name), None)
             self._unix[str(name)] = sock
+            self._names[str(name)] = given_name
         else:
-            self._tcp[_normal(name[0]), name[1]] = sock
+            key = (_normal(name[0]), name[1])
+            former = self._tcp.pop(key, None)
+            self._tcp[key] = sock
+            self._names[f"{key[0]}:{key[1]}"] = given_name
+        if former is not None:  # from the socket unit and from the store
+            former.close()
 
     def tcp(self, address: str, port: int) -> socket.socket | None:
         """A duplicate of the listener on this address and port, if there is one."""
@@ -74,6 +82,10 @@ class Inherited:
         names = [f"{address}:{port}" for address, port in self._tcp] + list(self._unix)
         return tuple(name for name in names if name not in self._used)
 
+    def name(self, unused: str) -> str:
+        """The name under which one of `unused` was passed."""
+        return self._names[unused]
+
     def close(self) -> None:
         """Let go of the originals; duplicates live on."""
         for sock in (*self._tcp.values(), *self._unix.values()):
@@ -84,9 +96,3 @@ class Inherited:
 
 def _normal(address: str) -> str:
     return str(ipaddress.ip_address(address.partition("%")[0]))
-
-
-def from_systemd(environment: Mapping[str, str] | None = None) -> Inherited:
-    """What this process was started with."""
-    source = dict(environment) if environment is not None else os.environ
-    return Inherited(number for number, _ in descriptors(source, os.getpid()))

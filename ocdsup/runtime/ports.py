@@ -20,14 +20,16 @@ from ocdsup.rsp.policy import Monitor, Policy
 from ocdsup.runtime import port_owner
 from ocdsup.runtime.backend import Private
 from ocdsup.runtime.door import behind_doors
+from ocdsup.runtime.fd_store import LISTENER, Kept, Store
 from ocdsup.runtime.gdb_port import GdbPort, Served
-from ocdsup.runtime.listeners import Given, PortTakenError, bind_all
+from ocdsup.runtime.listeners import PortTakenError, bind_all
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer, TelnetPort
 from ocdsup.telnet import words
 from ocdsup.telnet.effects import Away
 
 RETRY_S = 5.0
+MOST_CORES = 16  # further ports that a kept session may have come to
 HOST = "127.0.0.1"
 
 
@@ -42,10 +44,10 @@ class StablePorts:
         tasks: Tasks,
         answer: Answer,
         log: Any,
-        given: Given,
+        store: Store,
     ) -> None:
+        self._store = store
         self._config = config
-        self._given = given
         self._post = post
         self._away = away
         self._tasks = tasks
@@ -87,14 +89,16 @@ class StablePorts:
         self._post(ev.PortsOpened())
 
     def _bind(self, port: int) -> list[socket.socket]:
-        return behind_doors(bind_all(self._config.bind, port, self._given), self._config.allow, self._turned_away)
+        sockets = bind_all(self._config.bind, port, self._store.listener)
+        self._store.keep(f"{LISTENER}{sockets[0].getsockname()[1]}", [sock.fileno() for sock in sockets])
+        return behind_doors(sockets, self._config.allow, self._turned_away)
 
     def _turned_away(self, address: str) -> None:
         self._log.warning("turned_away", address=address, hint="`allow` does not name its network")
 
     def _gdb_port(self, sockets: list[socket.socket]) -> GdbPort:
         policy = Policy(monitor=Monitor(self._config.monitor.value))
-        return GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log)
+        return GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log, self._store)
 
     def _denied(self, line: str) -> str:
         """Whoever types at OpenOCD's console has a shell as its user: `monitor:` holds there as it does in GDB."""
@@ -179,11 +183,26 @@ class StablePorts:
         counts = tuple(port.sessions for port in self._gdb)
         self._post(ev.SessionsChanged(counts, halted=any(port.halted for port in self._gdb)))
 
-    def close(self) -> None:
-        """Close the listeners and every session."""
+    def adopt(self, kept: Kept) -> bool:
+        """Go on with a debug session of the daemon before us; False when it came to no port of this bench."""
+        if self._gdb and self._config.ports.gdb and 0 < kept.port - self._config.ports.gdb < MOST_CORES:
+            self._open_for_targets(kept.port - self._config.ports.gdb + 1)
+        port = next((port for port in self._gdb if port.port == kept.port), None)
+        if port is not None:
+            port.adopt(kept)
+        return port is not None
+
+    def close(self, *, park: bool = False) -> None:
+        """Close the listeners and every session; `park`: leave those that can be kept to the next daemon."""
         if self._retry is not None:
             self._retry.cancel()
         for port in self._gdb:
+            if park:
+                port.park()
+            else:
+                self._store.drop(f"{LISTENER}{port.port}")
             port.close()
+        if self._telnet is not None and not park:
+            self._store.drop(f"{LISTENER}{self._telnet.port}")
         if self._telnet is not None:
             self._telnet.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from array import array
+from collections.abc import Sequence
 
 PATIENCE_S = 0.1  # the manager's queue may be full; a manager that hangs must not hold the daemon up
 LONGEST = 500  # characters of a value; systemd drops datagrams of more than 4096 bytes
@@ -18,14 +20,20 @@ class Notify:
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
         self._last_status = ""
 
-    def send(self, *assignments: str) -> None:
-        """Send assignments such as READY=1. A manager that does not listen must not harm the daemon."""
+    @property
+    def heard(self) -> bool:
+        """Whether there is a manager to speak to."""
+        return bool(self._address)
+
+    def send(self, *assignments: str, descriptors: Sequence[int] = ()) -> None:
+        """Send assignments such as READY=1, perhaps with descriptors. A manager that does not listen must not harm us."""
         if not self._address:
             return
         message = "\n".join(map(_one_line, assignments)).encode("utf-8", "replace")
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
             sock.settimeout(PATIENCE_S)
-            sock.sendto(message, self._address)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
+            sock.sendmsg([message], rights, 0, self._address)
 
     def status(self, text: str) -> None:
         """The one-line state that `systemctl status` shows, when it changed."""

@@ -208,6 +208,15 @@ class Wire:
         answer = fcntl.ioctl(self._fd, _SIOCOUTQNSD, bytes(4))
         return int(struct.unpack("i", answer)[0])
 
+    def leave(self) -> bool:
+        """Let go of the stream without a word to the peer: somebody else holds it too. With a backlog it stays: False."""
+        if not self.is_open or self._out:
+            return False
+        self._open = False
+        self._loop.remove_reader(self._fd)
+        self._sock.close()
+        return True
+
     def abort(self) -> None:
         """Close now, whatever is left."""
         if self._open:
@@ -225,8 +234,8 @@ class Wire:
 
 
 async def connect(host: str, port: int) -> socket.socket:
-    """A connected non-blocking socket to a port of our own backend. Raises OSError."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    """A connected non-blocking socket to a backend: a name, an IPv4 or an IPv6 address. Raises OSError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         tune(sock)
         await asyncio.get_running_loop().sock_connect(sock, (host, port))

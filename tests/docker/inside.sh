@@ -29,7 +29,7 @@ import socket, sys
 sock = socket.create_connection(("172.17.0.2", 3333), timeout=20, source_address=(sys.argv[1], 0))
 try:
     sock.sendall(b"+$?#3f")
-    print(sys.argv[1], sock.recv(1))
+    print(sys.argv[1], sock.recv(1) or "cut")
 except ConnectionError:
     print(sys.argv[1], "cut")' "$1"
 }

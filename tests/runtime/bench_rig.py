@@ -13,6 +13,9 @@ from ocdsup.core import events as ev
 from ocdsup.core.state import Phase
 from ocdsup.openocd.catalogue import load_builtin
 from ocdsup.runtime.bench import LiveBench, Shared
+from ocdsup.runtime.fd_store import Store
+from ocdsup.runtime.inherited import Inherited
+from ocdsup.runtime.systemd import Notify
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.versions import Versions
 from ocdsup.sim.server import SimServer
@@ -41,7 +44,7 @@ class Rig:
             own_pids=lambda: frozenset(b.backend_pid for b in self.benches if b.backend_pid is not None),
             answer=self._answer,
             changed=self._changed,
-            given=lambda _address, _port: None,
+            store=Store(Notify(""), Inherited()),
         )
 
     async def _answer(self, verb: str, _args: dict[str, Any]) -> str:

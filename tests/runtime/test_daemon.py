@@ -19,7 +19,7 @@ from ocdsup.errors import ControlError
 from ocdsup.runtime import config_file
 from ocdsup.runtime.bench import LiveBench
 from ocdsup.runtime.daemon import Daemon
-from ocdsup.runtime.inherited import Inherited
+from ocdsup.runtime.fd_store import from_manager
 from ocdsup.sim.server import SimServer
 from tests.runtime import fake_openocd
 from tests.runtime.bench_rig import phase
@@ -59,7 +59,7 @@ class Stage:
         """Start the daemon; returns when its benches are up."""
         self.write(**benches)
         checked = await asyncio.to_thread(config_file.read, str(self.file))
-        self.daemon = Daemon(str(self.file), checked, self.log, Inherited())
+        self.daemon = Daemon(str(self.file), checked, self.log, from_manager({}))
         self._running = asyncio.create_task(self.daemon.run())
         await asyncio.sleep(0)
         for name in benches:
@@ -139,7 +139,7 @@ async def test_a_signal_ends_it_in_order_and_leaves_nothing(stage: Stage, number
 async def test_the_socket_of_another_daemon_is_an_error_before_any_bench_is_touched(stage: Stage) -> None:
     await stage.run(one=stage.bench())
     checked = await asyncio.to_thread(config_file.read, str(stage.file))
-    second = Daemon(str(stage.file), checked, stage.log, Inherited())
+    second = Daemon(str(stage.file), checked, stage.log, from_manager({}))
     with pytest.raises(ControlError, match="another ocdsup daemon"):
         await second.run()
     assert second._benches == []

@@ -21,9 +21,9 @@ def listening(family: int, address: str | tuple[str, int]) -> socket.socket:
     return sock
 
 
-def passed(sock: socket.socket) -> int:
-    """The number that the daemon is given; the manager keeps its own."""
-    return os.dup(sock.fileno())
+def passed(sock: socket.socket) -> tuple[int, str]:
+    """The number that the daemon is given, with its name; the manager keeps its own."""
+    return os.dup(sock.fileno()), "ocdsup.socket"
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_what_is_no_listener_is_closed(kind: str, tmp_path: Path) -> None:
             one, two = socket.socketpair()
             number = one.detach()
             keep.append(two)
-    inherited = Inherited([number])
+    inherited = Inherited([(number, "")])
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
     assert inherited.unused() == ()

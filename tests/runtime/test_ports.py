@@ -21,7 +21,10 @@ from ocdsup.openocd import command
 from ocdsup.openocd.dialect import Version
 from ocdsup.runtime import ports as module
 from ocdsup.runtime.backend import Private
+from ocdsup.runtime.fd_store import Store
+from ocdsup.runtime.inherited import Inherited
 from ocdsup.runtime.ports import StablePorts
+from ocdsup.runtime.systemd import Notify
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.telnet.effects import Away
 from tests.runtime.gdb_rig import HELLO, Upstream, ended, receive
@@ -49,9 +52,9 @@ class Bench:
     def ports(self, gdb: int = 0, telnet: int = 0) -> StablePorts:
         """Ports that are not open yet."""
         config = BenchConfig("nucleo", OpenOcd(("x.cfg",)), ports=Ports(gdb, telnet), bind=("127.0.0.1",))
-        given: Callable[[str, int], None] = lambda _address, _port: None  # noqa: E731  # one line of nothing
+        store = Store(Notify(""), Inherited())
         away = Away("recovering", "", None)
-        self.made.append(StablePorts(config, self.events.append, lambda: away, self.tasks, self.answer, self.log, given))
+        self.made.append(StablePorts(config, self.events.append, lambda: away, self.tasks, self.answer, self.log, store))
         return self.made[-1]
 
     def opened(self, gdb: int = 0, telnet: int = 0) -> StablePorts:

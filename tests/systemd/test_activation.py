@@ -175,7 +175,7 @@ def test_a_port_that_the_unit_lacks_is_opened_by_the_daemon_and_one_too_many_is_
         daemon.manager.await_line("READY=1")
         daemon.knock(daemon.telnet).close()
         assert daemon.ask("status")["ok"]
-        assert "sockets_nobody_uses" in daemon.log.read_text()
+        assert "socket_nobody_uses" in daemon.log.read_text()
 
 
 def test_the_managers_socket_stays_when_the_daemon_ends(folder: Path) -> None:

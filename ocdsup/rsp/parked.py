@@ -1,0 +1,234 @@
+"""A debug session as bytes, so that it can outlive the process that serves it: what GDB believes, and what it waits for.
+
+A record is of one version and one set of fields. Whatever does not fit to the letter (another version, a field more or less, a
+type that is not right, a checksum) is no record: then the session ends cleanly, because a wrong belief is worse than none.
+
+Two slots that are written in turn (`slots`): a process may be killed in the middle of writing one.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass, fields
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from .outputs import News, Notice, Output
+from .packets import OK, Answer, Point, name
+from .proxy import Proxy
+from .reception import expired
+from .shadow import Flash, Learned, Shadow
+from .wires import Ask
+
+VERSION = 1
+SLOT = 1 << 20  # bytes; a record that does not fit is not kept
+_MAGIC = b"ocdsup-session "
+_HEAD = len(_MAGIC) + 36  # version, generation, length and checksum: four numbers of 8 digits, blanks, a newline
+
+
+class RecordError(ValueError):
+    """What was found is not a record of this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """One session without its socket. `asks` are requests without a reply, oldest first; `partial` is the rest of a read."""
+
+    shadow: Shadow
+    asks: tuple[bytes, ...] = ()
+    partial: bytes = b""
+    interrupted: bool = False
+    owed: bool = False  # a `monitor ocdsup …` waits for its text
+
+
+# ---- proxy <-> parked ----
+
+
+def park(proxy: Proxy) -> Parked:
+    """The session as it stands now; the proxy goes on unharmed."""
+    session, link = proxy._session, proxy._link
+    waiting = [ask for ask in link.waiting if not ask.abandoned]
+    return Parked(
+        shadow=proxy.shadow,
+        asks=tuple(ask.raw for ask in (*waiting, *proxy._backlog)),
+        partial=bytes(session.client._framer._buffer),
+        interrupted=session.interrupted,
+        owed=proxy._own is not None,
+    )
+
+
+def resume(proxy: Proxy, parked: Parked, now: float) -> list[Output]:
+    """Make of a fresh proxy the one that was parked: GDB is there, its backend is away. Returns outputs, as inputs do."""
+    out: list[Output] = [Notice(News.SESSION)]
+    proxy._greeted = True
+    for field in fields(Shadow):
+        if field.name != "learned":
+            setattr(proxy.shadow, field.name, getattr(parked.shadow, field.name))
+    _learn(proxy.shadow.learned, parked.shadow.learned)
+    session = proxy._session
+    session.client.acks = not proxy.shadow.no_ack
+    session.interrupted = parked.interrupted
+    proxy.shadow.lost()
+    if proxy.shadow.attached:
+        out.append(Notice(News.RUNNING if proxy.shadow.running else News.HALTED))
+    if parked.owed:
+        session.console("ocdsup: the supervisor was restarted; ask again\n", out)
+        session.reply(OK, out)
+    for raw in parked.asks:
+        _ask_again(proxy, raw, now, out)
+    return out + proxy.client_bytes(parked.partial, now)
+
+
+def _ask_again(proxy: Proxy, raw: bytes, now: float, out: list[Output]) -> None:
+    """As after the loss of a backend: what may be asked twice waits for the next one, the rest is answered with an error."""
+    body = raw[1:-3]
+    ask = Ask(name(body), body, raw, now)
+    if ask.row.again or ask.row.answer is Answer.STOP:
+        proxy._backlog.append(ask)
+    else:
+        proxy._session.give(ask, expired(ask.row, proxy.shadow, "the supervisor was restarted"), out)
+
+
+def _learn(mine: Learned, theirs: Learned) -> None:
+    for key, reply in theirs.replies.items():
+        mine.replies.setdefault(key, reply)
+    if not mine.description:
+        mine.description.update(theirs.description)
+        mine.highest_register = theirs.highest_register
+
+
+# ---- parked <-> bytes ----
+
+
+class Recorder:
+    """Makes the records of one session: each for the slot that holds the older one.
+
+    The description of the target is large and grows a few times only: its text is kept from one record to the next.
+    """
+
+    def __init__(self) -> None:
+        self._generation = 0
+        self._sizes = (-1, -1)
+        self._learned = ""
+
+    def record(self, proxy: Proxy) -> tuple[int, bytes]:
+        """The slot (0 or 1) and what to write into it. Raises RecordError when it does not fit."""
+        learned = proxy.shadow.learned
+        sizes = (len(learned.replies) + len(learned.description), sum(map(len, learned.replies.values())))
+        if sizes != self._sizes:
+            self._sizes, self._learned = sizes, _json(_plain(learned))
+        self._generation += 1
+        return self._generation % 2, encode(park(proxy), self._generation, self._learned)
+
+
+def encode(parked: Parked, generation: int, learned: str | None = None) -> bytes:
+    """The record; `learned` is the text of what was learned, if it is known. Raises RecordError when it does not fit a slot."""
+    learned = learned if learned is not None else _json(_plain(parked.shadow.learned))
+    text = f'{_json(_plain(parked))[:-1]},"learned":{learned}}}'.encode("ascii")
+    head = _MAGIC + b"%08d %08d %08d %08x" % (VERSION, generation % 10**8, len(text), zlib.crc32(text))
+    record = head[: _HEAD - 1] + b"\n" + text
+    if len(record) > SLOT:
+        raise RecordError(f"{len(record)} bytes, a slot has {SLOT}")
+    return record
+
+
+def decode(data: bytes) -> tuple[Parked, int]:
+    """The session and its generation from a slot, behind which anything may follow. Raises RecordError."""
+    head = data[:_HEAD]
+    words = head[len(_MAGIC) :].split()
+    if not head.startswith(_MAGIC) or len(head) != _HEAD or len(words) != 4:
+        raise RecordError("no record")
+    try:
+        version, generation, length, checksum = (*map(int, words[:3]), int(words[3], 16))
+    except ValueError:
+        raise RecordError("no record") from None
+    if version != VERSION:
+        raise RecordError(f"version {version}, this is {VERSION}")
+    text = data[_HEAD : _HEAD + length]
+    if len(text) != length or zlib.crc32(text) != checksum:
+        raise RecordError("the checksum does not fit")
+    try:
+        tree = json.loads(text)
+        learned = _built(Learned, tree.pop("learned"))
+        parked: Parked = _built(Parked, tree)
+    except (TypeError, ValueError, KeyError, RecursionError) as error:
+        raise RecordError(f"not a session of this version: {error}") from None
+    parked.shadow.learned = learned
+    return parked, generation
+
+
+def newest(slots: list[bytes]) -> Parked:
+    """The session of the younger of the slots that hold one. Raises RecordError when none does."""
+    found: list[tuple[int, Parked]] = []
+    why = RecordError("no slot")
+    for slot in slots:
+        try:
+            parked, generation = decode(slot)
+        except RecordError as error:
+            why = error
+        else:
+            found.append((generation, parked))
+    if not found:
+        raise why
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _json(tree: Any) -> str:
+    return json.dumps(tree, separators=(",", ":"))
+
+
+def _names(kind: type) -> list[str]:
+    """The fields that are written with a value of this kind; what was learned stands beside the session."""
+    return [field.name for field in fields(kind) if (kind, field.name) != (Shadow, "learned")]
+
+
+def _plain(value: Any) -> Any:
+    """As JSON: bytes as Latin-1, mappings as pairs because their keys are no text, dataclasses as objects."""
+    match value:
+        case bytes():
+            return value.decode("latin-1")
+        case Enum():
+            return value.value
+        case dict():
+            return [[_plain(key), _plain(part)] for key, part in value.items()]
+        case tuple() | list():
+            return [_plain(part) for part in value]
+        case Parked() | Shadow() | Learned() | Point():
+            return {name: _plain(getattr(value, name)) for name in _names(type(value))}
+        case _:
+            return value
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _built(kind: Any, value: Any) -> Any:
+    """`value`, as JSON gave it, as an instance of the annotation `kind`. Raises TypeError or ValueError for anything else."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind in (Parked, Shadow, Learned, Point):
+        hints = _HINTS.setdefault(kind, get_type_hints(kind))
+        if not isinstance(value, dict) or value.keys() != set(_names(kind)):
+            raise TypeError(f"the fields of {kind.__name__} differ")
+        return kind(**{name: _built(hints[name], part) for name, part in value.items()})
+    if origin is UnionType:
+        (other,) = (part for part in parts if part is not NoneType)
+        return None if value is None else _built(other, value)
+    if origin is dict:
+        return {_built(parts[0], key): _built(parts[1], part) for key, part in value}
+    if origin is tuple:
+        return tuple(_built(parts[0], part) for part in value)
+    return _leaf(kind, value)
+
+
+def _leaf(kind: Any, value: Any) -> Any:
+    if kind in (None, NoneType) and value is None:
+        return None
+    if kind is bytes and isinstance(value, str):
+        return value.encode("latin-1")
+    if kind is Flash:
+        return Flash(value)
+    if kind in (bool, int, str) and type(value) is kind:
+        return value
+    raise TypeError(f"{value!r:.40} is no {getattr(kind, '__name__', kind)}")

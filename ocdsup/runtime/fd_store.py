@@ -1,0 +1,146 @@
+"""What outlives the daemon: descriptors in the service manager's store (systemd, sd_pid_notify_with_fds(3), FDSTORE=1).
+
+The manager keeps them over a restart and over a crash, and drops them when the service is stopped. A debug session is two of
+them under one name: its socket, and an anonymous file with its record, in two slots, which is written on while it is stored.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+
+from ocdsup.rsp.parked import SLOT, Parked, RecordError, newest
+from ocdsup.runtime.inherited import Inherited, descriptors
+from ocdsup.runtime.systemd import Notify
+
+SESSION = "ocdsup.gdb."
+LISTENER = "ocdsup.listen."
+
+
+class Shelf:
+    """The place of one session in the store."""
+
+    def __init__(self, store: Store, name: str, file: int) -> None:
+        self._store = store
+        self.name = name
+        self._file = file
+
+    def write(self, slot: int, record: bytes) -> None:
+        """Write a record into a slot."""
+        os.pwrite(self._file, record, slot * SLOT)
+
+    def clear(self) -> None:
+        """The session is over: take it out of the store."""
+        self._store.drop(self.name)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of our end; what is stored stays."""
+        os.close(self._file)
+
+
+class Store:
+    """The store of the manager, if there is one."""
+
+    def __init__(self, notify: Notify, listeners: Inherited) -> None:
+        self._notify = notify
+        self._listeners = listeners
+
+    @property
+    def there(self) -> bool:
+        """Whether anything can be kept at all."""
+        return self._notify.heard
+
+    def listener(self, address: str, port: int) -> socket.socket | None:
+        """A listener on this address that was there before us, from the store or the socket unit."""
+        return self._listeners.tcp(address, port)
+
+    def keep(self, name: str, numbers: Iterable[int]) -> None:
+        """Store descriptors under a name; those that are stored already are not stored twice."""
+        self._notify.send("FDSTORE=1", f"FDNAME={name}", descriptors=tuple(numbers))
+
+    def drop(self, name: str) -> None:
+        """Take out what has this name."""
+        self._notify.send("FDSTOREREMOVE=1", f"FDNAME={name}")
+
+    def shelve(self, sock: socket.socket) -> Shelf | None:
+        """Store a session's socket with a record that is still empty; None without a store."""
+        if not self.there:
+            return None
+        name = f"{SESSION}{os.urandom(8).hex()}"
+        file = os.memfd_create(name, os.MFD_CLOEXEC)
+        self.keep(name, (sock.fileno(), file))
+        return Shelf(self, name, file)
+
+    def again(self, kept: Kept) -> Shelf:
+        """The place of a session that was taken up; it is stored already."""
+        return Shelf(self, kept.name, kept.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A session of the daemon before us."""
+
+    name: str
+    sock: socket.socket
+    file: int
+    parked: Parked
+
+    @property
+    def port(self) -> int:
+        """The stable port that it came to."""
+        return int(self.sock.getsockname()[1])
+
+    def close(self) -> None:
+        """Give it up; the debugger sees the end of the connection once it is out of the store too."""
+        self.sock.close()
+        os.close(self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """All that this process was started with; `broken` are names of sessions that cannot be taken up, each with the reason."""
+
+    listeners: Inherited
+    sessions: tuple[Kept, ...]
+    broken: tuple[tuple[str, str], ...]
+
+
+def from_manager(environment: MutableMapping[str, str] | None = None) -> Given:
+    """Sort what systemd passed. What does not make a session is closed, whatever it is; nothing raises."""
+    groups: dict[str, list[int]] = {}
+    others: list[tuple[int, str]] = []
+    for number, name in descriptors(os.environ if environment is None else environment, os.getpid()):
+        if name.startswith(SESSION):
+            groups.setdefault(name, []).append(number)
+        else:
+            others.append((number, name))
+    sessions, broken = [], []
+    for name, numbers in groups.items():
+        try:
+            sessions.append(_session(name, numbers))
+        except (RecordError, OSError) as error:
+            broken.append((name, str(error)))
+            for number in numbers:
+                os.close(number)
+    return Given(Inherited(others), tuple(sessions), tuple(broken))
+
+
+def _session(name: str, numbers: list[int]) -> Kept:
+    """Raises RecordError or OSError; then the descriptors are still open."""
+    sockets = [number for number in numbers if stat.S_ISSOCK(os.fstat(number).st_mode)]
+    files = [number for number in numbers if number not in sockets]
+    if len(sockets) != 1 or len(files) != 1:
+        raise RecordError("its connection has ended")  # the manager lets go of a stream that was closed
+    parked = newest([os.pread(files[0], SLOT, at * SLOT) for at in (0, 1)])
+    sock = socket.socket(fileno=os.dup(sockets[0]))
+    try:
+        sock.getpeername()
+    except OSError:
+        sock.close()
+        raise
+    os.close(sockets[0])
+    return Kept(name, sock, files[0], parked)
