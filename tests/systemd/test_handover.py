@@ -1,0 +1,142 @@
+"""A debug session outlives the daemon: `systemctl restart` and `kill -9`, with the real OpenOCD, GDB and board (simulated)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocdsup.demo.gdb import Gdb, GdbError
+from ocdsup.demo.stage import until
+from ocdsup.rsp.parked import SLOT
+from tests.bench.rig import PATIENCE, Rig, Sim
+from tests.systemd.manager import Manager
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
+ELF = Path(__file__).parents[2] / "ocdsup/sim/firmware/blink-f4.elf"
+
+
+class Desk:
+    """A developer on a service: the manager, the daemon of the moment, and one GDB that stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rig = Rig(folder)
+        self.manager = Manager(folder)
+        self.sim: Sim = self.rig.sim()
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+            self.port, telnet = one.getsockname()[1], two.getsockname()[1]
+        self.rig.write(one=self.rig.bench(self.sim, ports={"gdb": self.port, "telnet": telnet}, bind=["127.0.0.1"]))
+        self.gdb = Gdb(ELF)
+        self.start()
+        self.rig.ready()
+
+    def start(self) -> None:
+        """Start a daemon as the manager does."""
+        argv = self.manager.argv("-m", "ocdsup", "run", "-c", str(self.rig.config_file))
+        self.rig.daemon = self.rig.start("daemon", argv, NOTIFY_SOCKET=self.manager.notify_address)
+        until("answer", lambda: self.rig.socket.exists() and self.rig.log("daemon_started"), PATIENCE)
+
+    def attach(self) -> None:
+        """A session that stands at a breakpoint in the firmware."""
+        self.gdb.command(f"-target-select extended-remote 127.0.0.1:{self.port}")
+        self.gdb.command("-break-insert -h blink")
+        self.gdb.command("-exec-continue")
+        self.gdb.wait_stop()
+
+    def sessions(self) -> int:
+        """Debug sessions, as the daemon of the moment counts them."""
+        return int(self.rig.status()["targets"][0]["gdb_sessions"])
+
+    def close(self) -> None:
+        """End everything."""
+        self.gdb.close()
+        self.rig.close()
+        self.manager.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize("end", ["restart", "kill"])
+def test_a_session_that_stands_goes_on(desk: Desk, end: str) -> None:
+    """The same GDB, the same connection: it reads, and its breakpoint, set again by the next daemon, is hit again."""
+    desk.attach()
+    before = desk.gdb.command("-data-evaluate-expression counter")
+    desk.rig.stop() if end == "restart" else desk.rig.kill()
+    desk.start()
+    assert desk.rig.log("session_taken_up"), desk.rig.tail()
+    desk.rig.ready()
+    assert desk.gdb.command("-data-evaluate-expression counter") == before
+    desk.gdb.command("-exec-continue")
+    assert "blink" in desk.gdb.wait_stop()
+    assert desk.sessions() == 1
+
+
+@pytest.mark.parametrize("end", ["restart", "kill"])
+def test_a_session_that_runs_goes_on(desk: Desk, end: str) -> None:
+    """GDB waits for a stop meanwhile, sees none that is made up, and its interrupt reaches the board."""
+    desk.attach()
+    desk.gdb.command("-break-delete")
+    desk.gdb.command("-exec-continue")
+    desk.rig.stop() if end == "restart" else desk.rig.kill()
+    desk.start()
+    desk.rig.ready()
+    assert desk.gdb.no_stop_waiting()
+    desk.gdb.send("-exec-interrupt")
+    assert "SIGINT" in desk.gdb.wait_stop()
+    assert desk.sessions() == 1
+
+
+def test_a_stop_ends_the_session(desk: Desk) -> None:
+    """`systemctl stop`: the manager drops what it holds, GDB sees the end, nothing of it comes back."""
+    desk.attach()
+    desk.rig.stop()
+    desk.manager.drop()
+    with pytest.raises(GdbError, match="Remote connection closed"):
+        desk.gdb.command("x/1x 0x20000000")
+    desk.start()
+    assert desk.rig.log("session_taken_up") == []
+
+
+@pytest.mark.parametrize("damage", [b"ocdsup-session 00000099 ", b"\0" * 64], ids=["another version", "broken"])
+def test_a_record_that_is_none_is_a_clean_start(desk: Desk, damage: bytes) -> None:
+    """The session ends, GDB is told by the end of its connection, and a new one works as if nothing had been."""
+    desk.attach()
+    desk.rig.kill()
+    (stored,) = (held for name, held in desk.manager.store.items() if name.startswith("ocdsup.gdb."))
+    for number in stored:
+        if "memfd" in os.readlink(f"/proc/self/fd/{number}"):
+            for at in (0, SLOT):
+                os.pwrite(number, damage, at)
+    desk.start()
+    assert desk.rig.log("session_given_up"), desk.rig.tail()
+    desk.rig.ready()
+    until("drop it", lambda: not [name for name in desk.manager.store if name.startswith("ocdsup.gdb.")], PATIENCE)
+    with Gdb(ELF) as gdb:
+        gdb.command(f"-target-select extended-remote 127.0.0.1:{desk.port}")
+        assert gdb.command("-data-evaluate-expression counter")
+
+
+def test_whoever_connects_between_two_daemons_waits(desk: Desk) -> None:
+    """The listener is kept as well: no connection is refused while there is no daemon."""
+    desk.rig.kill()
+    with socket.create_connection(("127.0.0.1", desk.port), timeout=PATIENCE) as sock:
+        desk.start()
+        sock.sendall(b"+$?#3f")
+        assert sock.recv(1) == b"+"
+
+
+def test_a_session_that_ended_leaves_the_store(desk: Desk) -> None:
+    desk.attach()
+    assert [name for name in desk.manager.store if name.startswith("ocdsup.gdb.")]
+    desk.gdb.close()
+    until("drop it", lambda: not [name for name in desk.manager.store if name.startswith("ocdsup.gdb.")], PATIENCE)
