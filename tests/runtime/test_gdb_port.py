@@ -10,7 +10,7 @@ import pytest
 
 from ocdsup.rsp.framing import encode
 from ocdsup.rsp.policy import Policy
-from ocdsup.runtime import gdb_port, wire
+from ocdsup.runtime import wire
 from ocdsup.runtime.gdb_port import MAX_CLIENTS, SLOW
 from tests.runtime.gdb_rig import (
     ANSWER,
@@ -274,7 +274,7 @@ async def test_openocd_going_away_while_it_is_dialled_keeps_the_client_waiting(b
 
 async def test_a_refused_dial_is_tried_again(bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that opens late is found, without another word of GDB."""
-    monkeypatch.setattr(gdb_port, "REDIAL_S", (0.01,))
+    monkeypatch.setattr(gdb_session, "REDIAL_S", (0.01,))
     with socket.socket() as late:
         late.bind(("127.0.0.1", 0))
         late.setblocking(False)
@@ -291,7 +291,7 @@ async def test_a_debugger_that_openocd_turns_away_goes_on_asking(
     bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """OpenOCD serves one GDB a target and closes on the next at once; when the first has gone, the second is served."""
-    monkeypatch.setattr(gdb_port, "REDIAL_S", (0.01,))
+    monkeypatch.setattr(gdb_session, "REDIAL_S", (0.01,))
     bench.with_policy(replace(Policy(), answer_within=60.0))
     bench.up()
     bench.connect(HELLO)
@@ -306,7 +306,7 @@ async def test_a_debugger_that_openocd_turns_away_goes_on_asking(
 
 async def test_nobody_asks_again_when_openocd_is_gone(bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause before the next dial ends with the OpenOCD that was to be dialled."""
-    monkeypatch.setattr(gdb_port, "REDIAL_S", (0.01,))
+    monkeypatch.setattr(gdb_session, "REDIAL_S", (0.01,))
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         bench.connect(HELLO)

@@ -1,0 +1,324 @@
+"""One debug session on a stable GDB port: its debugger, its connection to OpenOCD while there is one, its place in the store.
+
+What is said to whom is decided in `rsp.proxy`; here are the sockets, the timer and the order of things.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, ToBackend, ToClient
+from ocdsup.rsp.parked import Recorder, RecordError, resume
+from ocdsup.rsp.policy import BackendUp
+from ocdsup.rsp.proxy import Proxy
+from ocdsup.runtime import wire
+from ocdsup.runtime.fd_store import Kept
+from ocdsup.runtime.wire import Wire
+
+if TYPE_CHECKING:
+    from ocdsup.runtime.gdb_port import GdbPort
+
+SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
+# OpenOCD is there and does not take us: another GDB has its only place, or it dropped the connection. Then it is asked again.
+REDIAL_S = (0.25, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where OpenOCD serves this target, and how often the board was reset by starts of ours so far."""
+
+    host: str
+    port: int
+    resets: int
+    run: int
+    told: str = ""  # what debuggers are told instead of "the board was reset"
+
+
+class GdbSession:
+    """One GDB and, while there is one, its connection to OpenOCD."""
+
+    def __init__(self, sock: socket.socket, port: GdbPort, kept: Kept | None = None) -> None:
+        self._port = port
+        self._sock = sock
+        self._shelf = port.store.again(kept) if kept is not None and port.store is not None else None
+        self._recorder = Recorder()
+        self._unrecorded = False
+        self._loop = asyncio.get_running_loop()
+        self._proxy = Proxy(port.policy, port.learned)
+        self._spoke = False
+        self._halted = False
+        self._over = False
+        self._resets = port.resets
+        self._run = 0
+        self._plain = False  # bytes pass as they are: nothing of them has to be known
+        self._up: Wire | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._redial: asyncio.TimerHandle | None = None
+        self._refusals = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._client_drained)
+        now = self._loop.time()
+        self._do(resume(self._proxy, kept.parked, now) if kept is not None else self._proxy.client_open(now))
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this is a session; a connect that never said anything is not."""
+        return self._spoke and self._client is not None
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was said on it yet."""
+        return not self._spoke
+
+    @property
+    def halted(self) -> bool:
+        """Whether its user has the core halted."""
+        return self._halted
+
+    # The client
+
+    def _from_client(self, data: bytes) -> None:
+        up = self._up
+        if up is not None and (self._plain or self._takes_read(data)):
+            backlog = up.send(data)
+        else:
+            self._do(self._proxy.client_bytes(data, self._loop.time()))
+            backlog = 0 if self._up is None else self._up.backlog
+        if backlog > SLOW and self._client is not None:
+            self._client.pause()
+
+    def _takes_read(self, data: bytes) -> bool:
+        """Whether it is a read that is only sent on; nothing but its time limit can then be due earlier than before."""
+        now = self._loop.time()
+        if not self._proxy.takes_read(data, now):
+            return False
+        if self._timer_at > now + self._port.policy.answer_within:
+            self._rearm()
+        return True
+
+    def _client_drained(self) -> None:
+        if self._up is not None:
+            self._up.resume()
+
+    def _client_gone(self, reason: str) -> None:
+        self._client = None
+        self._port.log.info("gdb_gone", port=self._port.port, reason=reason, spoke=self._spoke)
+        self._read_backend()
+        self._do(self._proxy.client_gone(self._loop.time()))
+        self._port.changed()
+        self._end_if_over()
+
+    # OpenOCD
+
+    def backend_up(self) -> None:
+        """Dial OpenOCD, if there is one and the client has something to say."""
+        served = self._port.served
+        if self._spoke and served is not None and self._up is None and self._dialling is None and self._client is not None:
+            self._stop_redial()
+            self._dialling = self._port.tasks.spawn("gdb-dial", self._dial(served))
+
+    async def _dial(self, served: Served) -> None:
+        try:
+            sock = await wire.connect(served.host, served.port)
+        except OSError as error:
+            self._port.log.info("gdb_upstream_refused", error=error.strerror)
+            self._dialling = None
+            self._dial_later()
+            return
+        self._dialling = None  # not in a `finally`: when this task is cancelled, the next one may already have taken its place
+        if self._client is None or self._port.served is not served:
+            sock.close()
+            self.backend_up()
+            return
+        self._plain = False
+        self._up = Wire(sock, self._from_backend, self._backend_gone, self._backend_drained)
+        up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run, told=served.told)
+        self._resets, self._run = served.resets, served.run
+        self._do(self._proxy.backend_ready(up, self._loop.time()))
+
+    def _dial_later(self) -> None:
+        """The connection failed while OpenOCD is still there. It is dialled again after a pause, if nothing else happens."""
+        if self._client is None or self._port.served is None or self._over:
+            return
+        self._stop_redial()
+        self._redial = self._loop.call_later(REDIAL_S[min(self._refusals, len(REDIAL_S) - 1)], self.backend_up)
+        self._refusals += 1
+
+    def _stop_redial(self) -> None:
+        if self._redial is not None:
+            self._redial.cancel()
+            self._redial = None
+
+    def _from_backend(self, data: bytes) -> None:
+        self._refusals = 0
+        client = self._client
+        if client is not None and (self._plain or self._proxy.takes_answer(data)):
+            backlog = client.send(data)
+        else:
+            self._do(self._proxy.backend_bytes(data, self._loop.time()))
+            self._plain = self._proxy.plain
+            backlog = 0 if self._client is None else self._client.backlog
+        if backlog > SLOW and self._up is not None:
+            self._up.pause()
+
+    def _backend_drained(self) -> None:
+        if self._client is not None:
+            self._client.resume()
+
+    def _backend_gone(self, reason: str) -> None:
+        self._up = None
+        self._do(self._proxy.backend_lost(reason, self._loop.time()))
+        if self._client is not None:
+            self._client.resume()
+        self._dial_later()
+        self._end_if_over()
+
+    def backend_down(self, reason: str) -> None:
+        """OpenOCD is about to go: nothing may wait for its answer any more, nor for its acceptance."""
+        self._stop_redial()
+        self._refusals = 0
+        if self._dialling is not None:
+            self._dialling.cancel()
+            self._dialling = None
+        if self._up is not None:
+            self._up.abort()
+            self._backend_gone(reason)
+
+    def tell(self, text: str) -> None:
+        """Show the user a line, if GDB takes one now."""
+        self._do(self._proxy.tell(text, self._loop.time()))
+
+    def recovering(self, active: bool) -> None:
+        """A recovery has begun or ended: stops without a reason are held meanwhile."""
+        self._do(self._proxy.recovering(active, self._loop.time()))
+
+    def reexamined(self) -> None:
+        """OpenOCD examined the target anew and thereby cleared its breakpoints."""
+        self._do(self._proxy.reexamined(self._loop.time()))
+
+    # Outputs and time
+
+    def _do(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case ToClient(data):
+                    if self._client is not None:
+                        self._client.send(data)
+                case ToBackend(data):
+                    if self._up is not None:
+                        self._up.send(data)
+                case Notice():
+                    self._notice(output)
+                case CloseClient(reason):
+                    self._close_client(reason)
+                case CloseBackend():
+                    self._close_backend()
+        if self._shelf is not None and not self._unrecorded:
+            self._unrecorded = True
+            self._loop.call_soon(self._record)  # once for all that happens in this turn of the loop
+        self._rearm()
+
+    def _notice(self, notice: Notice) -> None:
+        match notice.news:
+            case News.RUNNING | News.HALTED:
+                self._halted = notice.news is News.HALTED
+                self._port.run_state()
+            case News.SESSION:
+                self._spoke = True
+                if self._shelf is None and self._port.store is not None:
+                    self._shelf = self._port.store.shelve(self._sock)
+                self._port.changed()
+                self.backend_up()
+            case News.ASKED:
+                self._port.tasks.spawn("gdb-monitor", self._own(notice.id, notice.text))
+            case _:
+                self._port.log.info("gdb_notice", news=notice.news.value, text=notice.text)
+
+    async def _own(self, request: int, words: str) -> None:
+        text = await self._port.answer(words)
+        self._do(self._proxy.own_answer(request, text, self._loop.time()))
+
+    def _close_client(self, reason: str) -> None:
+        self._port.log.info("gdb_closed", port=self._port.port, reason=reason)
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._read_backend()
+        self._port.changed()
+        self._end_if_over()
+
+    def _close_backend(self) -> None:
+        if self._up is not None:
+            self._up.close()
+            self._up = None
+        self._dial_later()
+        self._end_if_over()
+
+    def _read_backend(self) -> None:
+        """GDB is gone: what was held back because it read slowly must not keep us from hearing answers to the farewell."""
+        if self._up is not None:
+            self._up.resume()
+
+    def _end_if_over(self) -> None:
+        if self._client is None and self._up is None and not self._over:
+            self.close()
+
+    def _rearm(self) -> None:
+        """One timer, moved only when something is due earlier: moving it for every packet would cost more than the packet."""
+        at = self._proxy.next_deadline()
+        if at is None or at >= self._timer_at or self._over:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._due)
+
+    def _due(self) -> None:
+        self._timer_at = float("inf")
+        self._do(self._proxy.tick(self._loop.time()))
+
+    # Outliving the daemon
+
+    def _record(self) -> None:
+        """Write down what GDB believes. A session that cannot be written down ends with the daemon."""
+        self._unrecorded = False
+        if self._shelf is None or self._over:
+            return
+        try:
+            self._shelf.write(*self._recorder.record(self._proxy))
+        except (RecordError, OSError) as error:
+            self._port.log.warning("session_not_kept", port=self._port.port, error=str(error))
+            self._shelf.clear()
+            self._shelf = None
+
+    def park(self) -> None:
+        """The daemon ends and the next one goes on with this session, if there is a store that holds it meanwhile."""
+        self._record()
+        if self._shelf is not None and self._client is not None and self._client.leave():
+            self._port.log.info("session_parked", port=self._port.port, name=self._shelf.name)
+            self._shelf.close()
+            self._shelf = self._client = None
+        self.close()
+
+    def close(self) -> None:
+        """End both connections; what was on its way to GDB still arrives."""
+        self._over = True
+        if self._shelf is not None:
+            self._shelf.clear()
+            self._shelf = None
+        self._stop_redial()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._up is not None:
+            self._up.abort()
+            self._up = None
+        if self._dialling is not None:
+            self._dialling.cancel()
+        self._port.forget(self)
