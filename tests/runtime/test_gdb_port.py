@@ -10,7 +10,7 @@ import pytest
 
 from ocdsup.rsp.framing import encode
 from ocdsup.rsp.policy import Policy
-from ocdsup.runtime import wire
+from ocdsup.runtime import gdb_session, wire
 from ocdsup.runtime.gdb_port import MAX_CLIENTS, SLOW
 from tests.runtime.gdb_rig import (
     ANSWER,
