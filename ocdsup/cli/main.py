@@ -31,6 +31,7 @@ VERBS = {
     "install": "set ocdsup up as a service of this PC or of yours",
     "uninstall": "take that away again",
     "schema": "the JSON schema of the configuration",
+    "front": "a stable GDB port in front of any other GDB server",
     "sim": "the simulated ST-LINK and board on their own",
 }
 """Every verb with its line in `--help`; the verb's file is `ocdsup/cli/VERB.py`."""

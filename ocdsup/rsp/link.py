@@ -28,6 +28,7 @@ class Link:
         self._wishes: deque[Talk] = deque()
         self._greeting = b""
         self.talk: Talk | None = None
+        self.over = ""  # why the session cannot go on with this backend
 
     @property
     def up(self) -> bool:
@@ -47,8 +48,7 @@ class Link:
     @property
     def owed(self) -> bool:
         """Tell whether GDB waits for a reply of the backend, other than a stop."""
-        wire = self._wire
-        return wire is not None and bool(wire.waiting) and bool(wire.of_gdb)
+        return self._wire is not None and bool(self._wire.waiting) and bool(self._wire.of_gdb)
 
     @property
     def waiting(self) -> list[Ask]:
@@ -217,6 +217,7 @@ class Link:
     def _concluded(self, talk: Talk, outcome: Outcome, now: float, out: list[Output]) -> None:
         self.talk = None
         session = self._session
+        self.over = self.over or outcome.over
         if outcome.lost:
             session.shadow.untold += lost_text(outcome.lost)
             out.append(Notice(News.LOST_POINTS, lost_text(outcome.lost).strip()))
@@ -234,8 +235,6 @@ class Link:
                 session.reply(OK, out)
             case Purpose.FAREWELL:
                 self.close("GDB has gone", out)
-            case _:
-                pass
         if self._wishes and self.ready:
             self.talk = self._wishes.popleft()
             self._go_on(None, now, out)

@@ -46,7 +46,7 @@ class Proxy:
         """Start with a client that has not spoken and no backend."""
         self.policy = policy or Policy()
         self.shadow = Shadow(learned=learned if learned is not None else Learned())
-        self._room = max(self.policy.request_limit, 0x1000) * 2  # bytes of requests that may wait: one of the longest always fits
+        self._room = max(self.policy.request_limit, 0x1000) * 2  # bytes that may wait: one of the longest always fits
         client = ClientWire(self._room)
         self._session = Session(self.policy, self.shadow, Answers(self.policy.cache), client)
         self._link = Link(self._session)
@@ -136,7 +136,9 @@ class Proxy:
         """Read bytes of the backend."""
         out: list[Output] = []
         self._link.take(data, now, out)
-        if self._backlog:
+        if self._link.over:
+            self._close_client(self._link.over, out)
+        elif self._backlog:
             self._drain(now, out)
         return out
 
@@ -346,7 +348,7 @@ class Proxy:
         self._why = f"OpenOCD is away ({reason})"
         again = self._link.lost(self._why, out)
         self._backlog.extendleft(reversed(again))
-        idle = self.policy.transparent and not (self.shadow.attached or self.shadow.running)  # no program, nothing to go on with
+        idle = self.policy.transparent and not (self.shadow.attached or self.shadow.running)  # no program to go on with
         if self.shadow.ended or idle or not self.policy.keep_session:
             self._close_client(reason, out)
 

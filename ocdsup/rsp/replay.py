@@ -19,6 +19,7 @@ from .shadow import Shadow, stepping
 
 RESET_TEXT = "ocdsup: board was reset while OpenOCD was away; the program starts again from its reset vector\n"
 SERVER_TEXT = "ocdsup: the debug server went away and came back; its program is a new run\n"
+ANOTHER_PROGRAM = "the debug server came back with another process"
 INTERRUPTED = b"T02"
 TRAPPED = b"T05"
 # After a reset behind GDB's back. Not T05: GDB takes that for the end of a step of its own (each `continue` from a breakpoint
@@ -43,6 +44,7 @@ class Outcome:
     console: str = ""  # text for GDB's console
     lost: tuple[Point, ...] = ()  # points that could not be set
     restored: bool = False
+    over: str = ""  # why the session cannot go on
 
 
 Dialogue = Generator[bytes, Heard, Outcome]
@@ -110,7 +112,9 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
 def _restore_any(shadow: Shadow) -> Dialogue:
     """Start over with a server of which nothing is known: its program is another run, and GDB must hear it."""
     yield b"?"
-    yield from _threads(shadow)
+    for body in list(shadow.threads.values()):
+        if is_error((yield body).body):
+            return Outcome(over=ANOTHER_PROGRAM)  # gdbserver closes when it is asked to resume a process it does not know
     lost = yield from _insert(shadow.points)
     if shadow.running:
         return Outcome(stop=RESET_STOP, console=SERVER_TEXT, lost=lost, restored=True)
