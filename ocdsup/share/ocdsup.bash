@@ -15,7 +15,7 @@ _ocdsup() {
     done
     case $before in -c | --config | --socket) COMPREPLY=($(compgen -f -- "$word")); return ;; esac
     case $verb in
-        '') words='run demo status why logs restart stop start reload probes evict lend openocd wait check init ide install uninstall schema sim -c --config --socket -h --help --version' ;;
+        '') words='run demo status why logs restart stop start reload probes evict lend openocd wait check init ide install uninstall schema front sim -c --config --socket -h --help --version' ;;
         run) words='-h --help --log-level -c --config --socket' ;;
         demo) words='-h --help --once --gdb-port --telnet-port --dap --fault -c --config --socket' ;;
         status) words='-h --help --json -c --config --socket' benches=1 ;;
@@ -36,6 +36,7 @@ _ocdsup() {
         install) words='-h --help --user --system --dry-run --root -c --config --socket' ;;
         uninstall) words='-h --help --user --system --dry-run --root -c --config --socket' ;;
         schema) words='-h --help -c --config --socket' ;;
+        front) words='-h --help --listen -c --config --socket' ;;
         sim) words='-h --help --port --board --serial --control -c --config --socket break heal log status press power' ;;
     esac
     [[ $benches && $word != -* ]] && words+=" $(_ocdsup_benches)"
