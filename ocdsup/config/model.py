@@ -38,6 +38,22 @@ class MonitorPolicy(StrEnum):
     OFF = "off"
 
 
+class OnDetachPolicy(StrEnum):
+    """How the core is left when GDB detaches, disconnects or dies."""
+
+    RESUME = "resume"
+    HALT = "halt"
+    LEAVE = "leave"
+
+
+class SecondClientPolicy(StrEnum):
+    """What a second GDB on the same port gets: a clear refusal, the place of an idle first one, or a connection of its own."""
+
+    REFUSE = "refuse"
+    TAKEOVER = "takeover"
+    SHARE = "share"
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """Which debug probe a bench uses; nothing given means the only probe there is."""
@@ -123,6 +139,10 @@ class Bench:
     recovery: Recovery = field(default_factory=Recovery)
     holders: HolderPolicy = HolderPolicy.STALE_OPENOCD
     monitor: MonitorPolicy = MonitorPolicy.FULL
+    on_detach: OnDetachPolicy = OnDetachPolicy.RESUME
+    second_client: SecondClientPolicy = SecondClientPolicy.REFUSE
+    cache: bool = False
+    """Answer GDB here what cannot have changed since the last stop (features, registers, flash) instead of asking OpenOCD."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ ENUMS: dict[str, type[StrEnum]] = {
     "after_recovery": policy.AfterRecovery,
     "holders": model.HolderPolicy,
     "monitor": model.MonitorPolicy,
+    "on_detach": model.OnDetachPolicy,
+    "second_client": model.SecondClientPolicy,
 }
 
 QUOTES = "put it in quotes if it is meant as text"

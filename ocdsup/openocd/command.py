@@ -47,6 +47,7 @@ class BackendSpec:
     """What the configuration says about one OpenOCD.
 
     `vid_pid` is `0483:374b` (hexadecimal), `stlink_server_port` selects ST's server on loopback instead of USB (0.12+),
+    `gdb_clients` is how many GDB connections each target takes (0.11+),
     `debug` is OpenOCD's `-d` level or None for its default.
     """
 
@@ -60,6 +61,7 @@ class BackendSpec:
     stlink_server_port: int | None = None
     adapter_speed_khz: int | None = None
     debug: int | None = None
+    gdb_clients: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,14 @@ def argv(spec: BackendSpec, version: Version, profile: LaunchProfile, ports: Por
     for path in spec.config:
         # OpenOCD itself builds the text `script {PATH}` (options.c): a brace in the path would be evaluated as Tcl.
         line += ["-f", path] if _SAFE_PATH.fullmatch(path) else ["-c", f"script {tcl_quote(path)}"]
-    return line + _commands([*_setup(spec, known, profile), _listen(ports), _ATTACH, *_go(profile, token)])
+    return line + _commands([*_setup(spec, known, profile), _listen(ports), _ATTACH, *_clients(spec), *_go(profile, token)])
+
+
+def _clients(spec: BackendSpec) -> list[str]:
+    """More than one GDB per target, where the version knows that (target.c, `-gdb-max-connections`)."""
+    if spec.gdb_clients == 1:
+        return []
+    return [f"foreach _t [target names] {{catch {{$_t configure -gdb-max-connections {spec.gdb_clients:d}}}}}"]
 
 
 def _commands(scripts: Iterable[str]) -> list[str]:

@@ -346,9 +346,10 @@ class Link:
         if ask.abandoned:
             self._late(ask, frame.body, now, out)
             return
-        body = frame.body
-        if ask.row.group is Group.QUERY and (session.answers.enabled or lasting(ask.row, ask.body)):
-            body = expand(body)  # it may be kept; thread lists, one per step, are only passed on
+        if session.guest and ask.row.name == "g":
+            frame = Frame(Kind.PACKET, encode(session.for_guest(frame.body)))
+        kept = ask.row.group is Group.QUERY and (session.answers.enabled or lasting(ask.row, ask.body))
+        body = expand(frame.body) if kept else frame.body  # thread lists, one per step, are only passed on
         session.shadow.answered(ask.row, ask.body, body)
         if session.answers.enabled:
             session.answers.note(ask.row, ask.body, body)

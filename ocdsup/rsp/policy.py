@@ -27,6 +27,14 @@ class OnDetach(Enum):
     LEAVE = "leave"
 
 
+class SecondClient(Enum):
+    """What a second client of the same port gets."""
+
+    REFUSE = "refuse"
+    TAKEOVER = "takeover"  # the place of the first one, if that is idle
+    SHARE = "share"  # a connection of its own
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The choices for one GDB port; times in seconds, sizes in bytes.
@@ -39,6 +47,8 @@ class Policy:
     keep_session: bool = True
     monitor: Monitor = Monitor.FULL
     on_detach: OnDetach = OnDetach.RESUME
+    second_client: SecondClient = SecondClient.REFUSE
+    idle_after: float = 3.0  # a client that said nothing for so long may be taken over
     halt_on_attach: bool = True  # as OpenOCD's own gdb-attach event does (0.11 and later), which ocdsup switches off
     stop_after_reset: bool = True
     cache: bool = False

@@ -8,7 +8,7 @@ The rules that everything here serves (seen with GDB 13.1 and OpenOCD 0.12, see 
 
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import monitor
 from .answers import Answers
@@ -17,8 +17,8 @@ from .guard import ERROR, foreign_greeting
 from .link import Link
 from .outputs import CloseClient, News, Notice, Output
 from .packets import OK, Answer, monitor_line, name
-from .policy import BackendUp, Policy
-from .reception import Here, answer_here, answer_while_away, expired, stale_resume
+from .policy import BackendUp, OnDetach, Policy
+from .reception import Here, answer_here, answer_while_away, expired, refused, stale_resume
 from .replay import Purpose, farewell, reexamined
 from .session import Session
 from .shadow import Learned, Shadow
@@ -58,6 +58,7 @@ class Proxy:
         self._greet_until: float | None = None
         self._greeted = False
         self._closed = False
+        self._refused = ""  # why this client is one too many
         self._junk = 0
 
     @property
@@ -97,8 +98,8 @@ class Proxy:
             return False
         return self._link.takes_read(data, now)
 
-    def client_gone(self, now: float) -> list[Output]:
-        """Note that GDB's connection has ended, in whatever way; the core is left as the policy says."""
+    def client_gone(self, now: float, *, leave: bool = False) -> list[Output]:
+        """Note that GDB's connection has ended, in whatever way; the core is left as the policy says, or as it is (`leave`)."""
         out: list[Output] = [Notice(News.ENDED)] if self._greeted else []
         self._closed = True
         self._greet_until = self._own = None
@@ -106,10 +107,24 @@ class Proxy:
         self._link.abandon()
         if self._link.up and self.shadow.attached and not self.policy.transparent:
             removed = self._session.answers.take_removed()
-            talk = farewell(self.shadow, self.policy.on_detach, removed, detach=False)
+            wish = OnDetach.LEAVE if leave else self.policy.on_detach
+            talk = farewell(self.shadow, wish, removed, detach=False)
             self._link.begin(Purpose.FAREWELL, talk, now, out)
         else:
             self._link.close("GDB has gone", out)
+        return out
+
+    def join(self) -> None:
+        """Be one debugger more: the attach does not halt the core, and the end leaves it as it is."""
+        self.policy = replace(self.policy, halt_on_attach=False, on_detach=OnDetach.LEAVE)
+        self._session.policy, self._session.guest = self.policy, True
+
+    def refuse(self, why: str, now: float) -> list[Output]:
+        """Keep this client away from the target; it is told `why` when it attaches, and its connection ends."""
+        out: list[Output] = []
+        self._refused = why
+        self._greet_until = now + self.policy.greeting_within
+        self._drain(now, out)
         return out
 
     def own_answer(self, id: int, text: str, now: float) -> list[Output]:
@@ -160,13 +175,16 @@ class Proxy:
             self._link.recheck(now, out)
         return out
 
-    def reexamined(self, now: float) -> list[Output]:
-        """Set hardware points again: OpenOCD has examined the target anew and thereby zeroed them."""
+    def reexamined(self, now: float, *, soft: bool = False) -> list[Output]:
+        """Set hardware points again: OpenOCD has examined the target anew and thereby zeroed them.
+
+        With `soft` also those in RAM: another GDB has connected, and OpenOCD clears all points for it (gdb_new_connection).
+        """
         out: list[Output] = []
         if self._link.up and self.shadow.attached and not self.policy.transparent:
             removed = self._session.answers.take_removed()
             self._session.answers.clear()
-            self._link.begin(Purpose.REEXAMINED, reexamined(self.shadow, removed), now, out)
+            self._link.begin(Purpose.REEXAMINED, reexamined(self.shadow, removed, soft=soft), now, out)
         return out
 
     def tell(self, text: str, now: float) -> list[Output]:
@@ -289,6 +307,11 @@ class Proxy:
     def _place(self, ask: Ask, now: float, out: list[Output]) -> bool:
         """Answer a request or send it on; tell whether that was possible now."""
         here: Here | None = None
+        if self._refused:
+            self._session.give(ask, refused(ask.row, ask.body, self.shadow, self._refused), out)
+            if ask.row.name == "g":
+                self._close_client(self._refused, out)
+            return True
         if self._session.transparent:
             if ask.row.answer is Answer.STOP and self.shadow.stale:
                 here = stale_resume(self.shadow)

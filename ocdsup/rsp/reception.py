@@ -68,6 +68,22 @@ def expired(row: Row, shadow: Shadow, why: str) -> Here:
     return Here((_FAILED,), notice)
 
 
+def refused(row: Row, body: bytes, shadow: Shadow, why: str) -> Here:
+    """Return the answer to a client that is one too many: it gets as far as its attach, where GDB shows what is wrong."""
+    if row.name == "g":  # the first question whose error GDB shows, and gives up on
+        return Here((b"E.ocdsup: " + _plain(why),), Notice(News.REFUSED, why))
+    if row.name == "?":
+        return Here((b"S05",))
+    if row.name == "QStartNoAckMode":
+        return Here((OK,), believed=True)
+    known = answer_while_away(row, body, shadow)
+    if known is not None:
+        return known
+    if row.name == "qXfer":
+        return Here((b"E00",))  # `qSupported` may have promised it
+    return Here(()) if row.answer is Answer.NONE else Here((EMPTY,))
+
+
 def _plain(why: str) -> bytes:
     """Return text for an error packet: printable ASCII without what frames are made of."""
     return "".join(c if " " <= c <= "~" and c not in "#$}*" else "?" for c in why[:200]).encode("ascii")

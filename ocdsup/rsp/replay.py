@@ -106,7 +106,7 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     yield from _threads(shadow)
     if shadow.running:
         return (yield from _restore_running(shadow, up, policy, halted, reason))
-    return (yield from _restore_halted(shadow, up, halted))
+    return (yield from _restore_halted(shadow, up, policy, halted))
 
 
 def _restore_any(shadow: Shadow) -> Dialogue:
@@ -133,8 +133,8 @@ def _threads(shadow: Shadow) -> _Part:
     yield from _say_all(shadow.threads.values())
 
 
-def _restore_halted(shadow: Shadow, up: BackendUp, halted: bool) -> Dialogue:
-    if shadow.freed and not halted:
+def _restore_halted(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool) -> Dialogue:
+    if (shadow.freed or not policy.halt_on_attach) and not halted:
         lost = yield from _insert(point for point in shadow.points if point.type == 1)
         return Outcome(lost=lost, restored=True)
     if not halted:
@@ -260,17 +260,20 @@ def _insert(points: Iterable[Point]) -> _Setting:
     return tuple(lost)
 
 
-def reexamined(shadow: Shadow, removed: list[bytes]) -> Dialogue:
+def reexamined(shadow: Shadow, removed: list[bytes], *, soft: bool = False) -> Dialogue:
     """Set hardware points again after OpenOCD has examined the target anew, which zeroed them while its own list keeps them.
 
-    A running core is halted for watchpoints only. `removed` are `z` bodies that GDB was already told were done.
+    `soft`: those in RAM too. A running core is halted for what it cannot take while it runs: all but type 1.
+    `removed` are `z` bodies that GDB was already told were done.
     """
     yield from _say_all(removed)
-    points = [point for point in shadow.points if point.type != 0]
+    points = [point for point in shadow.points if soft or point.type != 0]
     must_halt = shadow.running and any(point.type != 1 for point in points)
     if must_halt:
         yield monitor_request("halt")
         yield from _read_registers()
+    if soft and (must_halt or not shadow.running):
+        yield from _heal_ram(shadow)
     for point in points:
         yield b"z" + point.body
     lost = yield from _insert(points)

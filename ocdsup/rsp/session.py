@@ -6,7 +6,7 @@ from .answers import Answers
 from .framing import encode, expand
 from .monitor import without_noise
 from .outputs import HALTED, Output
-from .packets import text_of, text_packet
+from .packets import is_error, text_of, text_packet
 from .policy import Policy
 from .reception import Here
 from .replay import told
@@ -34,6 +34,7 @@ class Session:
     doubtful_until: float = 0.0  # OpenOCD has just said that it cannot poll the target: a stop then proves nothing
     interrupted: bool = False  # GDB has interrupted and has not yet seen a stop
     recovering: bool = False
+    guest: bool = False  # another debugger is here too, and lets the core run as it likes
     transparent: bool = False  # the policy's, asked for every packet
 
     def __post_init__(self) -> None:
@@ -57,6 +58,13 @@ class Session:
             self.client.send(raw, out)
         elif kept:
             self.reply(text_packet(kept), out)
+
+    def for_guest(self, reply: bytes) -> bytes:
+        """Return what a guest's `g` is answered while the core runs for somebody else: zeros, as OpenOCD's default is.
+
+        GDB cannot attach without registers, and one that watches memory shows none. Errors stay errors for everybody else.
+        """
+        return b"0" * self.shadow.learned.registers if is_error(reply) and self.shadow.learned.registers else reply
 
     def stop(self, raw: bytes, out: list[Output]) -> None:
         """Send a stop reply (a whole frame) to GDB."""

@@ -28,6 +28,7 @@ class Learned:
     replies: dict[bytes, bytes] = field(default_factory=dict)  # request body -> reply body, see `_LASTING`
     description: dict[int, bytes] = field(default_factory=dict)  # offset -> piece of target.xml
     highest_register: int | None = None
+    registers: int = 0  # digits of a `g` reply; 0: none was seen yet
 
     def note(self, row: Row, body: bytes, reply: bytes) -> None:
         """Keep the reply of a request whose answer lasts as long as the target is the same."""
@@ -106,6 +107,7 @@ class Shadow:
             # A full read after the reset: GDB asks only when it holds no registers, so it now holds the new ones.
             if row.name == "g" and not is_error(reply):
                 self.stale = False
+                self.learned.registers = len(reply)
                 if self.seen is None and not (self.running or self.registers or self.all_registers):
                     self.seen = reply
             return

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ocdsup.config.model import Bench as BenchConfig
+from ocdsup.config.model import SecondClientPolicy
 from ocdsup.core import effects as ef
 from ocdsup.core import events as ev
 from ocdsup.core.policy import Policy
@@ -34,6 +35,7 @@ from ocdsup.runtime.telnet_port import Answer
 from ocdsup.runtime.versions import Versions
 from ocdsup.telnet.effects import Away
 
+SHARED_CLIENTS = 4  # an IDE, its live watch, a terminal, and one that is just leaving
 USABLE = frozenset({Phase.READY, Phase.DEGRADED})
 
 
@@ -372,4 +374,5 @@ def spec_of(config: BenchConfig) -> command.BackendSpec:
         location=probe.location,
         stlink_server_port=server,
         adapter_speed_khz=openocd.adapter_speed_khz,
+        gdb_clients=SHARED_CLIENTS if config.second_client is SecondClientPolicy.SHARE else 1,
     )

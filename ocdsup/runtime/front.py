@@ -12,14 +12,14 @@ import sys
 from typing import Any
 
 from ocdsup.errors import OcdsupError
-from ocdsup.rsp.policy import Dialect, OnDetach, Policy
+from ocdsup.rsp.policy import Dialect, OnDetach, Policy, SecondClient
 from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.listeners import PortTakenError, bind_all
 from ocdsup.runtime.tasks import Tasks
 
 LOOPBACK = ("127.0.0.1", "::1")
 # Packets pass as they are, the largest that a server announces included; a core is left as the server leaves it.
-POLICY = Policy(dialect=Dialect.ANY, request_limit=1 << 22, on_detach=OnDetach.LEAVE)
+POLICY = Policy(dialect=Dialect.ANY, request_limit=1 << 22, on_detach=OnDetach.LEAVE, second_client=SecondClient.SHARE)
 QUIET = frozenset({"gdb_notice"})
 
 

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ocdsup.rsp.policy import Policy
+from ocdsup.rsp.policy import Policy, SecondClient
 from ocdsup.rsp.shadow import Learned
 from ocdsup.runtime.fd_store import Kept, Store
 from ocdsup.runtime.gdb_session import SLOW, GdbSession, Served
@@ -92,6 +92,31 @@ class GdbPort:
         if silent is not None:
             silent.close()
         return silent is not None
+
+    def admit(self, session: GdbSession) -> str:
+        """Find a place for a client that has begun to speak; returns why there is none, or nothing."""
+        others = self._others(session)
+        if not others:
+            return ""
+        match self.policy.second_client:
+            case SecondClient.SHARE:
+                session.join()
+                return ""
+            case SecondClient.TAKEOVER if all(other.idle for other in others):
+                for other in others:
+                    other.give_way()
+                return ""
+            case wish:
+                self.log.info("gdb_refused", port=self.port, second_client=wish.value)
+                return f"another debugger is attached to this target (second_client is {wish.value} for this bench)"
+
+    def joined(self, session: GdbSession) -> None:
+        """OpenOCD has taken a session's connection, and has cleared the points of all others for it."""
+        for other in self._others(session):
+            other.reexamined(soft=True)
+
+    def _others(self, session: GdbSession) -> list[GdbSession]:
+        return [other for other in self._sessions if other.speaks and other is not session]
 
     def forget(self, session: GdbSession) -> None:
         """A session is over."""

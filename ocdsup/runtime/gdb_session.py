@@ -49,6 +49,9 @@ class GdbSession:
         self._loop = asyncio.get_running_loop()
         self._proxy = Proxy(port.policy, port.learned)
         self._spoke = False
+        self._heard = 0.0  # when the client last said something
+        self._guest = False  # it shares the target with the first session, whose run state is the one that counts
+        self._fresh = False  # its connection to OpenOCD has not said anything yet
         self._halted = False
         self._over = False
         self._resets = port.resets
@@ -77,11 +80,30 @@ class GdbSession:
     @property
     def halted(self) -> bool:
         """Whether its user has the core halted."""
-        return self._halted
+        return self._halted and not self._guest
+
+    @property
+    def idle(self) -> bool:
+        """Whether its debugger has said nothing for a while."""
+        return self._loop.time() - self._heard >= self._port.policy.idle_after
+
+    def join(self) -> None:
+        """Share the target with a session that was there before."""
+        self._guest = True
+        self._proxy.join()
+
+    def give_way(self) -> None:
+        """Leave the place to another debugger; the core stays as it is."""
+        client = self._client
+        self.tell("ocdsup: another debugger has taken this session over (second_client: takeover)\n")
+        if client is not None:
+            self._client_gone("taken over", leave=True)
+            client.close()
 
     # The client
 
     def _from_client(self, data: bytes) -> None:
+        self._heard = self._loop.time()
         up = self._up
         if up is not None and (self._plain or self._takes_read(data)):
             backlog = up.send(data)
@@ -104,11 +126,11 @@ class GdbSession:
         if self._up is not None:
             self._up.resume()
 
-    def _client_gone(self, reason: str) -> None:
+    def _client_gone(self, reason: str, *, leave: bool = False) -> None:
         self._client = None
         self._port.log.info("gdb_gone", port=self._port.port, reason=reason, spoke=self._spoke)
         self._read_backend()
-        self._do(self._proxy.client_gone(self._loop.time()))
+        self._do(self._proxy.client_gone(self._loop.time(), leave=leave))
         self._port.changed()
         self._end_if_over()
 
@@ -134,7 +156,7 @@ class GdbSession:
             sock.close()
             self.backend_up()
             return
-        self._plain = False
+        self._plain, self._fresh = False, True
         self._up = Wire(sock, self._from_backend, self._backend_gone, self._backend_drained)
         up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run, told=served.told)
         self._resets, self._run = served.resets, served.run
@@ -155,6 +177,9 @@ class GdbSession:
 
     def _from_backend(self, data: bytes) -> None:
         self._refusals = 0
+        if self._fresh:
+            self._fresh = False
+            self._port.joined(self)
         client = self._client
         if client is not None and (self._plain or self._proxy.takes_answer(data)):
             backlog = client.send(data)
@@ -196,9 +221,9 @@ class GdbSession:
         """A recovery has begun or ended: stops without a reason are held meanwhile."""
         self._do(self._proxy.recovering(active, self._loop.time()))
 
-    def reexamined(self) -> None:
-        """OpenOCD examined the target anew and thereby cleared its breakpoints."""
-        self._do(self._proxy.reexamined(self._loop.time()))
+    def reexamined(self, *, soft: bool = False) -> None:
+        """OpenOCD examined the target anew, or with `soft` took another GDB, and thereby cleared its breakpoints."""
+        self._do(self._proxy.reexamined(self._loop.time(), soft=soft))
 
     # Outputs and time
 
@@ -231,12 +256,20 @@ class GdbSession:
                 self._spoke = True
                 if self._shelf is None and self._port.store is not None:
                     self._shelf = self._port.store.shelve(self._sock)
-                self._port.changed()
-                self.backend_up()
+                self._admitted()
             case News.ASKED:
                 self._port.tasks.spawn("gdb-monitor", self._own(notice.id, notice.text))
             case _:
                 self._port.log.info("gdb_notice", news=notice.news.value, text=notice.text)
+
+    def _admitted(self) -> None:
+        why = self._port.admit(self)
+        if why:
+            self._spoke = False
+            self._do(self._proxy.refuse(why, self._loop.time()))
+        else:
+            self._port.changed()
+            self.backend_up()
 
     async def _own(self, request: int, words: str) -> None:
         text = await self._port.answer(words)

@@ -16,7 +16,7 @@ from ocdsup.core.state import Backend
 from ocdsup.openocd import command
 from ocdsup.openocd.dialect import Version, names
 from ocdsup.rsp import monitor
-from ocdsup.rsp.policy import Monitor, Policy
+from ocdsup.rsp.policy import Monitor, OnDetach, Policy, SecondClient
 from ocdsup.runtime import port_owner
 from ocdsup.runtime.backend import Private
 from ocdsup.runtime.door import behind_doors
@@ -97,7 +97,13 @@ class StablePorts:
         self._log.warning("turned_away", address=address, hint="`allow` does not name its network")
 
     def _gdb_port(self, sockets: list[socket.socket]) -> GdbPort:
-        policy = Policy(monitor=Monitor(self._config.monitor.value))
+        config = self._config
+        policy = Policy(
+            monitor=Monitor(config.monitor.value),
+            on_detach=OnDetach(config.on_detach.value),
+            second_client=SecondClient(config.second_client.value),
+            cache=config.cache,
+        )
         return GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log, self._store)
 
     def _denied(self, line: str) -> str:

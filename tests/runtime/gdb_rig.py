@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from ocdsup.rsp.framing import Framer, Kind, Side, encode
-from ocdsup.rsp.policy import TRANSPARENT, Policy
+from ocdsup.rsp.policy import TRANSPARENT, Policy, SecondClient
 from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.listeners import bind_all
 from ocdsup.runtime.tasks import Tasks
@@ -21,7 +21,7 @@ ANSWER = encode(b"PacketSize=4000")
 LONG = encode(b"X20000000,100000:" + bytes(random.Random(7).choices(range(0x41, 0x5B), k=1024 * 1024)))
 REPLY = encode(b"m" + bytes(random.Random(8).choices(range(0x61, 0x67), k=1024 * 1024)))
 # Packets pass as they are: this file is about the sockets, not about what `rsp.proxy` makes of a session.
-POLICY = replace(TRANSPARENT, greeting_within=60.0, answer_within=60.0)
+POLICY = replace(TRANSPARENT, greeting_within=60.0, answer_within=60.0, second_client=SecondClient.SHARE)
 
 
 class Upstream:

@@ -7,12 +7,19 @@ import random
 import signal
 import threading
 from concurrent.futures import Future
+from functools import partial
 
 import pytest
 
+from tests.bench.rig import Bench
 from tests.sessions.desk import Desk, console, hits, value
 
 KILLS = 50
+
+
+def replaced(pid: int, bench: Bench) -> bool:
+    """Whether another OpenOCD runs."""
+    return bool(bench["backend"]) and bench["backend"]["pid"] != pid
 
 
 def kill_at_random(desk: Desk, seed: int, done: Future[int]) -> None:
@@ -24,7 +31,7 @@ def kill_at_random(desk: Desk, seed: int, done: Future[int]) -> None:
             pid = desk.pid()
             pause.wait(dice.uniform(0, 0.25))
             os.kill(pid, signal.SIGKILL)
-            desk.rig.until("see it replaced", lambda b, pid=pid: b["backend"] and b["backend"]["pid"] != pid)
+            desk.rig.until("see it replaced", partial(replaced, pid))
         done.set_result(KILLS)
     except BaseException as error:  # noqa: BLE001 - it is raised again in the test's own thread
         done.set_exception(error)
