@@ -52,6 +52,7 @@ class Activated:
 
     def __init__(self, folder: Path, *listened: str) -> None:
         self.manager = Manager(folder)
+        self._asked = False
         self.gdb, self.telnet = free_port(), free_port()
         self.control = str(folder / "control.sock")
         self.file = folder / "bench.yaml"
@@ -100,10 +101,15 @@ class Activated:
             answer: dict[str, Any] = json.loads(sock.makefile("rb").readline())
             return answer
 
+    def terminate(self) -> None:
+        """SIGTERM, once: a second one would meet an interpreter that has put its handlers away already."""
+        if self.process.poll() is None and not self._asked:
+            self._asked = True
+            self.process.send_signal(signal.SIGTERM)
+
     def end(self) -> int:
         """SIGTERM; the activator has become the daemon by exec."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        self.terminate()
         code = self.process.wait(PATIENCE_S)
         self.manager.close()
         return code
@@ -148,7 +154,7 @@ def test_the_manager_hears_of_the_whole_life(folder: Path) -> None:
         daemon.manager.await_line("RELOADING=1")
         assert daemon.manager.await_line("MONOTONIC_USEC=")
         daemon.manager.await_line("READY=1")
-        daemon.process.send_signal(signal.SIGTERM)
+        daemon.terminate()
         daemon.manager.await_line("STOPPING=1")
     finally:
         code = daemon.end()
