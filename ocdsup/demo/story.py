@@ -109,8 +109,6 @@ class Story:
         self._recoveries = len(self.stage.bench()["recoveries"])
         gdb = self._session()
         gdb.command("-break-disable 1")
-        gdb.command("-exec-next")  # off the breakpoint's address: the `continue` that follows is one resume
-        gdb.wait_stop()
         gdb.command("-exec-continue")
         self.stage.tell_sim({"break": "locked", "boots": 0})
         failed = self.stage.await_bench("see failed examinations", _failures)
