@@ -49,6 +49,7 @@ class Outcome:
 
 Dialogue = Generator[bytes, Heard, Outcome]
 _Part = Generator[bytes, Heard, None]
+_Reading = Generator[bytes, Heard, bytes]
 _Asking = Generator[bytes, Heard, bool]
 _Setting = Generator[bytes, Heard, tuple[Point, ...]]
 
@@ -139,7 +140,7 @@ def _restore_halted(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool)
         return Outcome(lost=lost, restored=True)
     if not halted:
         yield monitor_request("halt")
-    registers = (yield b"g").body  # see `_read_registers`
+    registers = yield from _read_registers()
     yield from _heal_ram(shadow)
     yield from _unsettled(shadow)
     lost = yield from _insert(shadow.points)
@@ -156,7 +157,7 @@ def _restore_halted(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool)
 
 def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reason: bytes) -> Dialogue:
     console = (up.told or RESET_TEXT) if up.reset else ""
-    registers = (yield b"g").body if halted else b""
+    registers = (yield from _read_registers()) if halted else b""
     unmoved = halted and not up.reset and registers == shadow.seen
     stop = None if unmoved else _stop_owed(shadow, up, policy, halted, reason)
     # Only what a running core cannot take halts it: points of other types, or a stop that GDB is owed anyway.
@@ -189,13 +190,13 @@ def _stop_owed(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reas
     return None
 
 
-def _read_registers() -> _Part:
+def _read_registers() -> _Reading:
     """Fill OpenOCD's register cache: a step or resume takes the PC from it, valid or not, and would go on at address 0.
 
     Seen with 0.12 dap-direct, attached to a core that stood halted (cortex_m.c uses `arm.pc->value` unread); a GDB that
     attaches itself always asks for the registers first.
     """
-    yield b"g"
+    return (yield b"g").body
 
 
 def _unsettled(shadow: Shadow) -> _Part:
