@@ -72,9 +72,7 @@ class Program:
         self._process.wait()
 
 
-def until(
-    what: str, look: Callable[[], Any], timeout_s: float, *, alive: subprocess.Popen[bytes] | None = None
-) -> Any:
+def until(what: str, look: Callable[[], Any], timeout_s: float, *, alive: subprocess.Popen[bytes] | None = None) -> Any:
     """Look every 20 ms until `look` returns something true. Raises StageError when time is up or the program ended."""
     deadline = monotonic() + timeout_s
     waiter = socket.socketpair()  # a timeout without a busy loop, and without a sleep that cannot be interrupted
