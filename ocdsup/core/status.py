@@ -117,7 +117,7 @@ def advice(state: State) -> tuple[str, ...]:
     for fault in (state.remark, state.fault):
         if fault is not None:
             steps.extend(FAULTS[fault.code].advice)
-    if state.fault is not None and state.unseen:
+    if state.fault is not None and state.fault.code == "probe-held" and state.unseen:
         steps.append(f"not every process could be looked at: {state.unseen}")
     return tuple(dict.fromkeys(steps))
 

@@ -46,7 +46,8 @@ def _tried(bench: Mapping[str, Any]) -> list[str]:
 def _next(bench: Mapping[str, Any]) -> list[str]:
     lines = []
     if bench["rung"] is not None:
-        lines.append(f"Under way: {bench['rung']}.")
+        when = "Under way" if bench["phase"] in {"recovering", "starting"} else "Tried last"
+        lines.append(f"{when}: {bench['rung']}.")
     if bench["next_try_s"] is not None:
         lines.append(f"ocdsup looks again in {bench['next_try_s']:g} s.")
     if bench["advice"]:

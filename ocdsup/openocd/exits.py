@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ocdsup.openocd.findings import Finding, Traces
+from ocdsup.openocd.findings import LAST_LINES, Finding, Traces
 from ocdsup.openocd.rule import Role
 
 # Without a cause of its own these only colour the picture: an exit is never blamed on them alone if there is anything else.
@@ -19,7 +19,7 @@ _VOLTAGE = frozenset({"target-voltage", "jlink-voltage"})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why a backend ended: `fault` is a code of the contract, `evidence` its last lines, oldest first."""
+    """Why a backend ended: `fault` is a code of the contract, `evidence` the lines that say so, oldest first."""
 
     rule_id: str
     fault: str
@@ -39,7 +39,13 @@ def explain_exit(status: str, traces: Traces, ready: bool = False) -> Verdict:
     if found is None:
         last = traces.last_error or traces.last or "none"
         found = _finding("exit-unexplained", "backend-exited", f"OpenOCD ended ({status}); its last words: {last}")
-    return Verdict(found.rule_id, found.fault or "backend-exited", found.text, tuple(traces.lines))
+    return Verdict(found.rule_id, found.fault or "backend-exited", found.text, _evidence(traces))
+
+
+def _evidence(traces: Traces) -> tuple[str, ...]:
+    """The lines that speak of a fault; without any, the last lines as they are: a silent exit shows by what it did not say."""
+    telling = tuple(finding.text for finding in traces.firsts.values() if finding.fault)
+    return telling[-LAST_LINES:] or tuple(traces.lines)
 
 
 def _finding(rule_id: str, fault: str, text: str) -> Finding:

@@ -80,10 +80,14 @@ def test_a_finished_recovery_has_its_date_fault_rungs_and_duration(up: Bench) ->
     ]
 
 
-def test_what_could_not_be_looked_at_is_advice_while_something_is_wrong(up: Bench) -> None:
-    up.poll_fails(3)
-    up.say(ev.HoldersSeen((), "PID 9 of root: no right to read it"))
-    assert "not every process could be looked at: PID 9 of root: no right to read it" in up.snapshot()["advice"]
+def test_what_could_not_be_looked_at_is_advice_only_when_somebody_holds_the_probe(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.dies("probe-held")
+    bench.say(ev.HoldersSeen((), "PID 9 of root: no right to read it"))
+    assert "not every process could be looked at: PID 9 of root: no right to read it" in bench.snapshot()["advice"]
+    bench.say(ev.ProbeSeen(ev.Presence.ABSENT, "nothing is there"))
+    assert bench.code() == "probe-absent"
+    assert not any("looked at" in step for step in bench.snapshot()["advice"])
 
 
 def test_an_age_becomes_a_date_by_one_reading_of_both_clocks() -> None:
