@@ -100,6 +100,6 @@ def test_without_a_file_the_first_that_exists_is_taken_else_the_usual_place_is_n
 
 def test_a_daemon_does_without_openssl() -> None:
     """0.8 MB for months, for nothing."""
-    code = "from ocdsup.cli.run import _import_asyncio_without_tls as f\nf()\nimport asyncio, sys\nprint('_ssl' in sys.modules)"
+    code = "from ocdsup.cli.run import _import_lean as f\nf()\nimport asyncio, sys\nprint('_ssl' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -27,7 +27,7 @@ def test_without_a_child_the_catalogue_is_the_same(command: tuple[str, ...]) -> 
 
 def test_a_process_that_runs_the_daemon_holds_neither_yaml_nor_pydantic_nor_openssl() -> None:
     code = (
-        "import sys; from ocdsup.cli.run import _import_asyncio_without_tls as first; first();"
+        "import sys; from ocdsup.cli.run import _import_lean as first; first();"
         "import ocdsup.runtime.daemon; from ocdsup.runtime import catalogue_file, config_file, logs; catalogue_file.load();"
         "print([name for name in ('yaml', 'pydantic', 'ssl', '_ssl', '_hashlib') if name in sys.modules])"
     )

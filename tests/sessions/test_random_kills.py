@@ -11,8 +11,9 @@ from functools import partial
 
 import pytest
 
+from ocdsup.demo.gdb import Gdb
 from tests.bench.rig import Bench
-from tests.sessions.desk import Desk, console, hits, value
+from tests.sessions.desk import Desk, console, hits, reason, run, value
 
 KILLS = 50
 
@@ -37,9 +38,29 @@ def kill_at_random(desk: Desk, seed: int, done: Future[int]) -> None:
         done.set_exception(error)
 
 
+def next_hit(gdb: Gdb, count: int, *, exact: bool) -> int:
+    """Run to the next hit; returns the firmware's count of calls, which grew by one since the last.
+
+    Not `exact`: with OpenOCD's direct driver a step lets the core run to a temporary breakpoint (cortex_m.c, `maskisr auto`).
+    A kill in that moment leaves it running, and the honest stop that follows is somewhere else; the next hit counts from there.
+    """
+    stop = run(gdb)
+    astray = 0
+    while not exact and reason(stop) == "signal-received":
+        astray += 1
+        assert astray <= 3, stop
+        stop = run(gdb)
+    assert reason(stop) == "breakpoint-hit", stop
+    assert 'func="blink"' in stop, stop
+    seen = value(gdb, "blinks")
+    assert seen == count + 1 or (astray and seen > count), (seen, count)
+    return seen
+
+
 @pytest.mark.timeout(300)
-def test_fifty_kills_and_every_hit_counts(desk: Desk) -> None:
+def test_fifty_kills_and_every_hit_counts(desk: Desk, mode: str) -> None:
     """The firmware counts its calls of `blink`: between two stops there is exactly one, and in a step there is none."""
+    exact = mode == "hla"
     gdb = desk.gdb()
     gdb.command("-break-insert -h blink")
     hits(gdb)
@@ -49,15 +70,12 @@ def test_fifty_kills_and_every_hit_counts(desk: Desk) -> None:
     killer.start()
     try:
         while not done.done():
-            hits(gdb)
-            assert value(gdb, "blinks") == count + 1
-            count += 1
+            count = next_hit(gdb, count, exact=exact)
     finally:
         killer.join()
     assert done.result() == KILLS
     desk.rig.ready()
-    hits(gdb)
-    assert value(gdb, "blinks") == count + 1
+    next_hit(gdb, count, exact=exact)
     said = console(gdb)
     assert "rror" not in said, said
     assert "gnoring" not in said, said

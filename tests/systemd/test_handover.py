@@ -15,7 +15,9 @@ from ocdsup.rsp.parked import SLOT
 from tests.bench.rig import PATIENCE, Rig, Sim
 from tests.systemd.manager import Manager
 
-pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
+# `system`: run by ./dev system, not by ./dev test. Known: after `kill -9` of the daemon a running GDB now and then (1 in 20 runs)
+# waits in vain for its stop; the handover is not promised in the README until that is understood.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 ELF = Path(__file__).parents[2] / "ocdsup/sim/firmware/blink-f4.elf"
 
 
@@ -118,7 +120,7 @@ def test_a_record_that_is_none_is_a_clean_start(desk: Desk, damage: bytes) -> No
             for at in (0, SLOT):
                 os.pwrite(number, damage, at)
     desk.start()
-    assert desk.rig.log("session_given_up"), desk.rig.tail()
+    until("give the session up", lambda: desk.rig.log("session_given_up"), PATIENCE)
     desk.rig.ready()
     until("drop it", lambda: not [name for name in desk.manager.store if name.startswith("ocdsup.gdb.")], PATIENCE)
     with Gdb(ELF) as gdb:
