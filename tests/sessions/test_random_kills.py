@@ -42,7 +42,7 @@ def next_hit(gdb: Gdb, count: int, *, exact: bool) -> int:
     """Run to the next hit; returns the firmware's count of calls, which grew by one since the last.
 
     Not `exact`: with OpenOCD's direct driver a step lets the core run to a temporary breakpoint (cortex_m.c, `maskisr auto`).
-    A kill in that moment leaves it running, and the honest stop that follows is somewhere else; the next hit counts from there.
+    A kill in that moment leaves it running; the honest stop that follows is somewhere else, and the next hit counts from there.
     """
     stop = run(gdb)
     astray = 0
