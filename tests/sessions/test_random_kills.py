@@ -11,9 +11,8 @@ from functools import partial
 
 import pytest
 
-from ocdsup.demo.gdb import Gdb
 from tests.bench.rig import Bench
-from tests.sessions.desk import Desk, console, hits, reason, run, value
+from tests.sessions.desk import Desk, console, hits, value
 
 KILLS = 50
 
@@ -38,29 +37,12 @@ def kill_at_random(desk: Desk, seed: int, done: Future[int]) -> None:
         done.set_exception(error)
 
 
-def next_hit(gdb: Gdb, count: int, *, exact: bool) -> int:
-    """Run to the next hit; returns the firmware's count of calls, which grew by one since the last.
-
-    Not `exact`: with OpenOCD's direct driver a step lets the core run to a temporary breakpoint (cortex_m.c, `maskisr auto`).
-    A kill in that moment leaves it running; the honest stop that follows is somewhere else, and the next hit counts from there.
-    """
-    stop = run(gdb)
-    astray = 0
-    while not exact and reason(stop) == "signal-received":
-        astray += 1
-        assert astray <= 3, stop
-        stop = run(gdb)
-    assert reason(stop) == "breakpoint-hit", stop
-    assert 'func="blink"' in stop, stop
-    seen = value(gdb, "blinks")
-    assert seen == count + 1 or (astray and seen > count), (seen, count)
-    return seen
-
-
+# Known fault, cause not established: under dap-direct one run of three met a SIGTRAP at blink+4 after a kill, which no user set.
+# The claim stays whole for both drivers; until that is mended the dap-direct one is run by ./dev system.
+@pytest.mark.parametrize("mode", ["hla", pytest.param("dap", marks=pytest.mark.system)])
 @pytest.mark.timeout(300)
-def test_fifty_kills_and_every_hit_counts(desk: Desk, mode: str) -> None:
+def test_fifty_kills_and_every_hit_counts(desk: Desk) -> None:
     """The firmware counts its calls of `blink`: between two stops there is exactly one, and in a step there is none."""
-    exact = mode == "hla"
     gdb = desk.gdb()
     gdb.command("-break-insert -h blink")
     hits(gdb)
@@ -70,12 +52,15 @@ def test_fifty_kills_and_every_hit_counts(desk: Desk, mode: str) -> None:
     killer.start()
     try:
         while not done.done():
-            count = next_hit(gdb, count, exact=exact)
+            hits(gdb)
+            assert value(gdb, "blinks") == count + 1
+            count += 1
     finally:
         killer.join()
     assert done.result() == KILLS
     desk.rig.ready()
-    next_hit(gdb, count, exact=exact)
+    hits(gdb)
+    assert value(gdb, "blinks") == count + 1
     said = console(gdb)
     assert "rror" not in said, said
     assert "gnoring" not in said, said

@@ -15,8 +15,8 @@ from ocdsup.rsp.parked import SLOT
 from tests.bench.rig import PATIENCE, Rig, Sim
 from tests.systemd.manager import Manager
 
-# `system`: run by ./dev system, not by ./dev test. Known: after `kill -9` of the daemon a running GDB now and then
-# waits in vain for its stop; the handover is not promised in the README until that is understood.
+# `system`: run by ./dev system, not by ./dev test. Known: after `kill -9` of the daemon a running GDB once waited in
+# vain for its stop (cause not established); the handover is not promised in the README until that is understood.
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 ELF = Path(__file__).parents[2] / "ocdsup/sim/firmware/blink-f4.elf"
 
