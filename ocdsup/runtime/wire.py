@@ -239,7 +239,7 @@ async def connect(host: str, port: int) -> socket.socket:
     try:
         tune(sock)
         await asyncio.get_running_loop().sock_connect(sock, (host, port))
-    except BaseException:
+    except BaseException:  # also a cancelled dial must not leave its socket open; raised again
         sock.close()
         raise
     return sock

@@ -37,7 +37,7 @@ def kill_at_random(desk: Desk, seed: int, done: Future[int]) -> None:
         done.set_exception(error)
 
 
-# Known fault, cause not established: under dap-direct one run of three met a SIGTRAP at blink+4 after a kill, which no user set.
+# Known fault, cause not established: under dap-direct a SIGTRAP at blink+4 was seen once after a kill, which no user set.
 # The claim stays whole for both drivers; until that is mended the dap-direct one is run by ./dev system.
 @pytest.mark.parametrize("mode", ["hla", pytest.param("dap", marks=pytest.mark.system)])
 @pytest.mark.timeout(300)
