@@ -9,12 +9,11 @@ from .packets import OK, STOPS, Answer, Group, from_hex, hex_bytes, is_error, na
 from .policy import BackendUp
 from .reception import expired
 from .replay import Dialogue, Heard, Outcome, Purpose, Talk, halt_now, lost_text, recheck, restore, settling
-from .session import Held, Session
+from .session import INTERRUPTS, UNTOLD_STOPS, Session
 from .shadow import lasting
 from .wires import MEMORY, Ask, BackendWire, Before
 
 _STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
-_UNTOLD_STOPS = (b"T00", b"S00")
 _IGNORED = object()  # tag of a request whose reply nobody needs
 
 
@@ -77,7 +76,7 @@ class Link:
         session.shadow.lost()
         session.answers.clear()
         session.answers.removed.clear()
-        session.held, session.doubtful_until = None, 0.0
+        session.held, session.unsent, session.doubtful_until = None, b"", 0.0
         if talk is not None and talk.purpose is Purpose.DETACH:
             session.shadow.detached()
             session.reply(OK, out)
@@ -144,7 +143,8 @@ class Link:
     def interrupt(self, now: float, out: list[Output]) -> None:
         """Pass GDB's interrupt on; a stop that is being held back is looked into instead."""
         self._session.interrupted = self._session.shadow.running  # until a stop: it may die with the backend
-        if self._session.held is not None and self.talk is None:
+        held = self._session.held
+        if held is not None and held.body and self.talk is None:
             self.begin(Purpose.INTERRUPT, halt_now(), now, out)
         else:
             out.append(ToBackend(INTERRUPT))
@@ -253,13 +253,18 @@ class Link:
             return
         if outcome.stop is not None:
             session.stop(encode(outcome.stop), out)
-        elif talk.stop is not None and not (outcome.resume and talk.stop[1:4] in (b"T02", b"S02", *_UNTOLD_STOPS)):
+        elif talk.stop is not None and not (outcome.resume and talk.stop[1:4] in (*INTERRUPTS, *UNTOLD_STOPS)):
             self._stop(talk.stop, now, out)
+        elif outcome.unsent:
+            session.held, session.unsent = None, outcome.unsent
+            out.append(ToBackend(INTERRUPT))
         elif outcome.resume is not None and self._wire is not None:
             session.held = None
             self._wire.send(encode(outcome.resume), out)
             if session.interrupted:
                 out.append(ToBackend(INTERRUPT))
+        elif talk.purpose is Purpose.RECHECK:
+            session.held = None
 
     # --- replies ---
 
@@ -310,15 +315,10 @@ class Link:
             session.client.send(frame.raw, out)
 
     def _stop(self, raw: bytes, now: float, out: list[Output]) -> None:
-        session = self._session
-        doubtful = now < session.doubtful_until and not session.interrupted
         if self.talk is not None:
             self.talk.stop = raw
-        elif not session.transparent and (raw[1:4] in _UNTOLD_STOPS or doubtful):
-            session.held = Held(raw[1:-3], now + session.policy.stop_patience)
-            out.append(Notice(News.HELD_STOP, "recovering" if session.recovering else ""))
         else:
-            session.stop(raw, out)
+            self._session.arrived(raw, now, out)
 
     def _console(self, frame: Frame, head: Ask | None, now: float, out: list[Output]) -> None:
         session = self._session

@@ -175,6 +175,12 @@ class Proxy:
             self._link.recheck(now, out)
         return out
 
+    def target_seen(self, now: float, *, halted: bool) -> list[Output]:
+        """Note the state of the core as OpenOCD's poll found it; a halt that GDB is not told of is told by us."""
+        if self._link.up:
+            self._session.seen(halted=halted, now=now)
+        return []
+
     def reexamined(self, now: float, *, soft: bool = False) -> list[Output]:
         """Set hardware points again: OpenOCD has examined the target anew and thereby zeroed them.
 

@@ -45,6 +45,7 @@ class Outcome:
     lost: tuple[Point, ...] = ()  # points that could not be set
     restored: bool = False
     over: str = ""  # why the session cannot go on
+    unsent: bytes = b""  # a true stop that OpenOCD has not sent; an interrupt makes it send one
 
 
 Dialogue = Generator[bytes, Heard, Outcome]
@@ -282,10 +283,17 @@ def reexamined(shadow: Shadow, removed: list[bytes], *, soft: bool = False) -> D
 
 
 def recheck(shadow: Shadow, held: bytes) -> Dialogue:
-    """Find out whether a stop without a reason was true: the core may have been running all the time."""
-    if (yield from _is_halted()):
-        return Outcome(stop=held)
-    return Outcome(resume=shadow.resume)
+    """Find out whether a stop without a reason was true: the core may have been running all the time.
+
+    Nothing is `held` when the core was seen halted and no stop came: OpenOCD 0.12 loses the stop that it finds while it refuses
+    a resume, because it notes only afterwards that GDB waits for one (gdb_server.c gdb_handle_vcont_packet). It remembers the
+    reason, and an interrupt makes it send a stop, after which both sides agree again.
+    """
+    halted = yield from _is_halted()
+    if held:
+        return Outcome(stop=held) if halted else Outcome(resume=shadow.resume)
+    reason = (yield b"?").body if halted else b""
+    return Outcome(unsent=reason if reason[:1] in (b"S", b"T") else b"")
 
 
 def halt_now() -> Dialogue:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from .answers import Answers
 from .framing import encode, expand
 from .monitor import without_noise
-from .outputs import HALTED, Output
+from .outputs import HALTED, News, Notice, Output
 from .packets import is_error, text_of, text_packet
 from .policy import Policy
 from .reception import Here
@@ -13,10 +13,16 @@ from .replay import told
 from .shadow import Shadow
 from .wires import Ask, ClientWire
 
+UNTOLD_STOPS = (b"T00", b"S00")
+INTERRUPTS = (b"T02", b"S02")
+
 
 @dataclass(slots=True)
 class Held:
-    """A stop that may be made up (`T00`, or any while the target is lost); looked into at `until` (seconds) at the latest."""
+    """A stop that may be made up (`T00`, or any while the target is lost); looked into at `until` (seconds) at the latest.
+
+    Without a `body` it is one that did not come although the core was seen halted.
+    """
 
     body: bytes
     until: float
@@ -32,6 +38,7 @@ class Session:
     client: ClientWire
     held: Held | None = None
     doubtful_until: float = 0.0  # OpenOCD has just said that it cannot poll the target: a stop then proves nothing
+    unsent: bytes = b""  # the true stop instead of the one that our interrupt will bring
     interrupted: bool = False  # GDB has interrupted and has not yet seen a stop
     recovering: bool = False
     guest: bool = False  # another debugger is here too, and lets the core run as it likes
@@ -71,9 +78,27 @@ class Session:
         body = raw[1:-3]
         self.shadow.stopped(body)
         self.answers.stopped(body)
-        self.held, self.interrupted = None, False
+        self.held, self.unsent, self.interrupted = None, b"", False
         self.client.send(raw, out)
         out.append(HALTED)
+
+    def arrived(self, raw: bytes, now: float, out: list[Output]) -> None:
+        """Take a stop reply (a whole frame) of the backend: it goes to GDB, or is held back when it may be made up."""
+        doubtful = now < self.doubtful_until and not self.interrupted
+        if self.unsent:
+            self.stop(encode(self.unsent) if raw[1:4] in INTERRUPTS else raw, out)
+        elif not self.transparent and (raw[1:4] in UNTOLD_STOPS or doubtful):
+            self.held = Held(raw[1:-3], now + self.policy.stop_patience)
+            out.append(Notice(News.HELD_STOP, "recovering" if self.recovering else ""))
+        else:
+            self.stop(raw, out)
+
+    def seen(self, *, halted: bool, now: float) -> None:
+        """Note what OpenOCD's poll found: a halt whose stop does not follow within `stop_patience` is looked into."""
+        if halted and self.shadow.running and self.held is None and not self.transparent:
+            self.held = Held(b"", now + self.policy.stop_patience)
+        elif not halted and self.held is not None and not self.held.body:
+            self.held = None
 
     def give(self, ask: Ask, here: Here, out: list[Output]) -> None:
         """Send an answer of our own to a request."""

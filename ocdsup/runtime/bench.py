@@ -321,7 +321,14 @@ class LiveBench:
         if isinstance(event, ev.BackendExited):
             self.ports.hide(f"OpenOCD ended: {event.status}")
             self._backend = None
+        elif isinstance(event, ev.TargetSeen):
+            self._target_seen(event)
         self.driver.post(event)
+
+    def _target_seen(self, event: ev.TargetSeen) -> None:
+        names = [target.name for target in self.driver.state.targets]
+        if event.target in names:
+            self.ports.target_seen(names.index(event.target), halted=event.state == "halted")
 
     def _terminate(self) -> None:
         borrower = self.driver.state.borrower

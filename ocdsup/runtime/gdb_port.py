@@ -147,6 +147,11 @@ class GdbPort:
         for session in tuple(self._sessions):
             session.recovering(active)
 
+    def target_seen(self, *, halted: bool) -> None:
+        """OpenOCD's poll has found the core in another state than before."""
+        for session in tuple(self._sessions):
+            session.target_seen(halted=halted)
+
     def reexamined(self) -> None:
         """OpenOCD examined the target anew."""
         for session in tuple(self._sessions):

@@ -221,6 +221,10 @@ class GdbSession:
         """A recovery has begun or ended: stops without a reason are held meanwhile."""
         self._do(self._proxy.recovering(active, self._loop.time()))
 
+    def target_seen(self, *, halted: bool) -> None:
+        """OpenOCD's poll has found the core in another state than before."""
+        self._do(self._proxy.target_seen(self._loop.time(), halted=halted))
+
     def reexamined(self, *, soft: bool = False) -> None:
         """OpenOCD examined the target anew, or with `soft` took another GDB, and thereby cleared its breakpoints."""
         self._do(self._proxy.reexamined(self._loop.time(), soft=soft))

@@ -170,6 +170,11 @@ class StablePorts:
             for port in self._gdb:
                 port.recovering(active)
 
+    def target_seen(self, target: int, *, halted: bool) -> None:
+        """OpenOCD's poll has found a core in another state than before; `target` counts from 0."""
+        if target < len(self._gdb):
+            self._gdb[target].target_seen(halted=halted)
+
     def reexamined(self) -> None:
         """OpenOCD examined a target anew, which clears its break- and watchpoints."""
         for port in self._gdb:

@@ -98,6 +98,9 @@ class OpenOcd:
     def _interrupt(self) -> None:
         if self.board.running:
             self._out += self.halt(b"02")
+        elif self.owes_stop:  # a stop that got lost ("The target is not running when halt was requested, stopping GDB.")
+            self.owes_stop = False
+            self._out += encode(b"T02")
 
     def _packet(self, body: bytes) -> None:
         if self.late_write is not None:

@@ -145,6 +145,82 @@ def test_an_interrupt_during_a_held_stop_halts_the_core() -> None:
     assert not bench.board.running
 
 
+def lost_stop() -> Bench:
+    """A session whose core has hit a breakpoint while OpenOCD was not listening: it polls the halt and sends nothing."""
+    bench = attached()
+    bench.resume()
+    bench.board.trap()
+    assert bench.process is not None
+    bench.process.reason = b"S05"
+    bench.carry(bench.proxy.target_seen(bench.now, halted=True))
+    return bench
+
+
+def test_a_stop_that_openocd_loses_is_told_with_its_reason() -> None:
+    """GDB would wait for ever; afterwards OpenOCD and GDB agree again, and the next hit is an ordinary one."""
+    bench = lost_stop()
+    bench.settle()
+    assert bench.stops == []
+    bench.advance(1.6)
+    bench.settle()
+    assert bench.stops == [b"S05"]
+    assert bench.process is not None
+    assert not bench.process.owes_stop
+    assert bench.proxy.next_deadline() is None
+    bench.resume()
+    bench.hit()
+    bench.settle()
+    assert bench.stops == [b"S05", b"T05"]
+
+
+def test_a_halt_whose_stop_follows_is_not_looked_into() -> None:
+    """The two come on different connections: the news may be earlier than the stop."""
+    bench = attached()
+    bench.resume()
+    bench.carry(bench.proxy.target_seen(bench.now, halted=True))
+    bench.hit()
+    bench.settle()
+    assert bench.process is not None
+    asked = len(bench.process.log)
+    bench.advance(60.0)
+    bench.settle()
+    assert (bench.stops, len(bench.process.log)) == ([b"T05"], asked)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_core_that_runs_again_is_left_alone(told: bool) -> None:
+    """Somebody halted it for a moment (telnet): whether the news of that come or not, GDB waits on."""
+    bench = attached()
+    bench.resume()
+    bench.carry(bench.proxy.target_seen(bench.now, halted=True))
+    if told:
+        bench.carry(bench.proxy.target_seen(bench.now, halted=False))
+    bench.advance(60.0)
+    bench.settle()
+    assert (bench.stops, bench.board.running, bench.proxy.next_deadline()) == ([], True, None)
+
+
+def test_a_lost_stop_does_not_wait_when_gdb_interrupts() -> None:
+    """The user has lost patience first: one stop, and nothing more is owed."""
+    bench = lost_stop()
+    bench.carry(bench.proxy.client_bytes(b"\x03", bench.now))
+    bench.settle()
+    bench.advance(60.0)
+    bench.settle()
+    assert bench.stops == [b"T02"]
+
+
+def test_a_lost_stop_is_forgotten_with_its_backend() -> None:
+    """The next OpenOCD finds the core halted, and that is what GDB hears."""
+    bench = lost_stop()
+    bench.kill()
+    bench.start()
+    bench.settle()
+    bench.advance(60.0)
+    bench.settle()
+    assert len(bench.stops) == 1
+
+
 def test_an_interrupt_during_an_outage_is_delivered_afterwards() -> None:
     """GDB is told to wait, and then stops."""
     bench = attached()

@@ -147,6 +147,18 @@ def test_the_probe_is_pulled_and_plugged_in_again(desk: Desk, running: bool) -> 
 
 def test_the_reset_button_behind_a_running_gdb(desk: Desk) -> None:
     """Nobody but the board knows of it: the program starts again, and hits the breakpoint that the comparators still hold."""
+    gdb = desk.gdb()
+    gdb.command("-break-insert -h main")
+    gdb.command("-exec-continue")
+    desk.core_is("running")
+    desk.sim.control.press_reset()
+    stop = gdb.wait_stop(PATIENCE)
+    assert (reason(stop), 'func="main"' in stop) == ("breakpoint-hit", True), stop
+    assert value(gdb, "blinks") == 0
+
+
+def test_the_reset_button_in_the_step_that_a_resume_begins_with(desk: Desk) -> None:
+    """OpenOCD 0.12 (dap-direct) refuses the resume that follows, finds the core halted in that moment, and loses the stop."""
     before = at_blink(desk)
     gdb = desk.gdbs[0]
     gdb.command("-exec-continue")
