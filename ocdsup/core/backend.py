@@ -102,6 +102,7 @@ def _pc() -> Iterator[Row]:
     yield from _on((P.BACKOFF,), ev.HolderEnded, world.holder_ended_while_waiting, P.STARTING)
     yield from _on(_but(P.CLEARING, P.BACKOFF), ev.HolderEnded, world.holder_ended_aside)
     yield from _on((P.CLEARING,), ev.UsbWasReset, world.usb_was_reset, *_CLEARED)
+    yield from _on((P.BLOCKED,), ev.UsbWasReset, world.usb_came_free, *_LAUNCH)
     yield from _on((P.BLOCKED,), ev.PortsOpened, world.ports_opened, *_LAUNCH)
     yield from _on(_but(P.BLOCKED), ev.PortsOpened, world.ports_are_open)
     yield from _on(_EVERY, ev.PortTaken, world.port_taken)
@@ -145,5 +146,5 @@ IGNORED: dict[type[ev.Event], str] = {
     ev.BackendExited: "its end was seen already",
     ev.ProbeSeen: "nobody waits for this look any more",
     ev.HoldersSeen: "nobody waits for this look any more",
-    ev.UsbWasReset: "the USB reset ended after its deadline",
+    ev.UsbWasReset: "the USB cure ended after its deadline",
 }

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 RESETS = frozenset({"run", "halt"})
+
+
+class UsbCure(Enum):
+    """How the probe's USB device is brought to its senses, mildest first; the value is the rung of the ladder."""
+
+    RESET = "reset-usb"
+    REAUTHORISE = "reauthorise-usb"
+    CYCLE_POWER = "cycle-usb-power"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,9 @@ class EndHolder:
 
 @dataclass(frozen=True, slots=True)
 class ResetUsb:
-    """Reset the probe's USB device. Answered by `UsbWasReset`."""
+    """Reset the probe's USB device, or do one of the harder things to it. Answered by `UsbWasReset`."""
+
+    how: UsbCure = UsbCure.RESET
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,10 +225,15 @@ class HolderEnded:
 
 @dataclass(frozen=True, slots=True)
 class UsbWasReset:
-    """Answer to `ResetUsb`."""
+    """Answer to `ResetUsb`. `identity` is the probe's new one if the cure gave it another device number.
+
+    `wedged`: what was to reset it sits in the kernel itself (D state). Only a replug helps, and nothing is to be tried before.
+    """
 
     ok: bool
     text: str
+    wedged: bool = False
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

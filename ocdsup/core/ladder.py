@@ -20,6 +20,8 @@ class Rung(Enum):
     SLOW_UNDER_RESET = "restart-under-reset-slow"
     HOLD_HALTED = "hold-halted"
     RESET_USB = "reset-usb"
+    REAUTHORISE_USB = "reauthorise-usb"
+    CYCLE_USB_POWER = "cycle-usb-power"
 
 
 class Need(Enum):
@@ -49,6 +51,12 @@ _RESET = frozenset({Need.UNDER_RESET})
 _HOLD = frozenset({Need.UNDER_RESET, Need.FREE_CORE})
 _USB = frozenset({Need.USB})
 
+
+def _usb(fault: str) -> tuple[Row, ...]:
+    """What software can do instead of a replug. The last one takes the power from a board that the probe feeds."""
+    return tuple(Row(fault, rung, 1, _USB) for rung in (Rung.RESET_USB, Rung.REAUTHORISE_USB, Rung.CYCLE_USB_POWER))
+
+
 ROWS: tuple[Row, ...] = (
     # The rule this program was asked for: repeated polling failures → end stale holders → restart under reset.
     Row("target-poll-failing", Rung.UNDER_RESET, 2, _RESET, looks=True),
@@ -56,23 +64,23 @@ ROWS: tuple[Row, ...] = (
     # Firmware that takes the pins after every boot can only be held at its reset vector, where new code can be written.
     Row("target-poll-failing", Rung.HOLD_HALTED, 1, _HOLD),
     Row("target-poll-failing", Rung.RESTART, 1, looks=True),
-    Row("target-poll-failing", Rung.RESET_USB, 1, _USB),
+    *_usb("target-poll-failing"),
     # A first examination that failed is never repeated by OpenOCD 0.12 itself; over Tcl it costs nothing.
     Row("target-not-answering", Rung.EXAMINE, 1, frozenset({Need.BACKEND})),
     Row("target-not-answering", Rung.UNDER_RESET, 2, _RESET, looks=True),
     Row("target-not-answering", Rung.SLOW_UNDER_RESET, 1, _RESET),
     Row("target-not-answering", Rung.HOLD_HALTED, 1, _HOLD),
     Row("target-not-answering", Rung.RESTART, 1, looks=True),
-    Row("target-not-answering", Rung.RESET_USB, 1, _USB),
+    *_usb("target-not-answering"),
     Row("target-held-in-reset", Rung.UNDER_RESET, 2, _RESET),
     Row("target-held-in-reset", Rung.RESTART, 1),
     Row("backend-exited", Rung.RESTART, 3),
     Row("backend-exited", Rung.RESTART, 2, looks=True),
     Row("backend-hung", Rung.RESTART, 2),
-    Row("backend-hung", Rung.RESET_USB, 1, _USB),
+    *_usb("backend-hung"),
     Row("probe-held", Rung.EVICT, 3, looks=True),
     Row("probe-wedged", Rung.RESTART, 1, looks=True),
-    Row("probe-wedged", Rung.RESET_USB, 1, _USB),
+    *_usb("probe-wedged"),
 )
 
 # When every row was climbed: again and again, at the pace of the back-off, while the advice tells what hands can do.

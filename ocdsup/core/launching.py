@@ -158,6 +158,7 @@ def up(turn: Turn) -> None:
     if state.profile.after in AS_BEFORE.values():
         state.profile = default_profile(turn)  # that state is found again; what the core does from now on is its own affair
     state.fault = None
+    state.usb_stuck = ""
     state.failures = ()
     turn.go(Phase.READY)
     close_recovery(turn, "recovered")

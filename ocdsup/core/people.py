@@ -58,6 +58,7 @@ def fresh_start(turn: Turn, profile: Profile) -> None:
     state.profile = profile
     state.probe = None
     state.refused = frozenset()
+    state.usb_stuck = ""
     if state.ports_taken is not None:
         state.fault = Fault("port-in-use", turn.now, state.ports_taken)
     clear(turn, looks=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ocdsup.core import events as ev
-from ocdsup.core.effects import Examine, LookForHolders, LookForProbe, Profile, ResetUsb, VerifyCore
+from ocdsup.core.effects import Examine, LookForHolders, LookForProbe, Profile, ResetUsb, UsbCure, VerifyCore
 from ocdsup.core.faults import FAULTS, Whose
 from ocdsup.core.ladder import Need, Rung, next_rung
 from ocdsup.core.launching import (
@@ -24,8 +24,10 @@ from ocdsup.core.timers import Timer
 from ocdsup.core.turn import Turn
 
 CURE_S = 5.0  # a cure over Tcl that took longer did not work
+USB_S = 20.0  # for a USB cure, which has a shorter deadline of its own, and for the probe to be back on the bus
 OBSTACLES = frozenset({"probe-absent", "probe-denied", "wrong-target", "port-in-use"})  # no restart can help
 OWN, PROBE, HOLDERS, USB = "own", "probe", "holders", "usb"
+_USB_CURES = {cure.value: cure for cure in UsbCure}
 
 
 def trouble(turn: Turn, code: str, text: str | None = None, evidence: tuple[str, ...] = ()) -> None:
@@ -60,7 +62,7 @@ def climb(turn: Turn, code: str) -> None:
     # OpenOCD's own end does not let a halted core run; every cure that may reset or power it does.
     state.held = choice.rung is Rung.HOLD_HALTED or (state.held and choice.rung in {Rung.RESTART, Rung.EVICT})
     state.profile = _profile(turn, choice.rung)
-    clear(turn, looks=choice.looks, usb=choice.rung is Rung.RESET_USB)
+    clear(turn, looks=choice.looks, usb=_USB_CURES.get(choice.rung.value))
 
 
 def record(turn: Turn, rung: str) -> None:
@@ -77,7 +79,7 @@ def _able(turn: Turn) -> frozenset[Need]:
     needs = {
         Need.BACKEND: state.backend is not None and state.backend.ready,
         Need.UNDER_RESET: state.policy.under_reset is not UnderReset.NEVER,
-        Need.USB: state.has_usb and state.policy.usb_reset,
+        Need.USB: state.has_usb and state.policy.usb_reset and not state.usb_stuck,
         Need.FREE_CORE: state.policy.after_recovery is not AfterRecovery.RUN,
     }
     return frozenset(need for need, met in needs.items() if met)
@@ -97,8 +99,8 @@ def _profile(turn: Turn, rung: Rung) -> Profile:
             return default_profile(turn)
 
 
-def clear(turn: Turn, *, looks: bool, usb: bool = False) -> None:
-    """Remove what is in the way: our own backend, and with `looks` the stale holders of the probe."""
+def clear(turn: Turn, *, looks: bool, usb: UsbCure | None = None) -> None:
+    """Remove what is in the way: our own backend, and with `looks` the stale holders of the probe; then cure its USB device."""
     state = turn.state
     if is_stuck(turn):
         wedged(turn)
@@ -112,12 +114,13 @@ def clear(turn: Turn, *, looks: bool, usb: bool = False) -> None:
     if looks:
         waits |= {PROBE, HOLDERS}
         turn.do(LookForProbe(), LookForHolders())
-    if usb:
+    state.usb_cure = usb
+    if usb is not None:
         waits.add(USB)
         if state.backend is None:
-            turn.do(ResetUsb())
+            turn.do(ResetUsb(usb))
     state.waits = frozenset(waits)
-    turn.arm(Timer.PHASE, 2 * state.policy.grace_s + CURE_S)
+    turn.arm(Timer.PHASE, 2 * state.policy.grace_s + (CURE_S if usb is None else USB_S))
     if not waits:
         cleared(turn)
 
@@ -135,8 +138,8 @@ def _forget_looks(turn: Turn) -> None:
 def done(turn: Turn, what: str) -> None:
     """One thing that CLEARING waited for is over."""
     state = turn.state
-    if what == OWN and USB in state.waits:
-        turn.do(ResetUsb())  # not while our own backend has the device open
+    if what == OWN and state.usb_cure is not None and USB in state.waits:
+        turn.do(ResetUsb(state.usb_cure))  # not while our own backend has the device open
     state.waits -= {what}
     if not state.waits:
         cleared(turn)
@@ -187,6 +190,8 @@ def _obstacle(turn: Turn) -> tuple[str, str | None] | None:
         return code, state.probe.text or None
     if state.holders:
         return "probe-held", held_text(state.holders)
+    if state.usb_stuck:
+        return "probe-wedged", state.usb_stuck
     if state.fault is not None and state.fault.code == "probe-wedged" and state.exhausted:
         return "probe-wedged", state.fault.text
     return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ocdsup.core.effects import Profile
+from ocdsup.core.effects import Profile, UsbCure
 from ocdsup.core.events import HolderSeen, ProbeSeen
 from ocdsup.core.ladder import Rung
 from ocdsup.core.policy import Policy
@@ -114,11 +114,13 @@ class State:
     streak: int = 0
     profile: Profile = field(default_factory=Profile)  # of the next launch
     waits: frozenset[str] = frozenset()  # what CLEARING still waits for
+    usb_cure: UsbCure | None = None  # what CLEARING does to the probe's USB device once our own backend has let go of it
     world_was_bad: bool = False  # a recheck saw the obstacle itself: when it goes, the next try is immediate
 
     probe: ProbeSeen | None = None
     holders: tuple[HolderSeen, ...] = ()
     unseen: str = ""
+    usb_stuck: str = ""  # why no USB cure may be tried any more: the last one sits in the kernel until the probe is replugged
     refused: frozenset[tuple[int, int]] = frozenset()  # (pid, start) of holders that could not be ended
     ports_taken: str | None = None
     targets: tuple[Target, ...] = ()

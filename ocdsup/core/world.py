@@ -12,6 +12,7 @@ from ocdsup.core.recovering import (
     PROBE,
     USB,
     bad_presence,
+    climb,
     done,
     held_text,
     trouble,
@@ -61,8 +62,10 @@ def probe_seen_while_blocked(turn: Turn, event: ev.ProbeSeen) -> None:
 def _probe_is_there(turn: Turn, event: ev.ProbeSeen, *, replugged: bool) -> None:
     state = turn.state
     changed = replugged or state.world_was_bad
+    if changed:
+        state.usb_stuck = ""
     if _code(turn) == "probe-wedged" and not changed and state.has_usb and event.presence is ev.Presence.PRESENT:
-        if turn.now - state.since < state.policy.backoff_limit_s:
+        if state.usb_stuck or turn.now - state.since < state.policy.backoff_limit_s:
             return  # the same wedged device; a probe without a bus can only be tried
         state.streak = 0  # it may have been a passing trouble: one try now, then `blocked` again for as long
     if changed:
@@ -126,9 +129,32 @@ def holder_ended_aside(turn: Turn, event: ev.HolderEnded) -> None:
 
 
 def usb_was_reset(turn: Turn, event: ev.UsbWasReset) -> None:
-    """The USB reset is over; whether it helped shows at the next start."""
-    turn.note("usb_reset", ok=event.ok, text=event.text)
-    done(turn, USB)
+    """The USB cure is over; whether it helped shows at the next start. One that could not be done is no cure: the next one."""
+    state = turn.state
+    cure = state.usb_cure.value if state.usb_cure is not None else ""
+    turn.note("usb_reset", cure=cure, ok=event.ok, text=event.text)
+    if USB not in state.waits:
+        return  # it belongs to an earlier recovery
+    if event.identity:  # a new device number that is our own doing, and no replug by hand
+        state.probe = ev.ProbeSeen(ev.Presence.PRESENT, "", event.identity, state.probe.location if state.probe else None)
+    if event.wedged:
+        state.usb_stuck = event.text
+    if event.ok or event.wedged or state.fault is None or state.waits != {USB}:
+        done(turn, USB)
+    else:
+        climb(turn, state.fault.code)
+
+
+def usb_came_free(turn: Turn, event: ev.UsbWasReset) -> None:
+    """The kernel has let go of a USB cure that sat in it, which a replug does, or time."""
+    state = turn.state
+    if not state.usb_stuck or event.wedged:
+        return
+    turn.note("usb_came_free", text=event.text)
+    state.usb_stuck = ""
+    if _code(turn) == "probe-wedged" and state.backend is None:
+        state.streak = 0
+        again(turn)
 
 
 def ports_opened(turn: Turn, event: ev.PortsOpened) -> None:

@@ -227,8 +227,8 @@ class LiveBench:
                 self._look("look-for-holders", lambda: self._looks.holders(force=force))
             case ef.EndHolder(pid, start):
                 self._look("end-holder", lambda: self._looks.end(pid, start))
-            case ef.ResetUsb():
-                self._look("reset-usb", self._looks.reset_usb)
+            case ef.ResetUsb(how):
+                self._look(how.value, lambda: self._looks.reset_usb(how))
             case ef.Note():
                 raise AssertionError("the driver writes notes itself")
 
@@ -238,6 +238,8 @@ class LiveBench:
             self.driver.post(seen)
             for follower in tuple(self._followers):
                 follower(seen)
+            if isinstance(seen, ev.UsbWasReset) and seen.wedged:
+                self.driver.post(await self._looks.usb_free())
 
         self._tasks.spawn(name, report())
 

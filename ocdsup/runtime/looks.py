@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ocdsup.core import events as ev
+from ocdsup.core.effects import UsbCure
 from ocdsup.errors import ProbeError
 from ocdsup.probes.eviction import Decision, Policy, RespawnBreaker, Rules, Verdict, judge
 from ocdsup.probes.history import History, remember
@@ -48,6 +49,7 @@ class Looks:
         self._breaker = RespawnBreaker()
         self._judged: dict[tuple[int, int], _Judged] = {}
         self._wanted = procs.Wanted()
+        self._cured = ""
 
     async def probe(self) -> ev.ProbeSeen:
         """Whether the probe is on the bus, and may be opened."""
@@ -110,13 +112,19 @@ class Looks:
             self._breaker = self._breaker.record(judged.holder, asyncio.get_running_loop().time())
         return ev.HolderEnded(pid, ended=result.ended, how=result.how.value, text=result.text)
 
-    async def reset_usb(self) -> ev.UsbWasReset:
-        """Reset the probe's USB device, and only this one."""
+    async def reset_usb(self, how: UsbCure = UsbCure.RESET) -> ev.UsbWasReset:
+        """Reset the probe's USB device, or do one of the harder things to it, and only to this one."""
         found = await asyncio.to_thread(usb.find, self._selector)
         if not isinstance(found, Found) or found.probe.server is not None:
             return ev.UsbWasReset(ok=False, text="the probe is not on USB")
-        outcome = await asyncio.to_thread(usb_reset.reset, found.probe)
-        return ev.UsbWasReset(outcome.ok, outcome.text)
+        outcome, identity = await asyncio.to_thread(usb_reset.carry_out, how, found.probe)
+        self._cured = found.probe.identity
+        return ev.UsbWasReset(outcome.ok, outcome.text, outcome.wedged, identity)
+
+    async def usb_free(self) -> ev.UsbWasReset:
+        """The kernel has let go of the USB cure that was stuck; waits for it."""
+        await usb_reset.until_free(self._cured)
+        return ev.UsbWasReset(ok=False, text="the kernel has let go of the stuck USB reset")
 
 
 def _present(probe: Probe) -> ev.ProbeSeen:

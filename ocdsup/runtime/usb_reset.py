@@ -4,14 +4,18 @@ A wedged ioctl sits in D state and cannot be interrupted, so each rung runs in a
 daemon only waits for so long. Each touches this probe alone. Blocking, for a thread.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
+from ocdsup.core.effects import UsbCure
 from ocdsup.probes.probe import Probe
 from ocdsup.probes.selector import Found, match, pin
 from ocdsup.runtime import usb
@@ -26,9 +30,12 @@ REAUTHORISE_CODE = (
 )
 """Deauthorised, a device keeps its power but loses its configuration (Documentation/usb/authorization.rst)."""
 QUIET_S = 0.2
+BACK_S = 5.0
+"""Seconds that a probe gets to be on the bus again: enumeration takes a fraction of a second, udev's rules another."""
+LOOK_S = 0.1
 
-_stuck: list[subprocess.Popen[str]] = []
-"""Children that outlived SIGKILL: in D state, to be reaped when the kernel lets them go."""
+_stuck: dict[str, subprocess.Popen[str]] = {}
+"""By identity of the probe: a child that outlived SIGKILL, in D state, to be reaped when the kernel lets it go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,55 @@ class Outcome:
     wedged: bool = False
 
 
+def carry_out(cure: UsbCure, probe: Probe, sys_root: Path = usb.SYS, dev: Path = usb.DEV) -> tuple[Outcome, str]:
+    """Do one of the cures and wait until the probe is back; returns how it came out, and the probe's identity then.
+
+    The identity is empty when the probe is not back. While an earlier cure of this very device sits in the kernel, nothing
+    is done: the next one would sit down beside it.
+    """
+    if still_stuck(probe.identity):
+        return Outcome(False, "an earlier USB reset is still stuck in the kernel: replug the probe", wedged=True), ""
+    outcome = _CURES[cure](probe, sys_root=sys_root, dev=dev)
+    return outcome, _back(probe, sys_root, dev) if outcome.ok else ""
+
+
+def _back(probe: Probe, sys_root: Path, dev: Path) -> str:
+    end, pause = monotonic() + BACK_S, threading.Event()
+    while not isinstance(seen := match(pin(probe), usb.inventory(sys_root, dev)), Found) or seen.probe.denied:
+        if monotonic() > end:
+            return ""
+        pause.wait(LOOK_S)
+    return seen.probe.identity
+
+
+def still_stuck(identity: str) -> bool:
+    """Tell whether a cure of this device still sits in the kernel."""
+    child = _stuck.get(identity)
+    if child is not None and child.poll() is not None:
+        del _stuck[identity]
+    return identity in _stuck
+
+
+async def until_free(identity: str) -> None:
+    """Wait until the kernel has let go of the cure of this device, if one is stuck."""
+    if not still_stuck(identity):
+        return
+    gone, loop, pidfd = asyncio.Event(), asyncio.get_running_loop(), os.pidfd_open(_stuck[identity].pid)
+    loop.add_reader(pidfd, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+    still_stuck(identity)
+
+
 def reset(probe: Probe, deadline_s: float = 5.0, sys_root: Path = usb.SYS, dev: Path = usb.DEV) -> Outcome:
     """Reset the probe's USB device; it keeps its number. Needs write permission on its node."""
     node = next((node.path for node in probe.nodes if node.kind == "usb"), None)
     if node is None or not _still_there(probe, sys_root, dev):
         return _moved(probe)
-    return _run("USB reset", [sys.executable, "-I", "-S", "-c", RESET_CODE, node], deadline_s)
+    return _run(probe, "USB reset", [sys.executable, "-I", "-S", "-c", RESET_CODE, node], deadline_s)
 
 
 def reauthorise(probe: Probe, deadline_s: float = 5.0, sys_root: Path = usb.SYS, dev: Path = usb.DEV) -> Outcome:
@@ -53,7 +103,8 @@ def reauthorise(probe: Probe, deadline_s: float = 5.0, sys_root: Path = usb.SYS,
     if probe.location is None or not _still_there(probe, sys_root, dev):
         return _moved(probe)
     path = sys_root / usb.DEVICES / probe.location / "authorized"
-    return _run("USB re-authorisation", [sys.executable, "-I", "-S", "-c", REAUTHORISE_CODE, str(path)], deadline_s)
+    argv = [sys.executable, "-I", "-S", "-c", REAUTHORISE_CODE, str(path)]
+    return _run(probe, "USB re-authorisation", argv, deadline_s)
 
 
 def cycle_power(probe: Probe, deadline_s: float = 10.0, sys_root: Path = usb.SYS, dev: Path = usb.DEV) -> Outcome:
@@ -64,7 +115,10 @@ def cycle_power(probe: Probe, deadline_s: float = 10.0, sys_root: Path = usb.SYS
     if uhubctl is None:
         return Outcome(False, "uhubctl is not installed; install it, or replug the probe")
     hub, port = hub_port(probe.location)
-    return _run("port power", [uhubctl, "-l", hub, "-p", str(port), "-a", "cycle", "-d", "2"], deadline_s)
+    return _run(probe, "port power", [uhubctl, "-l", hub, "-p", str(port), "-a", "cycle", "-d", "2"], deadline_s)
+
+
+_CURES = {UsbCure.RESET: reset, UsbCure.REAUTHORISE: reauthorise, UsbCure.CYCLE_POWER: cycle_power}
 
 
 def hub_port(location: str) -> tuple[str, int]:
@@ -83,27 +137,26 @@ def _moved(probe: Probe) -> Outcome:
     return Outcome(False, f"{probe} is not on the bus as it was; look again")
 
 
-def _run(what: str, argv: Sequence[str], deadline_s: float) -> Outcome:
-    _stuck[:] = [child for child in _stuck if child.poll() is None]
+def _run(probe: Probe, what: str, argv: Sequence[str], deadline_s: float) -> Outcome:
     child = subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
     )
     try:
         _, errors = child.communicate(timeout=deadline_s)
     except subprocess.TimeoutExpired:
-        return _give_up(what, child, deadline_s)
+        return _give_up(probe, what, child, deadline_s)
     if child.returncode == 0:
         return Outcome(True, f"{what} done")
     last = (errors.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
     return Outcome(False, f"{what} failed: {last[:200]}{_rights(last)}")
 
 
-def _give_up(what: str, child: subprocess.Popen[str], deadline_s: float) -> Outcome:
+def _give_up(probe: Probe, what: str, child: subprocess.Popen[str], deadline_s: float) -> Outcome:
     child.kill()
     try:
         child.communicate(timeout=QUIET_S)
     except subprocess.TimeoutExpired:
-        _stuck.append(child)
+        _stuck[probe.identity] = child
         return Outcome(False, f"{what} is stuck in the kernel since {deadline_s:g} s: replug the probe", wedged=True)
     return Outcome(False, f"{what} did not finish within {deadline_s:g} s")
 

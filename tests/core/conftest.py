@@ -244,10 +244,20 @@ class World:
             case fx.EndHolder():
                 self.end_holder(effect.pid)
             case fx.ResetUsb():
-                self.truth.wedged = self.truth.wedged and self.random.random() < 0.5
-                self.later(ev.UsbWasReset(True, ""), 2.0)
+                self.later(self.cure_usb(), 2.0)
             case _:
                 pass
+
+    def cure_usb(self) -> ev.UsbWasReset:
+        """It helps, or not, or cannot be done, or gives the probe a new number, or sits in the kernel for a while."""
+        assert not self.state.usb_stuck, "a USB cure although the last one sits in the kernel"
+        how = self.random.choices(("helps", "does not", "cannot", "renumbers", "sticks"), (5, 4, 1, 1, 1))[0]
+        self.truth.wedged = self.truth.wedged and how not in {"helps", "renumbers"}
+        self.truth.identity += how == "renumbers"
+        identity = f"1:{self.truth.identity}" if how == "renumbers" else ""
+        if how == "sticks":
+            self.later(ev.UsbWasReset(False, "the kernel lets it go"), 60.0)
+        return ev.UsbWasReset(how not in {"cannot", "sticks"}, how, how == "sticks", identity)
 
     def end_holder(self, pid: int) -> None:
         known = self.truth.holder

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocdsup.core.effects import UsbCure
 from ocdsup.core.faults import FAULTS
 from ocdsup.core.ladder import LAST, ROWS, Need, Rung, next_rung
 
@@ -44,11 +45,18 @@ def test_no_rung_is_chosen_that_the_bench_is_not_able_to_do(
     if Need.UNDER_RESET not in able:
         assert rung not in {Rung.UNDER_RESET, Rung.SLOW_UNDER_RESET, Rung.HOLD_HALTED}
     if Need.USB not in able:
-        assert rung is not Rung.RESET_USB
+        assert rung not in {Rung.RESET_USB, Rung.REAUTHORISE_USB, Rung.CYCLE_USB_POWER}
     if Need.BACKEND not in able:
         assert rung is not Rung.EXAMINE
     if Need.FREE_CORE not in able:
         assert rung is not Rung.HOLD_HALTED
+
+
+@pytest.mark.parametrize("fault", ["target-poll-failing", "target-not-answering", "backend-hung", "probe-wedged"])
+def test_the_usb_device_is_reset_then_re_authorised_then_its_port_loses_power_each_once(fault: str) -> None:
+    rungs = [row.rung.value for row in ROWS if row.fault == fault and Need.USB in row.needs for _ in range(row.attempts)]
+    assert rungs == ["reset-usb", "reauthorise-usb", "cycle-usb-power"] == [cure.value for cure in UsbCure]
+    assert [row.rung.value for row in ROWS if row.fault == fault][-3:] == rungs, "nothing milder is left behind them"
 
 
 def test_what_was_tried_under_another_name_counts() -> None:

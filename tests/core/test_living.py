@@ -17,6 +17,7 @@ from ocdsup.core.effects import (
     ResetUsb,
     RestoreResetConfig,
     Terminate,
+    UsbCure,
     VerifyCore,
 )
 from ocdsup.core.policy import AfterRecovery, Policy, UnderReset
@@ -162,10 +163,10 @@ def test_a_core_that_stays_in_reset_is_a_fault(bench: Bench) -> None:
 def _climb(bench: Bench) -> list[object]:
     """Let every cure fail at once; the starts and USB resets that were tried."""
     tried: list[object] = []
-    for _ in range(8):
+    for _ in range(10):
         asked = bench.poll_fails(3) + bench.say(*_answers(bench)) + bench.dies()
-        if ResetUsb() in asked:
-            tried.append("usb")
+        if cures := [effect.how for effect in asked if isinstance(effect, ResetUsb)]:
+            tried += cures
             asked += bench.say(ev.UsbWasReset(True, ""))
         asked += bench.wait((bench.next_in() or 0.0) + 0.001) if bench.phase() is Phase.BACKOFF else []
         tried += [e.profile for e in asked if isinstance(e, Launch)]
@@ -179,14 +180,15 @@ def test_the_ladder_of_a_board_that_fails_again_at_once(make_bench: type[Bench])
     bench.start()
     slow = Profile(under_reset=True, speed_khz=240, after="run")
     held = Profile(under_reset=True, after="halt")
-    climbed = [UNDER_RESET, UNDER_RESET, slow, held, Profile(), "usb", Profile()]
-    assert _climb(bench) == [*climbed, UNDER_RESET, UNDER_RESET]
+    climbed = [UNDER_RESET, UNDER_RESET, slow, held, Profile()]
+    usb = [part for cure in UsbCure for part in (cure, Profile())]
+    assert _climb(bench) == [*climbed, *usb, UNDER_RESET, UNDER_RESET]
 
 
 def test_without_leave_to_reset_no_start_holds_nrst(make_bench: type[Bench]) -> None:
     bench = make_bench(Policy(restarts=100, under_reset=UnderReset.NEVER, usb_reset=False))
     bench.start()
-    assert _climb(bench) == [Profile()] * 8
+    assert _climb(bench) == [Profile()] * 10
 
 
 def test_a_bench_that_is_always_started_under_reset_never_stays_there(make_bench: type[Bench]) -> None:

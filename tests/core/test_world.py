@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocdsup.core import events as ev
-from ocdsup.core.effects import EndHolder, Launch, LookForHolders, LookForProbe, Profile, ResetUsb, Terminate
+from ocdsup.core.effects import EndHolder, Launch, LookForHolders, LookForProbe, Profile, ResetUsb, Terminate, UsbCure
 from ocdsup.core.events import Presence
 from ocdsup.core.policy import Policy
 from ocdsup.core.state import Phase
@@ -174,11 +174,11 @@ def test_old_holders_do_not_block_a_later_start(up: Bench) -> None:
 def test_a_wedged_probe_is_reset_and_then_waits_for_hands_or_a_replug(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     asked: list[object] = []
-    for _ in range(3):
+    for _ in range(5):
         asked += bench.dies("probe-wedged")
         asked += bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"), ev.HoldersSeen(()), ev.UsbWasReset(True, ""))
         asked += bench.wait(1.0) if bench.phase() is Phase.BACKOFF else []
-    assert asked.count(ResetUsb()) == 1
+    assert [effect for effect in asked if isinstance(effect, ResetUsb)] == [ResetUsb(cure) for cure in UsbCure]
     assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
     assert "unplug the probe" in bench.snapshot()["advice"][0]
     for _ in range(29):
@@ -190,7 +190,7 @@ def test_a_wedged_probe_is_reset_and_then_waits_for_hands_or_a_replug(bench: Ben
 def test_a_probe_that_stays_wedged_is_tried_once_in_the_limit_of_the_back_off(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     asked: list[object] = []
-    for _ in range(3):
+    for _ in range(5):
         bench.dies("probe-wedged")
         bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"), ev.HoldersSeen(()), ev.UsbWasReset(True, ""))
         bench.wait(1.0) if bench.phase() is Phase.BACKOFF else None
@@ -227,8 +227,87 @@ def test_the_usb_reset_waits_for_our_own_backend_and_not_longer(make_bench: type
     bench.wait(5.0)
     assert bench.code() == "backend-hung"
     assert bench.dies() == [ResetUsb()]
-    assert bench.say(ev.UsbWasReset(False, "not permitted")) == []
+    assert bench.say(ev.UsbWasReset(True, "done")) == []
     assert bench.phase() is Phase.BACKOFF
+
+
+def wedged(bench: Bench, *cures: ev.UsbWasReset) -> list[object]:
+    """A probe that is wedged at every start; each USB cure comes out as told. What was asked for."""
+    bench.say(ev.StartAsked())
+    bench.dies("probe-wedged")
+    asked: list[object] = [*bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"), ev.HoldersSeen(()))]
+    for cure in cures:
+        asked += bench.wait(1.0) if bench.phase() is Phase.BACKOFF else []
+        if bench.phase() is Phase.STARTING:
+            asked += bench.dies("probe-wedged")
+        asked += bench.say(cure)
+    return asked
+
+
+def test_a_usb_cure_that_cannot_be_done_gives_way_to_the_next_without_a_start_in_between(bench: Bench) -> None:
+    refused = ev.UsbWasReset(False, "not permitted")
+    asked = wedged(bench, refused, refused, refused)
+    assert [effect for effect in asked if isinstance(effect, ResetUsb | Launch)] == [
+        Launch(2, Profile()),
+        *(ResetUsb(cure) for cure in UsbCure),
+    ]
+    assert [note.fields["cure"] for note in bench.notes if note.event == "usb_reset"] == [cure.value for cure in UsbCure]
+
+
+def test_a_usb_cure_that_sits_in_the_kernel_is_not_tried_again_nor_is_a_harder_one_before_a_replug(bench: Bench) -> None:
+    asked = wedged(bench, ev.UsbWasReset(False, "USB reset is stuck in the kernel: replug the probe", wedged=True))
+    assert [effect for effect in asked if isinstance(effect, ResetUsb)] == [ResetUsb()]
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
+    assert "replug the probe" in bench.snapshot()["summary"]
+    for _ in range(120):
+        bench.wait(1.0)
+        assert bench.probe() == []
+    assert bench.probe(identity="1:8") == [Launch(bench.run, Profile())]
+    assert bench.state.usb_stuck == ""
+
+
+def test_a_usb_cure_that_the_kernel_lets_go_is_followed_by_one_start(bench: Bench) -> None:
+    wedged(bench, ev.UsbWasReset(False, "stuck", wedged=True))
+    assert bench.say(ev.UsbWasReset(False, "it has come free")) == [Launch(bench.run, Profile())]
+    bench.comes_up()
+    assert bench.phase() is Phase.READY
+
+
+def test_an_answer_to_no_question_changes_nothing_while_blocked(bench: Bench) -> None:
+    wedged(bench, ev.UsbWasReset(False, "stuck", wedged=True))
+    assert bench.say(ev.UsbWasReset(False, "still stuck", wedged=True)) == []
+    bench.say(ev.StopAsked(), ev.StartAsked())
+    bench.dies("wrong-target")
+    assert bench.phase() is Phase.BLOCKED
+    assert bench.say(ev.UsbWasReset(True, "long over")) == []
+
+
+def test_a_new_device_number_after_a_usb_cure_is_no_replug_by_hand(bench: Bench) -> None:
+    """Otherwise the ladder would begin again with every cycle of the port's power."""
+    asked = wedged(bench, *(ev.UsbWasReset(True, "done", identity=f"1:{number}") for number in (8, 9, 10)))
+    bench.wait(1.0)
+    asked += bench.dies("probe-wedged")
+    bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:10"), ev.HoldersSeen(()))
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
+    assert sum(isinstance(effect, ResetUsb) for effect in asked) == len(UsbCure)
+    assert bench.probe(identity="1:10") == []
+
+
+def test_the_usb_cures_have_time_beyond_the_grace_of_our_own_backend(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(grace_s=0.1))
+    wedged(bench)
+    bench.dies("probe-wedged")
+    bench.wait(19.0)
+    assert bench.phase() is Phase.CLEARING
+    bench.wait(2.0)
+    assert bench.phase() is not Phase.CLEARING
+    assert bench.say(ev.UsbWasReset(True, "too late")) == []
+
+
+def test_without_leave_no_usb_cure_is_chosen(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(usb_reset=False))
+    asked = wedged(bench, ev.UsbWasReset(True, ""))
+    assert not any(isinstance(effect, ResetUsb) for effect in asked)
 
 
 def test_the_usb_reset_is_asked_at_once_when_our_own_backend_is_gone(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ocdsup.core import events as ev
+from ocdsup.core.effects import UsbCure
 from ocdsup.errors import ProbeError
 from ocdsup.probes.eviction import Policy
 from ocdsup.probes.known import identify
@@ -174,13 +175,34 @@ async def test_the_found_probe_is_the_one_that_is_reset(sim: SimServer, monkeypa
     model = identify("0483:374b")
     assert model is not None
     probe = Probe("0483:374b", "066B", model)
-    asked: list[Probe] = []
+    asked: list[tuple[UsbCure, Probe]] = []
 
-    def reset(one: Probe) -> usb_reset.Outcome:
-        asked.append(one)
-        return usb_reset.Outcome(True, "done")
+    def carry_out(cure: UsbCure, one: Probe) -> tuple[usb_reset.Outcome, str]:
+        asked.append((cure, one))
+        return usb_reset.Outcome(True, "done"), "001/009"
 
     monkeypatch.setattr(usb, "find", lambda _selector: Found(probe))
-    monkeypatch.setattr(usb_reset, "reset", reset)
-    assert await look(sim).reset_usb() == ev.UsbWasReset(ok=True, text="done")
-    assert asked == [probe]
+    monkeypatch.setattr(usb_reset, "carry_out", carry_out)
+    looks = look(sim)
+    for cure in UsbCure:
+        assert await looks.reset_usb(cure) == ev.UsbWasReset(ok=True, text="done", identity="001/009")
+    assert asked == [(cure, probe) for cure in UsbCure]
+
+
+async def test_a_cure_that_sticks_is_told_and_its_end_is_waited_for(sim: SimServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = identify("0483:374b")
+    assert model is not None
+    probe = Probe("0483:374b", "066B", model, bus=1, device=4)
+    waited: list[str] = []
+
+    async def until_free(identity: str) -> None:
+        waited.append(identity)
+
+    stuck = usb_reset.Outcome(False, "stuck", wedged=True), ""
+    monkeypatch.setattr(usb, "find", lambda _selector: Found(probe))
+    monkeypatch.setattr(usb_reset, "carry_out", lambda *_: stuck)
+    monkeypatch.setattr(usb_reset, "until_free", until_free)
+    looks = look(sim)
+    assert (await looks.reset_usb()).wedged
+    assert not (await looks.usb_free()).wedged
+    assert waited == [probe.identity]

@@ -1,12 +1,15 @@
 """The USB rungs: bounded, in a child, for this probe only."""
 
+import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+from ocdsup.core.effects import UsbCure
 from ocdsup.probes.probe import Probe
 from ocdsup.runtime import usb, usb_reset
 
@@ -86,3 +89,81 @@ def test_port_power_is_cycled_for_this_port_alone(bus: Bus, tmp_path: Path, monk
 def test_without_uhubctl_hands_are_asked_for(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert "replug" in usb_reset.cycle_power(plugged(bus), 1, bus.sys, bus.dev).text
+
+
+# The rungs of the ladder -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cure", "name"),
+    [(UsbCure.RESET, "reset"), (UsbCure.REAUTHORISE, "reauthorise"), (UsbCure.CYCLE_POWER, "cycle_power")],
+)
+def test_every_rung_does_its_own_thing_and_tells_where_the_probe_is_then(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, cure: UsbCure, name: str
+) -> None:
+    probe = plugged(bus)
+    assert usb_reset._CURES[cure].__name__ == name
+
+    def renumber(*_: object, **__: object) -> usb_reset.Outcome:
+        bus.unplug("1-2")
+        bus.plug("1-2", "0483:3748", "A")
+        return usb_reset.Outcome(True, "done")
+
+    monkeypatch.setitem(usb_reset._CURES, cure, renumber)
+    outcome, identity = usb_reset.carry_out(cure, probe, bus.sys, bus.dev)
+    (again,) = usb.inventory(bus.sys, bus.dev)
+    assert (outcome.ok, identity) == (True, again.identity)
+    assert identity != probe.identity
+
+
+def test_a_probe_that_does_not_come_back_is_not_waited_for_for_ever(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = plugged(bus)
+
+    def lose(*_: object, **__: object) -> usb_reset.Outcome:
+        bus.unplug("1-2")
+        return usb_reset.Outcome(True, "done")
+
+    monkeypatch.setattr(usb_reset, "BACK_S", 0.0)
+    monkeypatch.setitem(usb_reset._CURES, UsbCure.CYCLE_POWER, lose)
+    assert usb_reset.carry_out(UsbCure.CYCLE_POWER, probe, bus.sys, bus.dev)[1] == ""
+
+
+class Immortal(subprocess.Popen[str]):
+    """A child that SIGKILL does not end, as one in D state; `release` is what a replug does to it."""
+
+    def kill(self) -> None:
+        """The kernel keeps the signal for later."""
+
+    def release(self) -> None:
+        super().kill()
+        self.wait()
+
+
+async def test_a_cure_that_is_stuck_in_the_kernel_is_told_and_no_other_is_started_beside_it(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Immortal)
+    monkeypatch.setattr(usb_reset, "RESET_CODE", "import signal; signal.pause()")
+    probe = plugged(bus)
+    outcome = await asyncio.to_thread(usb_reset.reset, probe, 0.05, bus.sys, bus.dev)
+    assert outcome.wedged
+    assert "replug the probe" in outcome.text
+    child = usb_reset._stuck[probe.identity]
+    assert isinstance(child, Immortal)
+    try:
+        monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("another one was started beside it"))
+        for cure in UsbCure:
+            again, identity = usb_reset.carry_out(cure, probe, bus.sys, bus.dev)
+            assert (again.ok, again.wedged, identity) == (False, True, "")
+        waiting = asyncio.ensure_future(usb_reset.until_free(probe.identity))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    finally:
+        child.kill = lambda: None  # type: ignore[method-assign]  # only `release` may end it
+        child.release()
+    async with asyncio.timeout(20):
+        await waiting
+    assert not usb_reset.still_stuck(probe.identity)
+    await usb_reset.until_free(probe.identity)
+    assert child.stderr
+    child.stderr.close()
