@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
 PORT = 7184
-BOARDS = ("stm32f407", "stm32f411", "stm32f103")
+BOARDS = ("stm32f407", "stm32f411", "stm32f103", "dual-m4")
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -110,13 +110,16 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 def _announce(sim: SimServer) -> None:
+    from ocdsup.sim.board import target_file
+
     for probe in sim.probes:
         name = f"simulated ST-LINK {probe.serial} ({probe.board.spec.name})"
         print(f"{name} on 127.0.0.1:{sim.port}, control {sim.control_path}")
     chosen = f' -c "adapter serial {sim.probes[0].serial}"' if len(sim.probes) > 1 else ""
-    backend = f'-c "hla_stlink_backend tcp {sim.port}"'
-    target = sim.probes[0].board.spec.openocd_target
-    print(f"try: openocd -f interface/stlink.cfg {backend}{chosen} -f {target}", flush=True)
+    spec = sim.probes[0].board.spec
+    interface, driver = ("stlink", "hla_stlink_backend") if spec.cores == 1 else ("stlink-dap", "st-link backend")
+    backend = f'-c "{driver} tcp {sim.port}"'
+    print(f"try: openocd -f interface/{interface}.cfg {backend}{chosen} -f {target_file(spec)}", flush=True)
 
 
 # ---- a running simulator ----
@@ -192,7 +195,8 @@ def run_status(options: argparse.Namespace) -> int:
             where = "" if probe["present"] else ", unplugged"
             used = ", open" if probe["open"] else ""
             faults = ", faults: " + ", ".join(probe["faults"]) if probe["faults"] else ""
-            state = f"{probe['core']} at {probe['pc']}, NRST {probe['nrst']}, boots {probe['boots']}"
+            cores = " and ".join(probe["cores"])
+            state = f"{cores} at {probe['pc']}, NRST {probe['nrst']}, boots {probe['boots']}"
             print(f"{probe['serial']} {probe['board']}: {state}{used}{where}{faults}")
         return DONE
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KIB = 1024
 
@@ -13,7 +13,7 @@ class BoardSpec:
 
     name: str
     chip: str
-    openocd_target: str  # OpenOCD's stock target file
+    openocd_target: str  # OpenOCD's stock target file, or one that lies beside this module (`board.target_file`)
     model: str  # "m3" or "m4"
     dpidr: int  # SW-DP identification
     jtag_idcode: int
@@ -32,6 +32,7 @@ class BoardSpec:
     rcc_cfgr: int
     firmware: str  # the image in `firmware/` that the board is delivered with
     flash: int = 0x08000000
+    cores: int = 1  # each behind an access port of its own, with memories of its own
 
     @property
     def flash_size(self) -> int:
@@ -117,4 +118,8 @@ _ALL = (
     ),
 )
 
-BOARDS = {spec.name: spec for spec in _ALL}
+# No chip on the market: two of the STM32F407's cores behind one debug port and one reset pin, divided as an nRF5340 is (each
+# core has its own access port, flash and RAM), so that OpenOCD serves two targets.
+_DUAL = replace(_ALL[0], name="dual-m4", chip="two Cortex-M4", openocd_target="dual-m4.cfg", cores=2)
+
+BOARDS = {spec.name: spec for spec in (*_ALL, _DUAL)}

@@ -45,7 +45,10 @@ FAULTS = {
         FaultSpec(
             "sleeping",
             "The debug port answers WAIT to everything, as in deep sleep. A low level on NRST (or a power cycle) wakes it.",
-            (Option("again-ms", None, 0, 1e9, "sleeps again when the core has run so many ms after a boot; default never"),),
+            (
+                Option("again-ms", None, 0, 1e9, "sleeps again when the core has run so many ms after a boot; default never"),
+                Option("core", None, 0, 255, "only the access port of this core of several answers WAIT; default all"),
+            ),
         ),
         FaultSpec(
             "locked",
@@ -145,11 +148,11 @@ class Faults:
         """Return an option of a fault in force."""
         return self.active[name].options[option]
 
-    def link(self, board: Board, now: float) -> Link:
-        """Return what an SWD access gets right now."""
+    def link(self, board: Board, now: float, port: int | None = None) -> Link:
+        """Return what an SWD access gets right now: one to the debug port, or to the access port `port`."""
         if "silent" in self.active or self._locked(board, now):
             return Link.DEAD
-        if self._asleep(board, now):
+        if self._asleep(board, now, port):
             return Link.WAIT
         if "flaky" in self.active and self._dice.random() * 100 < (self.option("flaky", "percent") or 0):
             return Link.DEAD
@@ -164,9 +167,9 @@ class Faults:
             return True
         return (limit is None or boots <= limit) and _ran(board, now, fault.options["after-ms"] or 0)
 
-    def _asleep(self, board: Board, now: float) -> bool:
+    def _asleep(self, board: Board, now: float, port: int | None) -> bool:
         fault = self.active.get("sleeping")
-        if fault is None or board.nrst_low:
+        if fault is None or board.nrst_low or fault.options["core"] not in (None, port):
             return False
         if board.boots == fault.boots:
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ocdsup.sim.board import Board
 from ocdsup.sim.boards import BoardSpec
+from ocdsup.sim.core import Core
 from ocdsup.sim.faults import FAULTS, FaultError, Faults
 from ocdsup.sim.journal import Journal
 from ocdsup.sim.stlink import StLink
@@ -97,19 +98,20 @@ class Probe:
 
     def advance(self, now: float) -> None:
         """Let the board live up to `now`."""
-        self.board.core.advance(now)
+        for core in self.board.cores:
+            core.advance(now)
 
     def wake_in(self) -> float | None:
         """Return after how many seconds `advance` should be called; None while nothing moves."""
-        delay = self.board.core.wake_in()
-        if delay is None:
+        delays = [delay for core in self.board.cores if (delay := core.wake_in()) is not None]
+        if not delays:
             return None
+        delay = min(delays)
         return delay if self.handle is not None else max(delay, _IDLE)
 
     def status(self, now: float) -> dict[str, object]:
         """Return the state of probe and board for the control socket."""
         core = self.board.core
-        state = "reset" if core.held else "halted" if core.halted else "lockup" if core.lockup else "running"
         return {
             "serial": self.serial,
             "vid_pid": f"{self.vid:04x}:{self.pid:04x}",
@@ -117,12 +119,19 @@ class Probe:
             "present": self.present,
             "open": self.handle is not None,
             "nrst": "low" if self.board.nrst_low else "high",
-            "core": "sleeping" if state == "running" and core.sleeping else state,
+            "core": _state(core),
+            "cores": [_state(each) for each in self.board.cores],
             "pc": f"0x{core.cpu.pc:08x}",
             "boots": self.board.boots,
             "uptime_s": round(core.uptime(now), 3),
             "faults": {name: fault.options for name, fault in self.faults.active.items()},
         }
+
+
+def _state(core: Core) -> str:
+    if core.running and core.sleeping:
+        return "sleeping"
+    return "reset" if core.held else "halted" if core.halted else "lockup" if core.lockup else "running"
 
 
 __all__ = ["DEFAULT_SERIAL", "FAULTS", "PID", "VID", "FaultError", "Probe"]

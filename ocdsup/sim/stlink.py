@@ -29,7 +29,7 @@ class StLink:
     def __init__(self, pid: int, board: Board, faults: Faults, journal: Journal) -> None:
         self._pid = pid
         self._board, self._faults, self._journal = board, faults, journal
-        self._dap = Dap(board, lambda now: faults.link(board, now))
+        self._dap = Dap(board, lambda port, now: faults.link(board, now, port))
         self.reset()
 
     def reset(self) -> None:
@@ -123,7 +123,8 @@ class StLink:
         address, length = _address_length(command)
         self._journal.count("memory-read")
         try:
-            found = self._dap.read_memory(address, length, _UNIT[command[1]], now, command[1] not in _FIXED_ADDRESS)
+            increment = command[1] not in _FIXED_ADDRESS
+            found = self._dap.read_memory(address, length, _UNIT[command[1]], now, increment, self._port(command))
             self._last = OK
         except RefusedError as refused:
             self._last, self._fault_address, found = refused.status, address, bytes(length)
@@ -134,11 +135,17 @@ class StLink:
         self._journal.count("memory-write")
         try:
             increment = command[1] not in _FIXED_ADDRESS
-            self._dap.write_memory(address, data[:length], _UNIT[command[1]], now, increment)
+            self._dap.write_memory(address, data[:length], _UNIT[command[1]], now, increment, self._port(command))
             self._last = OK
         except RefusedError as refused:
             self._last, self._fault_address = refused.status, address
         return b""
+
+    def _port(self, command: bytes) -> int:
+        """The access port of a memory command, in the byte behind its length (0 from HLA); raises RefusedError."""
+        if command[8] >= self._dap.ports:
+            raise RefusedError(BAD_AP)
+        return command[8]
 
     def _last_status(self, _command: bytes, _data: bytes, _now: float) -> bytes:
         return bytes([self._last, 0, 0, 0]) + self._fault_address.to_bytes(4, "little") + bytes(4)
@@ -171,7 +178,7 @@ class StLink:
 
     def _open_port(self, command: bytes, _data: bytes, now: float) -> bytes:
         self._dap.check(now)
-        return bytes([OK if command[2] == 0 else BAD_AP, 0])
+        return bytes([OK if command[2] < self._dap.ports else BAD_AP, 0])
 
     def _read_dap(self, command: bytes, _data: bytes, now: float) -> bytes:
         self._journal.count("dap-read")

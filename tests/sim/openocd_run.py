@@ -15,7 +15,7 @@ class OpenOcd:
 
     def __init__(self, port: int, mode: str, *commands: str, target: str = "stm32f4x") -> None:
         self.lines: list[str] = []
-        self._argv = ["openocd", *_interface(port, mode), "-f", f"target/{target}.cfg"]
+        self._argv = ["openocd", *_interface(port, mode), "-f", target if target.endswith(".cfg") else f"target/{target}.cfg"]
         for command in ("gdb_port 0", "telnet_port 0", "tcl_port 0", *commands):
             self._argv += ["-c", command]
         self._news = asyncio.Event()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from ocdsup.sim.board import Board, demo_image
-from ocdsup.sim.boards import BOARDS
+from ocdsup.sim.board import Board, demo_image, target_file
+from ocdsup.sim.boards import BOARDS, BoardSpec
 from ocdsup.sim.bus import BusError
 from tests.sim.machine import FLASH, RAM, Debugger, half
 
@@ -91,3 +92,9 @@ def test_the_image_begins_with_a_vector_table() -> None:
         image = demo_image(spec)
         assert int.from_bytes(image[:4], "little") == RAM + 0x4000
         assert int.from_bytes(image[4:8], "little") & 1
+
+
+@pytest.mark.parametrize("spec", BOARDS.values(), ids=lambda spec: spec.name)
+def test_openocd_finds_the_target_file_of_every_board(spec: BoardSpec) -> None:
+    """Those of real chips are OpenOCD's own; the one for two cores comes along."""
+    assert Path(target_file(spec)).is_file() is (spec.cores > 1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ocdsup.sim.board import Board
+from ocdsup.sim.boards import BOARDS
 from ocdsup.sim.dap import AP_FAULT, DEBUG_PORT, DP_ERROR, DP_WAIT, Dap, RefusedError
 from ocdsup.sim.faults import Link
 from tests.sim.machine import RAM, half
@@ -17,7 +18,7 @@ CSW, TAR, DRW, BD1 = 0x00, 0x04, 0x0C, 0x14
 
 
 def make(board: Make, link: Link = Link.ANSWERS) -> Dap:
-    return Dap(board(half(0xE7FE)), lambda _: link)
+    return Dap(board(half(0xE7FE)), lambda _port, _now: link)
 
 
 @pytest.mark.parametrize(("link", "status"), [(Link.DEAD, DP_ERROR), (Link.WAIT, DP_WAIT)])
@@ -105,3 +106,36 @@ def test_select_keeps_its_value(board: Make) -> None:
     dap.write_register(DEBUG_PORT, 8, 0xF0, NOW)
     assert dap.read_register(DEBUG_PORT, 8, NOW) == 0xF0
     assert dap.read_register(DEBUG_PORT, 0x0C, NOW) == 0
+
+
+def dual(link: Link = Link.ANSWERS, asleep: int | None = None) -> Dap:
+    """Two cores; `asleep` is the access port that answers WAIT."""
+    return Dap(Board(BOARDS["dual-m4"]), lambda port, _: Link.WAIT if asleep is not None and port == asleep else link)
+
+
+def test_every_core_has_an_access_port_with_registers_of_its_own() -> None:
+    dap = dual()
+    for port, at in ((0, RAM + 0x100), (1, RAM + 0x200)):
+        dap.write_register(port, CSW, 0x12, NOW)
+        dap.write_register(port, TAR, at, NOW)
+    dap.write_register(1, DRW, 0x55, NOW)
+    assert [dap.read_register(port, TAR, NOW) for port in (0, 1)] == [RAM + 0x100, RAM + 0x204]
+    assert [dap.read_memory(RAM + 0x200, 1, 1, NOW, port=port) for port in (0, 1)] == [b"\0", b"\x55"]
+    assert [dap.read_register(port, 0xFC, NOW) for port in (0, 1, 2)] == [0x24770011, 0x24770011, 0]
+
+
+def test_a_fault_is_told_by_the_access_port_it_happened_on() -> None:
+    dap = dual()
+    with pytest.raises(RefusedError):
+        dap.read_memory(0x60000000, 4, 4, NOW, port=1)
+    assert [dap.read_register(port, TAR, NOW) for port in (0, 1)] == [0, 0x60000000]
+
+
+def test_one_access_port_may_be_asleep_while_all_else_answers() -> None:
+    dap = dual(asleep=1)
+    dap.read_memory(RAM, 4, 4, NOW)
+    dap.read_register(DEBUG_PORT, 0, NOW)
+    for access in (lambda: dap.read_memory(RAM, 4, 4, NOW, port=1), lambda: dap.read_register(1, CSW, NOW)):
+        with pytest.raises(RefusedError) as caught:
+            access()
+        assert caught.value.status == DP_WAIT

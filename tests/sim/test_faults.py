@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ocdsup.sim.board import Board
+from ocdsup.sim.boards import BOARDS
 from ocdsup.sim.faults import FAULTS, FaultError, Faults, Link
 from tests.sim.machine import Debugger, half
 
@@ -164,3 +165,16 @@ def test_a_wrong_fault_or_option_is_refused_and_nothing_is_broken(
 def test_healing_an_unknown_fault_is_refused(bench: Bench) -> None:
     with pytest.raises(FaultError, match="there is no fault 'x'"):
         bench.faults.heal("x", bench.board)
+
+
+def test_one_core_of_several_may_sleep_alone() -> None:
+    """The debug port and the other core's access port answer; NRST wakes the sleeper."""
+    bench = Bench(Board(BOARDS["dual-m4"]))
+    bench.begin("sleeping", core=1)
+    assert [bench.faults.link(bench.board, bench.debug.now, port) for port in (None, 0, 1)] == [
+        Link.ANSWERS,
+        Link.ANSWERS,
+        Link.WAIT,
+    ]
+    bench.nrst_pulse()
+    assert bench.faults.link(bench.board, bench.debug.now, 1) is Link.ANSWERS

@@ -89,3 +89,16 @@ def test_the_status_names_the_state_of_the_core(probe: Probe, make: object, core
     status = probe.status(1.1)
     assert status["core"] == core
     assert (status["serial"], status["vid_pid"], status["board"]) == ("SER", "0483:374b", "stm32f103")
+
+
+def test_time_passes_for_every_core_and_the_status_shows_each() -> None:
+    probe = Probe("SER", BOARDS["dual-m4"], 0.0)
+    probe.board.cores[0].halt(1)
+    probe.advance(0.05)
+    assert [core.uptime(0.05) for core in probe.board.cores] == [0.0, 0.05]
+    assert probe.wake_in() is not None
+    status = probe.status(0.05)
+    assert status["core"] == "halted"
+    assert status["cores"] in (["halted", "running"], ["halted", "sleeping"])
+    probe.board.cores[1].halt(1)
+    assert probe.wake_in() is None
