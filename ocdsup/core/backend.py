@@ -92,7 +92,8 @@ def _going_down() -> Iterator[Row]:
 
 
 def _pc() -> Iterator[Row]:
-    yield from _on(_UP, ev.ProbeSeen, world.probe_seen_while_up, P.CLEARING)
+    yield from _on(_RUNS, ev.ProbeSeen, world.probe_seen_while_up, P.CLEARING)
+    yield from _on((P.BACKOFF,), ev.ProbeSeen, world.probe_seen_while_waiting, *_CLEARED)
     yield from _on((P.CLEARING,), ev.ProbeSeen, world.probe_seen_while_clearing, *_CLEARED)
     yield from _on((P.BLOCKED,), ev.ProbeSeen, world.probe_seen_while_blocked, *_LAUNCH)
     yield from _on((P.CLEARING,), ev.HoldersSeen, world.holders_seen_while_clearing, *_CLEARED)

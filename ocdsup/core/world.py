@@ -37,6 +37,19 @@ def probe_seen_while_up(turn: Turn, event: ev.ProbeSeen) -> None:
         trouble(turn, "probe-absent", event.text or None)
 
 
+def probe_seen_while_waiting(turn: Turn, event: ev.ProbeSeen) -> None:
+    """Waiting for a probe that is gone is pointless, and so is waiting once it was plugged in again."""
+    state = turn.state
+    before, state.probe = state.probe, event
+    if code := bad_presence(event):
+        turn.note("fault", fault=code, text=event.text)
+        block(turn, code, event.text or None)
+    elif before is not None and before.identity and event.identity not in {"", before.identity}:
+        afresh(turn)
+        state.profile = default_profile(turn)
+        again(turn)
+
+
 def probe_seen_while_clearing(turn: Turn, event: ev.ProbeSeen) -> None:
     """The look at the bus is done; what it means is judged when the way is clear."""
     turn.state.probe = event

@@ -86,8 +86,7 @@ class LiveBench:
         self._waiters: list[asyncio.Future[None]] = []
         self._followers: list[Callable[[ev.Event], None]] = []
         self._looks = self._new_looks()
-        has_usb = config.probe.server is None
-        state = State(policy=policy_of(config), has_usb=has_usb, since=asyncio.get_running_loop().time())
+        state = State(policy=policy_of(config), has_usb=self.has_usb, since=asyncio.get_running_loop().time())
         self.driver = Driver(state, self._perform, self._changed, self._log)
         self.lending = Lending(self.driver.post, self._log)
         self.ports = StablePorts(config, self.driver.post, self._away, self._tasks, shared.answer, self._log, shared.store)
@@ -106,6 +105,15 @@ class LiveBench:
         """Which probe it means."""
         probe = self.config.probe
         return ProbeSelector(probe.vid_pid, probe.serial, probe.location, probe.server)
+
+    @property
+    def has_usb(self) -> bool:
+        """Whether its probe is on USB, and not behind an ST-LINK server."""
+        return self.config.probe.server is None
+
+    def bus_changed(self) -> None:
+        """Something came or went on USB: is our probe still there, or there again?"""
+        self._look("look-for-probe", self._looks.after_change)
 
     @property
     def flashing(self) -> bool:
@@ -284,6 +292,8 @@ class LiveBench:
                 self._backend.restore_reset_config()
 
     def _launch(self, run: int, profile: ef.Profile) -> None:
+        if self.has_usb:
+            self._tasks.spawn("remember-probe", self._looks.opening())
         version = self._shared.versions.known(self.config.openocd.binary)
         if version is not None:
             self._start_backend(run, profile, version)
@@ -323,6 +333,7 @@ class LiveBench:
         if isinstance(event, ev.BackendExited):
             self.ports.hide(f"OpenOCD ended: {event.status}")
             self._backend = None
+            self._looks.closed()
         elif isinstance(event, ev.TargetSeen):
             self._target_seen(event)
         self.driver.post(event)

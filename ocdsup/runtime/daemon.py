@@ -20,6 +20,7 @@ from ocdsup.runtime import catalogue_file, config_file
 from ocdsup.runtime.bench import LiveBench, Shared
 from ocdsup.runtime.control_port import ControlPort
 from ocdsup.runtime.fd_store import LISTENER, Given, Store, from_manager
+from ocdsup.runtime.hotplug import HotPlug
 from ocdsup.runtime.privileges import keep_to_ourselves
 from ocdsup.runtime.service import Service, Vital, settled
 from ocdsup.runtime.systemd import Notify
@@ -52,6 +53,7 @@ class Daemon:
         self._verbs = Verbs(lambda: self._benches, self.snapshot, self.reload)
         self._control: ControlPort | None = None
         self._reloading = asyncio.Lock()
+        self._hotplug = HotPlug(lambda: self._benches, self._tasks)
         for warning in checked.warnings:
             log.warning("config_warning", text=str(warning))
 
@@ -75,6 +77,7 @@ class Daemon:
         for config in self._config.benches:
             self._add(config)
         self._take_up()
+        self._hotplug.begin()
         self._service.start()
         await self._ended.wait()
         await self._end()
@@ -179,6 +182,7 @@ class Daemon:
         fresh = [config for config in new.benches if config.name not in {bench.name for bench in self._benches}]
         for config in fresh:
             self._add(config)
+        self._hotplug.begin()
         self._config = replace(new, control=self._config.control)
         again = f", {len(failed)} tried again" if failed else ""
         text = f"{len(changed)} changed, {len(fresh)} started, {len(gone)} ended{again}, others untouched"
@@ -188,6 +192,7 @@ class Daemon:
 
     async def _end(self) -> None:
         self._log.info("daemon_stopping")
+        self._hotplug.close()
         await self._service.stopping(self._hurry)
         await asyncio.gather(*(bench.end(park=self._store.there) for bench in self._benches))
         if self._control is not None:
@@ -199,8 +204,12 @@ class Daemon:
 
 
 def _moved(old: BenchConfig, new: BenchConfig) -> bool:
-    """Whether the stable ports themselves change, or who may use them and for what; no session can survive that."""
-    return (old.ports, old.bind, old.allow, old.monitor) != (new.ports, new.bind, new.allow, new.monitor)
+    """Whether the stable ports themselves change, or who may use them and for what, or the way to the probe (USB, a server).
+
+    No session can survive that.
+    """
+    usb = (old.probe.server is None, new.probe.server is None)
+    return usb[0] != usb[1] or (old.ports, old.bind, old.allow, old.monitor) != (new.ports, new.bind, new.allow, new.monitor)
 
 
 async def serve(file: str, checked: Checked, log: Any) -> None:

@@ -50,6 +50,7 @@ class Looks:
         self._judged: dict[tuple[int, int], _Judged] = {}
         self._wanted = procs.Wanted()
         self._cured = ""
+        self._opened = ""
 
     async def probe(self) -> ev.ProbeSeen:
         """Whether the probe is on the bus, and may be opened."""
@@ -60,6 +61,26 @@ class Looks:
                 return ev.ProbeSeen(ev.Presence.ABSENT, text)
             case Ambiguous(text=text):
                 return ev.ProbeSeen(ev.Presence.AMBIGUOUS, text)
+
+    async def opening(self) -> None:
+        """Remember which device our OpenOCD is about to open."""
+        self._opened = (await self.probe()).identity
+
+    def closed(self) -> None:
+        """Our OpenOCD has ended, and has no device open."""
+        self._opened = ""
+
+    async def after_change(self) -> ev.ProbeSeen:
+        """Look again because something came or went on the bus.
+
+        A probe that went and came back between two looks is another device, and the one that our OpenOCD has open is gone:
+        that is told first, once; the next look finds the new one.
+        """
+        seen = await self.probe()
+        if not (self._opened and seen.identity) or seen.identity == self._opened:
+            return seen
+        self._opened = ""
+        return ev.ProbeSeen(ev.Presence.ABSENT, "it was unplugged and plugged in again")
 
     async def holders(self, *, force: bool = False) -> ev.HoldersSeen:
         """Who else has the probe open, and what the policy says of each."""

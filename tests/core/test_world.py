@@ -357,3 +357,41 @@ def test_enough_supply_takes_the_remark_about_too_little_back(up: Bench) -> None
     up.say(ev.VoltageSeen(up.run, 3.2))
     assert up.snapshot()["fault"] is None
     assert up.snapshot()["backend"]["voltage"] == 3.2
+
+
+# Told by hot-plug, without a question ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["starting", "ready", "degraded"])
+def test_a_probe_that_is_pulled_blocks_the_bench_as_soon_as_openocd_is_gone(bench: Bench, way: str) -> None:
+    bench.say(ev.StartAsked())
+    if way != "starting":
+        bench.comes_up()
+    if way == "degraded":
+        bench.poll_fails()
+    assert bench.probe(Presence.ABSENT, "") == [Terminate(1)]
+    bench.dies()
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-absent")
+    assert bench.probe(identity="1:8") == [Launch(2, Profile())]
+
+
+def waiting(bench: Bench) -> None:
+    """A bench that waits in back-off for a board that does not answer; its probe was seen."""
+    bench.say(ev.StartAsked())
+    while bench.phase() is not Phase.BACKOFF:
+        bench.dies("target-not-answering")
+        bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"), ev.HoldersSeen(()))
+        bench.say(ev.UsbWasReset(True, ""))
+
+
+def test_a_probe_that_is_pulled_ends_the_wait_of_a_back_off(bench: Bench) -> None:
+    waiting(bench)
+    assert bench.probe(Presence.ABSENT, "") == []
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-absent")
+
+
+def test_a_probe_that_was_plugged_in_again_ends_the_wait_of_a_back_off(bench: Bench) -> None:
+    waiting(bench)
+    assert bench.probe() == []
+    assert bench.phase() is Phase.BACKOFF
+    assert bench.probe(identity="1:8") == [Launch(bench.run, Profile())]

@@ -206,3 +206,24 @@ async def test_a_cure_that_sticks_is_told_and_its_end_is_waited_for(sim: SimServ
     assert (await looks.reset_usb()).wedged
     assert not (await looks.usb_free()).wedged
     assert waited == [probe.identity]
+
+
+async def test_a_probe_that_was_replugged_between_two_looks_is_first_absent_and_then_there(
+    sim: SimServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our OpenOCD has the device of before open, and that one is gone."""
+    model = identify("0483:374b")
+    assert model is not None
+    before, after = (Found(Probe("0483:374b", "066B", model, bus=1, device=number)) for number in (4, 5))
+    looks = look(sim)
+    monkeypatch.setattr(usb, "find", lambda _selector: before)
+    await looks.opening()
+    assert (await looks.after_change()).presence is ev.Presence.PRESENT
+    monkeypatch.setattr(usb, "find", lambda _selector: after)
+    seen = [await looks.after_change() for _ in range(3)]
+    assert [one.presence.value for one in seen] == ["absent", "present", "present"]
+    assert "plugged in again" in seen[0].text
+    await looks.opening()
+    looks.closed()
+    monkeypatch.setattr(usb, "find", lambda _selector: before)
+    assert (await looks.after_change()).presence is ev.Presence.PRESENT, "nothing of ours has the old one open"
