@@ -198,12 +198,20 @@ def restore_reset_config() -> str:
     return "if {[info exists ::_ocdsup_signals]} {eval reset_config $::_ocdsup_signals $::_ocdsup_modes}; list"
 
 
+# An OpenOCD that died in a step has left C_STEP in DHCSR. The next one finds the core halted and does not clear that bit (only
+# cortex_m_clear_halt does, when it sees a core stop), so its first resume is a step: seen with 0.12 dap-direct. As the core is
+# halted here, C_HALT|C_DEBUGEN (ARMv7-M ARM, C1.6.2) changes nothing else; the poll makes OpenOCD read the register again.
+_FORGET_STEP = (
+    "if {[$_t cget -type] eq {cortex_m} && [$_t curstate] eq {halted}} {catch {$_t mww 0xE000EDF0 0xA05F0003; $_t arp_poll}}"
+)
+
+
 def verify_cores() -> str:
     """Tcl that polls every target now: a list of name, code of the poll (0 = answered) and state, for `parse_cores`.
 
     The poll is needed: under HLA `curstate` alone says `running` of a dead target for ever (seen with 0.12).
     """
-    poll = "set _c [catch {$_t arp_poll}]; lappend _ocdsup_l $_t $_c [$_t curstate]"
+    poll = f"set _c [catch {{$_t arp_poll}}]; {_FORGET_STEP}; lappend _ocdsup_l $_t $_c [$_t curstate]"
     return f"set _ocdsup_l {{}}; foreach _t [target names] {{{poll}}}; set _ocdsup_l"
 
 
