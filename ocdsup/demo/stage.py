@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -31,20 +32,40 @@ benches:
 SERIAL = "066BFF555185754867211234"
 START_S = 20.0
 LONGEST_LINE = 65536
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 class StageError(OcdsupError):
     """A program of the demonstration did not do its part."""
 
 
+def _end_with(parent: int) -> Callable[[], None]:
+    """What a child does before exec: be told to end when the thread that started it ends, `kill -9` included (prctl(2))."""
+
+    def prepare() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # it ended between fork and prctl
+            os._exit(1)
+
+    return prepare
+
+
 class Program:
-    """A child process whose output goes to a file, ended by its pid."""
+    """A child process whose output goes to a file, ended by its pid or with us."""
 
     def __init__(self, name: str, argv: list[str], folder: Path, env: dict[str, str]) -> None:
         self.name = name
         self.output = folder / f"{name}.log"
         with self.output.open("wb") as out:
-            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=env,
+                preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 - it calls the kernel and nothing that takes a lock
+            )
         self.pid = self._process.pid
 
     def await_line(self, part: str, timeout_s: float = START_S) -> str:

@@ -49,6 +49,20 @@ def test_a_program_ends_with_the_stage() -> None:
     assert not stage.folder.exists()
 
 
+def test_a_program_ends_with_a_stage_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import signal, sys, pathlib; from ocdsup.demo.stage import Program;"
+        "print(Program('sleeper', ['sleep', '1000'], pathlib.Path(sys.argv[1]), {'PATH': '/usr/bin:/bin'}).pid, flush=True);"
+        "signal.pause()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as stage:
+        assert stage.stdout is not None
+        pid = int(stage.stdout.readline())
+        assert is_alive(pid)
+        stage.kill()
+    until("see it end", lambda: not is_alive(pid), 20.0)
+
+
 def test_a_wait_returns_what_was_found_and_gives_up_in_time() -> None:
     seen = iter([None, 0, "found"])
     assert until("find it", lambda: next(seen), 20.0) == "found"
