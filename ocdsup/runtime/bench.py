@@ -10,10 +10,8 @@ from functools import partial
 from typing import Any
 
 from ocdsup.config.model import Bench as BenchConfig
-from ocdsup.config.model import SecondClientPolicy
 from ocdsup.core import effects as ef
 from ocdsup.core import events as ev
-from ocdsup.core.policy import Policy
 from ocdsup.core.state import Phase, State
 from ocdsup.core.status import Facts, public_phase, shown_fault, snapshot
 from ocdsup.errors import BackendError
@@ -21,21 +19,21 @@ from ocdsup.openocd import command
 from ocdsup.openocd.catalogue import Catalogue
 from ocdsup.openocd.dialect import Version
 from ocdsup.probes import eviction
-from ocdsup.probes.selector import ProbeSelector
+from ocdsup.probes.selector import Absent, Ambiguous, Found, ProbeSelector
 from ocdsup.runtime import clock
 from ocdsup.runtime.backend import LiveBackend, Order
 from ocdsup.runtime.driver import Driver
 from ocdsup.runtime.fd_store import Store
 from ocdsup.runtime.lending import Lending
 from ocdsup.runtime.log_ring import LogRing
-from ocdsup.runtime.looks import Looks
+from ocdsup.runtime.looks import Looks, present
 from ocdsup.runtime.ports import StablePorts
+from ocdsup.runtime.settings import pinned, policy_of, spec_of
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer
 from ocdsup.runtime.versions import Versions
 from ocdsup.telnet.effects import Away
 
-SHARED_CLIENTS = 4  # an IDE, its live watch, a terminal, and one that is just leaving
 USABLE = frozenset({Phase.READY, Phase.DEGRADED})
 
 
@@ -129,7 +127,7 @@ class LiveBench:
     async def pins(self) -> list[str]:
         """Tcl that makes an OpenOCD of somebody else use this bench's probe and no other. Raises BackendError."""
         version = await self._shared.versions.ask(self.config.openocd.binary)
-        return command.pins(spec_of(self.config), version)
+        return command.pins(pinned(spec_of(self.config), await self._looks.find(), version), version)
 
     def _failed(self, task: str, error: BaseException) -> None:
         self._log.error("task_failed", task=task, error=repr(error)[:500])
@@ -243,6 +241,8 @@ class LiveBench:
     def _look(self, name: str, look: Callable[[], Any]) -> None:
         async def report() -> None:
             seen = await look()
+            if seen is None:
+                return
             self.driver.post(seen)
             for follower in tuple(self._followers):
                 follower(seen)
@@ -292,11 +292,9 @@ class LiveBench:
                 self._backend.restore_reset_config()
 
     def _launch(self, run: int, profile: ef.Profile) -> None:
-        if self.has_usb:
-            self._tasks.spawn("remember-probe", self._looks.opening())
         version = self._shared.versions.known(self.config.openocd.binary)
-        if version is not None:
-            self._start_backend(run, profile, version)
+        if version is not None and not self._must_look:
+            self._start_backend(run, profile, version, spec_of(self.config))
         else:
             self._launching = self._tasks.spawn("launch", self._ask_and_launch(run, profile))
             self._launching.add_done_callback(partial(self._launch_over, run))
@@ -314,15 +312,26 @@ class LiveBench:
             self._launching = None
             self.driver.post(ev.LaunchFailed(run, "backend-missing", str(error)))
             return
+        found = await self._looks.opening() if self._must_look else Absent("")
         self._launching = None
-        self._start_backend(run, profile, version)
+        if isinstance(found, Ambiguous):
+            self.driver.post(ev.LaunchFailed(run, "probe-absent", found.text))
+            return
+        if isinstance(found, Found):
+            self.driver.post(present(found.probe))
+        self._start_backend(run, profile, version, pinned(spec_of(self.config), found, version))
 
-    def _start_backend(self, run: int, profile: ef.Profile, version: Version) -> None:
+    @property
+    def _must_look(self) -> bool:
+        """Whether OpenOCD might take another probe, or a replug is to be noticed."""
+        return self.has_usb or self.config.probe.serial is None
+
+    def _start_backend(self, run: int, profile: ef.Profile, version: Version, spec: command.BackendSpec) -> None:
         token = f"ocdsup-ready-{os.urandom(8).hex()}"
         launch = command.LaunchProfile(profile.under_reset, profile.speed_khz, profile.after)
         try:
             ports = self.ports.private(version)
-            argv = command.argv(spec_of(self.config), version, launch, ports, token)
+            argv = command.argv(spec, version, launch, ports, token)
             order = Order(run, argv, token, version, ports, self._shared.catalogue)
             self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log)
         except (BackendError, ValueError, OSError) as error:
@@ -357,42 +366,3 @@ class LiveBench:
             self._backend.kill()
         elif self._launching is not None:
             self._launching.cancel()
-
-
-def policy_of(config: BenchConfig) -> Policy:
-    """The numbers the core needs, from the configuration."""
-    recovery = config.recovery
-    return Policy(
-        failures=recovery.failures,
-        window_s=recovery.window,
-        start_timeout_s=recovery.start_timeout,
-        hang_timeout_s=recovery.hang_timeout,
-        grace_s=recovery.grace,
-        backoff_first_s=recovery.backoff.first,
-        backoff_factor=recovery.backoff.factor,
-        backoff_limit_s=recovery.backoff.limit,
-        restarts=recovery.intensity.restarts,
-        period_s=recovery.intensity.period,
-        under_reset=recovery.under_reset,
-        slow_speed_khz=recovery.slow_speed_khz,
-        usb_reset=recovery.usb_reset,
-        after_recovery=recovery.after_recovery,
-    )
-
-
-def spec_of(config: BenchConfig) -> command.BackendSpec:
-    """What OpenOCD's command line needs, from the configuration."""
-    probe, openocd = config.probe, config.openocd
-    server = int(probe.server.rpartition(":")[2]) if probe.server else None
-    return command.BackendSpec(
-        binary=openocd.binary,
-        config=openocd.config,
-        search=openocd.search,
-        commands=openocd.commands,
-        vid_pid=probe.vid_pid,
-        serial=probe.serial,
-        location=probe.location,
-        stlink_server_port=server,
-        adapter_speed_khz=openocd.adapter_speed_khz,
-        gdb_clients=SHARED_CLIENTS if config.second_client is SecondClientPolicy.SHARE else 1,
-    )

@@ -51,32 +51,45 @@ class Looks:
         self._wanted = procs.Wanted()
         self._cured = ""
         self._opened = ""
+        self._known = False
 
     async def probe(self) -> ev.ProbeSeen:
         """Whether the probe is on the bus, and may be opened."""
-        match await asyncio.to_thread(usb.find, self._selector):
+        match await self.find():
             case Found(probe):
-                return _present(probe)
+                return present(probe)
             case Absent(text):
                 return ev.ProbeSeen(ev.Presence.ABSENT, text)
             case Ambiguous(text=text):
                 return ev.ProbeSeen(ev.Presence.AMBIGUOUS, text)
 
-    async def opening(self) -> None:
-        """Remember which device our OpenOCD is about to open."""
-        self._opened = (await self.probe()).identity
+    async def find(self) -> Match:
+        """The bench's probe, as far as it can be found."""
+        found = await asyncio.to_thread(usb.find, self._selector)
+        self._known |= isinstance(found, Found)
+        return found
+
+    async def opening(self) -> Match:
+        """Find the probe that our OpenOCD is about to open, and remember which device it is."""
+        found = await self.find()
+        self._opened = found.probe.identity if isinstance(found, Found) else ""
+        return found
 
     def closed(self) -> None:
         """Our OpenOCD has ended, and has no device open."""
         self._opened = ""
 
-    async def after_change(self) -> ev.ProbeSeen:
-        """Look again because something came or went on the bus.
+    async def after_change(self) -> ev.ProbeSeen | None:
+        """Look again because something came or went on the bus; None if that has nothing to do with this bench.
+
+        An adapter that was never seen there is perhaps none of USB (GPIO pins), or none of our table, and cannot be missed.
 
         A probe that went and came back between two looks is another device, and the one that our OpenOCD has open is gone:
         that is told first, once; the next look finds the new one.
         """
         seen = await self.probe()
+        if not self._known:
+            return None
         if not (self._opened and seen.identity) or seen.identity == self._opened:
             return seen
         self._opened = ""
@@ -148,7 +161,8 @@ class Looks:
         return ev.UsbWasReset(ok=False, text="the kernel has let go of the stuck USB reset")
 
 
-def _present(probe: Probe) -> ev.ProbeSeen:
+def present(probe: Probe) -> ev.ProbeSeen:
+    """The event that says so of a probe that was found, or that this user may not open it."""
     if probe.server is None and probe.denied:
         node = probe.denied[0]
         text = f"{node.path} is {node.mode:04o} {node.owner}:{node.group}; this user may not open it"

@@ -14,7 +14,7 @@ from ocdsup.config.model import Bench
 from ocdsup.core.policy import UnderReset
 from ocdsup.openocd import command
 from ocdsup.openocd.dialect import parse_version
-from ocdsup.runtime.bench import spec_of
+from ocdsup.runtime.settings import spec_of
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").glob("*.yaml"))

@@ -17,7 +17,8 @@ from ocdsup.core import effects as ef
 from ocdsup.core import events as ev
 from ocdsup.core.policy import AfterRecovery, UnderReset
 from ocdsup.core.state import Phase
-from ocdsup.runtime.bench import LiveBench, policy_of, spec_of
+from ocdsup.runtime.bench import LiveBench
+from ocdsup.runtime.settings import policy_of, spec_of
 from tests.runtime import fake_openocd
 from tests.runtime.bench_rig import QUICK, Rig, phase, posted
 

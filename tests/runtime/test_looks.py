@@ -16,7 +16,7 @@ from ocdsup.errors import ProbeError
 from ocdsup.probes.eviction import Policy
 from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Node, Probe
-from ocdsup.probes.selector import Found, ProbeSelector
+from ocdsup.probes.selector import Absent, Found, ProbeSelector
 from ocdsup.runtime import stlink_server, usb, usb_reset
 from ocdsup.runtime.looks import Looks
 from ocdsup.sim.probe import DEFAULT_SERIAL
@@ -218,12 +218,22 @@ async def test_a_probe_that_was_replugged_between_two_looks_is_first_absent_and_
     looks = look(sim)
     monkeypatch.setattr(usb, "find", lambda _selector: before)
     await looks.opening()
-    assert (await looks.after_change()).presence is ev.Presence.PRESENT
+    assert await looks.after_change() == await looks.probe()
     monkeypatch.setattr(usb, "find", lambda _selector: after)
-    seen = [await looks.after_change() for _ in range(3)]
+    seen = [one for _ in range(3) if (one := await looks.after_change())]
     assert [one.presence.value for one in seen] == ["absent", "present", "present"]
     assert "plugged in again" in seen[0].text
     await looks.opening()
     looks.closed()
     monkeypatch.setattr(usb, "find", lambda _selector: before)
-    assert (await looks.after_change()).presence is ev.Presence.PRESENT, "nothing of ours has the old one open"
+    assert await looks.after_change() == await looks.probe(), "nothing of ours has the old one open"
+
+
+async def test_an_adapter_that_was_never_seen_on_usb_is_not_missed_there(
+    sim: SimServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPIO pins of the PC itself, or a probe that no table knows: OpenOCD drives it all the same."""
+    monkeypatch.setattr(usb, "find", lambda _selector: Absent("no debug probe is on USB"))
+    looks = look(sim)
+    await looks.opening()
+    assert await looks.after_change() is None
