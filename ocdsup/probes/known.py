@@ -90,6 +90,8 @@ TABLE: tuple[tuple[tuple[str, ...], Model], ...] = (
 )
 
 _BY_ID = {usb_id: model for usb_ids, model in TABLE for usb_id in usb_ids}
+CONFIGURED = Model("configured", "probe of the configuration", None, source="configuration")
+"""A device of no row whose USB ID a configuration names: its user knows better than a table."""
 DAP = "CMSIS-DAP"
 """What the product or interface string of every CMSIS-DAP probe contains (CMSIS-DAP specification, USB; OpenOCD's rules)."""
 

@@ -19,7 +19,7 @@ def look(wants: Mapping[str, ProbeSelector], own: Mapping[int, str]) -> dict[str
     `wants` is what each bench means; `own` leads from the PIDs of our own OpenOCDs to their benches.
     """
     servers = {selector.server for selector in wants.values() if selector.server is not None}
-    probes = (*usb.inventory(), *_behind(servers))
+    probes = (*usb.inventory(also=[selector.vid_pid for selector in wants.values()]), *_behind(servers))
     nodes = [node.path for probe in probes if probe.server is None for node in probe.nodes]
     report = procs.find_holders(procs.wanted(nodes, [int(server.rpartition(":")[2]) for server in servers]), ask=False)
     benches = {_key(found.probe): name for name, found in _meant(wants, probes)}

@@ -8,12 +8,12 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from ocdsup.errors import ProbeError
-from ocdsup.probes.known import identify
+from ocdsup.probes.known import CONFIGURED, identify
 from ocdsup.probes.probe import Node, Probe
 from ocdsup.probes.selector import Absent, Match, ProbeSelector, match
 from ocdsup.probes.serials import printable
@@ -26,9 +26,13 @@ TEXT_LIMIT = 256
 """Characters of a USB string that are kept: a descriptor cannot hold more than 126."""
 
 
-def inventory(sys: Path = SYS, dev: Path = DEV) -> tuple[Probe, ...]:
-    """Return every debug probe on USB, in the order of their paths. Devices that vanish meanwhile are left out."""
-    found = (_probe(device, dev) for device in _devices(sys))
+def inventory(sys: Path = SYS, dev: Path = DEV, also: Collection[str | None] = ()) -> tuple[Probe, ...]:
+    """Return every debug probe on USB, in the order of their paths. Devices that vanish meanwhile are left out.
+
+    `also` are USB IDs (`1234:abcd`) that count as probes although no table knows them.
+    """
+    wanted = {usb_id.lower() for usb_id in also if usb_id is not None}
+    found = (_probe(device, dev, wanted) for device in _devices(sys))
     return tuple(sorted((probe for probe in found if probe), key=lambda probe: _natural(probe.location or "")))
 
 
@@ -38,7 +42,7 @@ def find(selector: ProbeSelector, sys: Path = SYS, dev: Path = DEV, timeout_s: f
     A selector with a `server` is answered by that ST-LINK server within the limit (seconds); no server, no probe.
     """
     if selector.server is None:
-        return match(selector, inventory(sys, dev))
+        return match(selector, inventory(sys, dev, (selector.vid_pid,)))
     try:
         return match(selector, stlink_server.list_probes(selector.server, timeout_s))
     except ProbeError as error:
@@ -60,11 +64,13 @@ def _natural(location: str) -> list[int]:
     return [int(part) for part in location.replace("-", ".").split(".") if part.isdigit()]
 
 
-def _probe(device: Path, dev: Path) -> Probe | None:
+def _probe(device: Path, dev: Path, also: Collection[str]) -> Probe | None:
     vid_pid = f"{_text(device / 'idVendor')}:{_text(device / 'idProduct')}".lower()
     product = _text(device / "product")
     interfaces = sorted(path for path in device.glob(f"{device.name}:*") if path.is_dir())
     model = identify(vid_pid, product, [_text(path / "interface") for path in interfaces])
+    if model is None and vid_pid in also:
+        model = CONFIGURED
     bus, number = _text(device / "busnum"), _text(device / "devnum")
     if model is None or not (bus.isdecimal() and number.isdecimal()):
         return None

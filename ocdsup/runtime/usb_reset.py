@@ -17,7 +17,7 @@ from time import monotonic
 
 from ocdsup.core.effects import UsbCure
 from ocdsup.probes.probe import Probe
-from ocdsup.probes.selector import Found, match, pin
+from ocdsup.probes.selector import Found, pin
 from ocdsup.runtime import usb
 
 RESET_CODE = "import fcntl, os, sys; fcntl.ioctl(os.open(sys.argv[1], os.O_WRONLY), 0x5514)"
@@ -61,7 +61,7 @@ def carry_out(cure: UsbCure, probe: Probe, sys_root: Path = usb.SYS, dev: Path =
 
 def _back(probe: Probe, sys_root: Path, dev: Path) -> str:
     end, pause = monotonic() + BACK_S, threading.Event()
-    while not isinstance(seen := match(pin(probe), usb.inventory(sys_root, dev)), Found) or seen.probe.denied:
+    while not isinstance(seen := usb.find(pin(probe), sys_root, dev), Found) or seen.probe.denied:
         if monotonic() > end:
             return ""
         pause.wait(LOOK_S)
@@ -129,7 +129,7 @@ def hub_port(location: str) -> tuple[str, int]:
 
 def _still_there(probe: Probe, sys_root: Path, dev: Path) -> bool:
     """Only this probe: the device with its number must still be the one that was judged."""
-    seen = match(pin(probe), usb.inventory(sys_root, dev))
+    seen = usb.find(pin(probe), sys_root, dev)
     return isinstance(seen, Found) and seen.probe.identity == probe.identity
 
 

@@ -48,7 +48,7 @@ def pc(monkeypatch: pytest.MonkeyPatch) -> None:
         Holding(12, (f"tcp:{SERVER}",), ("openocd", "-c", "adapter serial B")),
     )
     report = Report(holders, (Unseen("1 process", "CAP_X"),), 0.0)  # type: ignore[arg-type]  # only what is shown
-    monkeypatch.setattr(usb, "inventory", lambda: (probe("S1", 4), probe("S2", 5)))
+    monkeypatch.setattr(usb, "inventory", lambda also: (probe("S1", 4), probe("S2", 5)))
     monkeypatch.setattr(stlink_server, "list_probes", lambda _server: behind)
     monkeypatch.setattr(procs, "find_holders", lambda _what, ask: report)
 

@@ -38,6 +38,16 @@ def test_every_probe_is_listed_in_the_order_of_its_path_and_nothing_else_is(bus:
     ]
 
 
+def test_a_device_that_only_the_configuration_calls_a_probe_is_one(bus: Bus) -> None:
+    """A board with an FTDI chip and a USB ID of its own, as many makers have them."""
+    bus.plug("1-2", "1234:ABCD", "A")
+    assert usb.inventory(bus.sys, bus.dev) == ()
+    assert isinstance(usb.find(ProbeSelector(serial="A"), bus.sys, bus.dev), Absent)
+    found = usb.find(ProbeSelector("1234:abcd"), bus.sys, bus.dev)
+    assert isinstance(found, Found)
+    assert (found.probe.serial, found.probe.model.kind) == ("A", "configured")
+
+
 def test_a_pc_without_usb_has_no_probes(tmp_path: Path) -> None:
     assert usb.inventory(tmp_path, tmp_path) == ()
 

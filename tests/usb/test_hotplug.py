@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from ocdsup.demo.gdb import Gdb
 from ocdsup.demo.story import firmware
+from tests.bench.rig import SERIAL, gone
 
 if TYPE_CHECKING:
     from tests.usb.conftest import Bus, UsbRig
@@ -24,16 +23,12 @@ def test_unplug_blocks_and_replug_brings_up_with_the_sessions_kept(rig: UsbRig, 
     with Gdb(firmware()) as gdb:
         gdb.command(f"-target-select extended-remote localhost:{before['ports']['gdb'][0]}")
         bus.pull()
-        began = monotonic()
         blocked = rig.until("be blocked", lambda bench: bench["phase"] == "blocked")
-        print(f"unplug -> blocked: {monotonic() - began:.2f} s")
         assert blocked["fault"]["code"] == "probe-absent"
         assert blocked["probe"]["present"] is False
         assert rig.openocds() == []
         bus.plug()
-        began = monotonic()
         after = rig.ready()
-        print(f"replug -> ready: {monotonic() - began:.2f} s")
         assert after["targets"][0]["gdb_sessions"] == 1
         gdb.command("-break-insert -h blink")
         gdb.command("-exec-continue")
@@ -50,3 +45,72 @@ def test_a_replug_between_two_looks_starts_openocd_on_the_new_device(rig: UsbRig
         bus.plug()
     rig.until("start on the new device", lambda bench: bench["phase"] == "ready" and bench["backend"]["pid"] != pid)
     assert "plugged in again" in rig.log("blocked")[0]["text"]
+
+
+def test_an_ambiguous_selector_is_refused_before_openocd_is_started_naming_both_paths(rig: UsbRig, bus: Bus) -> None:
+    """Left to choose, OpenOCD would take the first: perhaps somebody else's board."""
+    sim = rig.sim()
+    bus.plug("1-2")
+    bus.plug("1-3.1")
+    rig.run(one=rig.usb_bench(sim))
+    blocked = rig.until("be refused", lambda bench: bench["phase"] == "blocked")
+    assert blocked["fault"]["code"] == "probe-absent"
+    assert "2 probes share this serial: 1-2 and 1-3.1; give each its `location`" in blocked["fault"]["text"]
+    assert rig.launches() == 0
+    assert "1-2 and 1-3.1" in rig.ocdsup("why", "one").stdout
+    bus.pull("1-3.1")
+    assert rig.ready()["probe"]["location"] == "1-2"
+
+
+def test_two_probes_with_the_same_serial_are_told_apart_by_their_place(rig: UsbRig, bus: Bus) -> None:
+    sim = rig.sim()
+    bus.plug("1-2")
+    bus.plug("1-3.1")
+    rig.run(one=rig.usb_bench(sim, {"serial": SERIAL, "location": "1-3.1"}))
+    argv = " ".join(rig.ready()["backend"]["argv"])
+    assert "usb location" in argv
+    assert "1-3.1" in argv
+    probes = json.loads(rig.ocdsup("probes", "--json").stdout)["probes"]
+    assert {probe["location"]: probe["bench"] for probe in probes} == {"1-2": None, "1-3.1": "one"}
+    bus.pull("1-2")
+    bus.plug("1-4")
+    assert rig.status()["phase"] == "ready", "the other one is none of its business"
+
+
+def test_openocd_is_bound_to_the_only_probe_although_the_configuration_names_none(rig: UsbRig, bus: Bus) -> None:
+    sim = rig.sim()
+    bus.plug("1-2")
+    rig.run(one=rig.usb_bench(sim, {}))
+    argv = " ".join(rig.ready()["backend"]["argv"])
+    assert f"adapter serial {SERIAL}" in argv
+    assert "0x0483 0x374b" in argv
+
+
+def test_a_pc_without_any_probe_says_so(rig: UsbRig, bus: Bus) -> None:
+    rig.run(one=rig.usb_bench(rig.sim()))
+    rig.ready()
+    assert rig.ocdsup("probes").stdout.splitlines()[0] == "no debug probe is on USB"
+    bus.plug()
+    assert rig.ocdsup("probes").stdout.splitlines()[0] == f"0483:374b  {SERIAL}  1-2  ST-LINK/V2-1, bench one"
+
+
+def test_a_holder_of_the_node_is_seen_by_device_and_left_alone_or_ended_by_policy(rig: UsbRig, bus: Bus) -> None:
+    """A process that is no OpenOCD has the very node open; only `--force` ends it."""
+    sim = rig.sim()
+    node = bus.plug()
+    script = "import signal, sys; probe = open(sys.argv[1]); print('open', flush=True); signal.pause()"
+    tool = rig.start("tool", ["/usr/bin/python3", "-c", script, "/dev/bus/usb/001/004"])
+    tool.await_line("open")
+    rig.run(one=rig.usb_bench(sim))
+    rig.ready()
+    (probe,) = json.loads(rig.ocdsup("probes", "--json").stdout)["probes"]
+    assert [holder["pid"] for holder in probe["holders"]] == [tool.pid]
+    assert probe["nodes"][0]["path"] == "/dev/bus/usb/001/004"
+    assert node.exists()
+    refused = rig.ocdsup("evict", "one")
+    assert refused.returncode == 1
+    assert f"PID {tool.pid}" in refused.stderr
+    done = rig.ocdsup("evict", "one", "--force")
+    assert done.returncode == 0, done.stderr
+    gone(tool.pid)
+    assert rig.status()["phase"] == "ready"
