@@ -138,6 +138,8 @@ class Bench:
     allow: tuple[Annotated[str, kinds.NETWORK], ...] = ()
     recovery: Recovery = field(default_factory=Recovery)
     holders: HolderPolicy = HolderPolicy.STALE_OPENOCD
+    holder_users: tuple[Text, ...] = ()
+    """Whose processes may be ended at all, by force too: names or numbers of users; empty = whomever the kernel lets us end."""
     monitor: MonitorPolicy = MonitorPolicy.FULL
     on_detach: OnDetachPolicy = OnDetachPolicy.RESUME
     second_client: SecondClientPolicy = SecondClientPolicy.REFUSE

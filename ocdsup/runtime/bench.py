@@ -28,7 +28,7 @@ from ocdsup.runtime.lending import Lending
 from ocdsup.runtime.log_ring import LogRing
 from ocdsup.runtime.looks import Looks, present
 from ocdsup.runtime.ports import StablePorts
-from ocdsup.runtime.settings import pinned, policy_of, spec_of
+from ocdsup.runtime.settings import pinned, policy_of, spec_of, uids_of
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer
 from ocdsup.runtime.versions import Versions
@@ -96,6 +96,7 @@ class LiveBench:
             self.config.recovery.grace,
             self._shared.own_pids,
             lambda: self.flashing,
+            uids_of(self.config),
         )
 
     @property

@@ -29,7 +29,8 @@ class _Judged:
 class Looks:
     """The eyes, and the one hand, of a bench.
 
-    `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of them writes flash.
+    `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of them writes flash;
+    `uids` are the users whose processes may be ended, None for all.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Looks:
         grace_s: float,
         own_pids: Callable[[], frozenset[int]],
         flashing: Callable[[], bool],
+        uids: frozenset[int] | None = None,
     ) -> None:
         self._selector = selector
         self.policy = policy
         self._grace_s = grace_s
         self._own_pids = own_pids
         self._flashing = flashing
+        self._uids = uids
         self._history = History()
         self._breaker = RespawnBreaker()
         self._judged: dict[tuple[int, int], _Judged] = {}
@@ -107,6 +110,7 @@ class Looks:
         rules = Rules(
             policy=self.policy,
             own_pids=own,
+            uids=self._uids,
             grace_s=self._grace_s,
             flashing=self._flashing(),
             force=force,

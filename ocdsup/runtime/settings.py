@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 from dataclasses import replace
 
 from ocdsup.config.model import Bench as BenchConfig
@@ -52,6 +53,22 @@ def spec_of(config: BenchConfig) -> BackendSpec:
         adapter_speed_khz=openocd.adapter_speed_khz,
         gdb_clients=SHARED_CLIENTS if config.second_client is SecondClientPolicy.SHARE else 1,
     )
+
+
+def uids_of(config: BenchConfig) -> frozenset[int] | None:
+    """Return whose processes may be ended, None for everybody's. A user that this PC has not got has no processes either."""
+    if not config.holder_users:
+        return None
+    return frozenset(uid for user in config.holder_users if (uid := _uid(user)) is not None)
+
+
+def _uid(user: str) -> int | None:
+    if user.isdecimal():
+        return int(user)
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
 
 
 def pinned(spec: BackendSpec, found: Match, version: Version) -> BackendSpec:

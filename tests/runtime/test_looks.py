@@ -130,6 +130,16 @@ async def test_a_person_who_insists_may_end_it(sim: SimServer, tmp_path: Path) -
     assert (await looks.holders()).holders == ()
 
 
+async def test_a_user_who_is_not_on_the_list_is_safe_from_force_too(sim: SimServer, tmp_path: Path) -> None:
+    async with holder(tmp_path, sim) as child:
+        looks = Looks(look(sim)._selector, Policy.ANY, 0.0, frozenset, lambda: False, frozenset({4711}))
+        for force in (False, True):
+            (seen,) = (await looks.holders(force=force)).holders
+            assert (seen.evict, "whom we may not end" in seen.why) == (False, True)
+            assert (await looks.end(seen.pid, seen.start)).ended is False
+        assert child.returncode is None
+
+
 async def test_a_process_that_was_not_judged_is_not_ended(sim: SimServer, tmp_path: Path) -> None:
     async with holder(tmp_path, sim) as child:
         looks = look(sim)

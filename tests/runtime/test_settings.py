@@ -11,7 +11,7 @@ from ocdsup.openocd.dialect import parse_version
 from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Probe
 from ocdsup.probes.selector import Absent, Ambiguous, Found
-from ocdsup.runtime.settings import pinned, spec_of
+from ocdsup.runtime.settings import pinned, spec_of, uids_of
 
 NEW, OLD = parse_version("Open On-Chip Debugger 0.12.0"), parse_version("Open On-Chip Debugger 0.10.0")
 RAW = "\xaa\xbc\x6e\x06\x50\x75\xff\x0a\x17\x42\x19\x3f"
@@ -50,6 +50,14 @@ def test_what_the_configuration_says_is_kept() -> None:
 @pytest.mark.parametrize("found", [Absent("none"), Ambiguous((), "two")])
 def test_nothing_is_made_up_for_a_probe_that_was_not_found(found: Absent | Ambiguous) -> None:
     assert pinned(BackendSpec(), found, NEW) == BackendSpec()
+
+
+@pytest.mark.parametrize(
+    ("users", "uids"),
+    [((), None), (("root", "65534"), {0, 65534}), (("no-such-user",), set()), (("root", "no-such-user"), {0})],
+)
+def test_whose_processes_may_be_ended_is_told_by_names_and_numbers(users: tuple[str, ...], uids: set[int] | None) -> None:
+    assert uids_of(Bench("a", OpenOcd(("x.cfg",)), holder_users=users)) == uids
 
 
 @pytest.mark.parametrize(("policy", "clients"), [(SecondClientPolicy.REFUSE, 1), (SecondClientPolicy.SHARE, 4)])
