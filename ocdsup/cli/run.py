@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
     import asyncio
 
     from ocdsup.runtime import catalogue_file, config_file, logs
+    from ocdsup.runtime.loop import StreamLoop
 
     file = options.config or _default_config()
     checked = config_file.read(file)
@@ -33,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
     gc.collect()
     gc.freeze()  # what was imported stays for months: later collections need not look at it
     _return_memory()
-    asyncio.run(serve(os.path.abspath(file), checked, log))
+    with asyncio.Runner(loop_factory=StreamLoop) as runner:
+        runner.run(serve(os.path.abspath(file), checked, log))
     return 0
 
 

@@ -11,7 +11,8 @@ from .reception import expired
 from .replay import Dialogue, Heard, Outcome, Purpose, Talk, halt_now, lost_text, recheck, restore, settling
 from .session import INTERRUPTS, UNTOLD_STOPS, Session
 from .shadow import lasting
-from .wires import MEMORY, Ask, BackendWire, Before
+from .shortcut import Shortcut
+from .wires import Ask, BackendWire, Before
 
 _STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
 _IGNORED = object()  # tag of a request whose reply nobody needs
@@ -24,6 +25,7 @@ class Link:
         """Start without a backend."""
         self._session = session
         self._wire: BackendWire | None = None
+        self._short: Shortcut | None = None
         self._wishes: deque[Talk] = deque()
         self._greeting = b""
         self.talk: Talk | None = None
@@ -40,9 +42,12 @@ class Link:
         return self._wire is not None and self.talk is None
 
     @property
-    def idle(self) -> bool:
-        """Tell whether nothing is under way on a connection without acknowledgements."""
-        return self.ready and self._wire is not None and self._wire.idle and not self._wire.waiting
+    def short(self) -> Shortcut | None:
+        """Return the short way to the backend; None when what passes has to be looked at."""
+        session, wire = self._session, self._wire
+        if wire is None or self.talk is not None or not wire.idle:
+            return None
+        return None if session.answers.enabled or session.guest or session.shadow.non_stop else self._short
 
     @property
     def owed(self) -> bool:
@@ -60,6 +65,7 @@ class Link:
         """Begin with a backend that has just accepted the connection."""
         session = self._session
         self._wire = BackendWire(session.policy.reply_limit, acks=True)
+        self._short = Shortcut(session, self._wire)
         self._drop_talks()
         if session.transparent and not session.shadow.attached:
             return
@@ -108,22 +114,6 @@ class Link:
                 self._say(body, _IGNORED, now, out)
         if session.transparent or ask.row.group is Group.READ or not self._must_wait(ask, now, out):
             self._pass_on(ask, out)
-
-    def takes_read(self, data: bytes, now: float) -> bool:
-        """Note a memory read of GDB, a whole packet, that the caller sends on; False when answers are kept."""
-        if self._wire is None or self._session.answers.enabled:
-            return False
-        self._wire.waiting.append(Ask(MEMORY, data[1:-3], data, now))
-        return True
-
-    def takes_answer(self, data: bytes) -> bool:
-        """Note the only answer that is awaited, if it is one whole packet for a read of GDB; the caller sends it on."""
-        wire, session = self._wire, self._session
-        if wire is None or session.answers.enabled or session.shadow.running or not wire.answers_read(data):
-            return False
-        wire.waiting.clear()
-        session.shadow.proved()
-        return True
 
     def _pass_on(self, ask: Ask, out: list[Output]) -> None:
         session, wire = self._session, self._wire

@@ -7,6 +7,7 @@ gdb_server.c for what that server does. Only the first bytes of a body are looke
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 
 class Answer(Enum):
@@ -113,6 +114,7 @@ WORDS = _rows(
 )
 
 _WORD = re.compile(rb"[vqQjJ][A-Za-z]*\??")
+_LONGEST_WORD = 24  # bytes: longer than every word of the table
 # The stop replies of an all-stop target (GDB manual E.3); `O` and `F` come before one and do not end the wait.
 STOPS = frozenset(b"TSWXN")
 
@@ -125,8 +127,13 @@ def name(body: bytes) -> Row:
     letter = chr(body[0]) if body else ""
     if letter not in "vqQjJ" or not letter:
         return LETTERS.get(letter, UNKNOWN)
-    found = _WORD.match(body)
-    word = found[0].decode("ascii") if found else letter
+    return _by_word(body[:_LONGEST_WORD])
+
+
+@lru_cache(512)
+def _by_word(start: bytes) -> Row:
+    found = _WORD.match(start)
+    word = found[0].decode("ascii") if found else chr(start[0])
     return WORDS.get(word) or WORDS.get(word.rstrip("?"), UNKNOWN)
 
 
@@ -188,10 +195,16 @@ class Point:
 
 
 _POINT = re.compile(rb"[Zz]([0-9]),([0-9a-fA-F]{1,16}),([0-9a-fA-F]{1,8})(?:;.*)?", re.DOTALL)
+_SHORT_POINT = 64  # bytes: with conditions it can be as long as a packet, and is not worth keeping
 
 
 def point_of(body: bytes) -> Point | None:
     """Return the point of a `Z` or `z` body without its conditions; None when it is malformed."""
+    return _point(body) if len(body) <= _SHORT_POINT else _point.__wrapped__(body)
+
+
+@lru_cache(512)  # GDB takes the same ones out at every stop, and puts them in again
+def _point(body: bytes) -> Point | None:
     found = _POINT.fullmatch(body)
     return Point(int(found[1]), int(found[2], 16), int(found[3], 16)) if found else None
 

@@ -6,7 +6,6 @@ The rules that everything here serves (seen with GDB 13.1 and OpenOCD 0.12, see 
 - what a new backend must not hear twice (a flash transaction, a step) is failed or ended by a stop, never repeated.
 """
 
-import re
 from collections import deque
 from dataclasses import dataclass, replace
 
@@ -22,10 +21,10 @@ from .reception import Here, answer_here, answer_while_away, expired, refused, s
 from .replay import Purpose, farewell, reexamined
 from .session import Session
 from .shadow import Learned, Shadow
+from .shortcut import Shortcut
 from .wires import Ask, ClientWire
 
 _JUNK_BEFORE_GREETING = 256  # bytes
-_READ = re.compile(rb"\$m[0-9a-fA-F]{1,16},[0-9a-fA-F]{1,4}#[0-9a-fA-F]{2}")  # nothing that `guard` would look at twice
 
 
 @dataclass(slots=True)
@@ -61,15 +60,11 @@ class Proxy:
         self._refused = ""  # why this client is one too many
         self._junk = 0
 
-    @property
-    def plain(self) -> bool:
-        """Tell whether all bytes pass as they are until the backend goes: the caller need not show them any more.
-
-        So in a session that is not kept, when nothing is under way and neither leg acknowledges. What is not shown is not
-        noticed either: there are no more notices of `RUNNING` and `HALTED`.
-        """
-        policy, client = self.policy, self._session.client
-        return policy.transparent and not policy.keep_session and client.idle and self._link.idle and not self._backlog
+    def shortcut(self) -> Shortcut | None:
+        """Return the short way for what comes next; None when it is closed. To be asked again after every other input."""
+        if self._backlog or self._closed or self._own is not None or self._refused or not self._session.client.idle:
+            return None
+        return self._link.short
 
     # --- inputs: the client ---
 
@@ -86,17 +81,6 @@ class Proxy:
         for frame in self._session.client.take(data, out):
             self._frame(frame, now, out)
         return out
-
-    def takes_read(self, data: bytes, now: float) -> bool:
-        """Take a memory read when it may go to the backend as it is; tell whether it was taken.
-
-        The same as `client_bytes` with a single `ToBackend(data)`, in a quarter of the steps: a debugger that shows memory
-        sends little else, and OpenOCD waits meanwhile.
-        """
-        busy = self._backlog or self._closed or self._own is not None or self.shadow.resume is not None
-        if data[1:2] != b"m" or busy or not (self._link.idle and self._session.client.idle) or _READ.fullmatch(data) is None:
-            return False
-        return self._link.takes_read(data, now)
 
     def client_gone(self, now: float, *, leave: bool = False) -> list[Output]:
         """Note that GDB's connection has ended, in whatever way; the core is left as the policy says, or as it is (`leave`)."""
@@ -156,10 +140,6 @@ class Proxy:
         elif self._backlog:
             self._drain(now, out)
         return out
-
-    def takes_answer(self, data: bytes) -> bool:
-        """Take the answer to a read that `takes_read` took when GDB may get it as it is; tell whether it was taken."""
-        return not self._backlog and self._session.client.idle and self._link.takes_answer(data)
 
     def backend_lost(self, reason: str, now: float) -> list[Output]:
         """Note that the connection to the backend has ended; `reason` is for people."""

@@ -75,12 +75,15 @@ class Session:
 
     def stop(self, raw: bytes, out: list[Output]) -> None:
         """Send a stop reply (a whole frame) to GDB."""
-        body = raw[1:-3]
+        self.noted_stop(raw[1:-3])
+        self.client.send(raw, out)
+        out.append(HALTED)
+
+    def noted_stop(self, body: bytes) -> None:
+        """Note a stop that goes to GDB."""
         self.shadow.stopped(body)
         self.answers.stopped(body)
         self.held, self.unsent, self.interrupted = None, b"", False
-        self.client.send(raw, out)
-        out.append(HALTED)
 
     def arrived(self, raw: bytes, now: float, out: list[Output]) -> None:
         """Take a stop reply (a whole frame) of the backend: it goes to GDB, or is held back when it may be made up."""

@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 
 from .framing import ACK, NACK, Frame, Framer, Kind, Side, encode
 from .outputs import Output, ToBackend, ToClient
-from .packets import Point, Row, name
-
-MEMORY = name(b"m0,0")
-"""The row of a memory read that takes the short way (`Link.takes_read`)."""
+from .packets import Point, Row
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +20,7 @@ class Ask:
     ours: object | None = None
     abandoned: bool = False  # GDB has been given an error: the late reply is dropped
     again: bool = False  # a backend was lost while it waited
+    short: bool = False  # its answer may take the short way too (`shortcut`)
     text: list[str] = field(default_factory=list)
 
 
@@ -107,15 +105,6 @@ class BackendWire(_Wire):
         """Start with nothing asked; `limit` in bytes."""
         super().__init__(Framer(Side.SERVER, limit=limit, verify=acks), ToBackend)
         self.waiting: deque[Ask] = deque()
-
-    def answers_read(self, data: bytes) -> bool:
-        """Tell whether `data` is the only answer that is awaited: one whole packet, for a memory read of GDB (`MEMORY`)."""
-        if len(self.waiting) != 1 or not self.idle:
-            return False
-        ask = self.waiting[0]
-        if ask.row is not MEMORY or ask.ours is not None or ask.abandoned or data[1:2] == b"O":
-            return False
-        return data[:1] == b"$" and data.find(b"#") == len(data) - 3 and data.rfind(b"$") == 0
 
     @property
     def of_gdb(self) -> list[Ask]:

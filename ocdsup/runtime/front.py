@@ -15,6 +15,7 @@ from ocdsup.errors import OcdsupError
 from ocdsup.rsp.policy import Dialect, OnDetach, Policy, SecondClient
 from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.listeners import PortTakenError, bind_all
+from ocdsup.runtime.loop import StreamLoop
 from ocdsup.runtime.tasks import Tasks
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -60,7 +61,8 @@ async def _serve(server: tuple[str, int], listen: int) -> None:
 def serve(server: tuple[str, int], listen: int) -> None:
     """Listen until SIGTERM or SIGINT. Raises OcdsupError when the port belongs to somebody else."""
     try:
-        asyncio.run(_serve(server, listen))
+        with asyncio.Runner(loop_factory=StreamLoop) as runner:
+            runner.run(_serve(server, listen))
     except PortTakenError as error:
         hint = "choose another --listen, or none for any free port"
         raise OcdsupError(f"bind {error.address} port {error.port}", str(error.strerror), hint) from error

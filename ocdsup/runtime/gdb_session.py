@@ -14,6 +14,7 @@ from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, 
 from ocdsup.rsp.parked import Recorder, RecordError, resume
 from ocdsup.rsp.policy import BackendUp
 from ocdsup.rsp.proxy import Proxy
+from ocdsup.rsp.shortcut import Shortcut
 from ocdsup.runtime import wire
 from ocdsup.runtime.fd_store import Kept
 from ocdsup.runtime.wire import Wire
@@ -56,7 +57,8 @@ class GdbSession:
         self._over = False
         self._resets = port.resets
         self._run = 0
-        self._plain = False  # bytes pass as they are: nothing of them has to be known
+        self._short: Shortcut | None = None  # what may be passed on without a further look
+        self._mortal = not port.policy.transparent  # requests have a time limit
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._redial: asyncio.TimerHandle | None = None
@@ -103,24 +105,26 @@ class GdbSession:
     # The client
 
     def _from_client(self, data: bytes) -> None:
-        self._heard = self._loop.time()
-        up = self._up
-        if up is not None and (self._plain or self._takes_read(data)):
-            backlog = up.send(data)
-        else:
-            self._do(self._proxy.client_bytes(data, self._loop.time()))
+        now = self._heard = self._loop.time()
+        up, short = self._up, self._short
+        taken = None
+        if up is not None and short is not None and (data[1:2] == b"m" or self._shelf is None):
+            taken = short.request(data, now)
+        if up is None or taken is None:
+            self._do(self._proxy.client_bytes(data, now))
             backlog = 0 if self._up is None else self._up.backlog
+        else:
+            backlog = up.send(data)
+            self._taken(taken)
+            # Nothing but its time limit can be due earlier than before.
+            if self._mortal and self._timer_at > now + self._port.policy.answer_within:
+                self._rearm()
         if backlog > SLOW and self._client is not None:
             self._client.pause()
 
-    def _takes_read(self, data: bytes) -> bool:
-        """Whether it is a read that is only sent on; nothing but its time limit can then be due earlier than before."""
-        now = self._loop.time()
-        if not self._proxy.takes_read(data, now):
-            return False
-        if self._timer_at > now + self._port.policy.answer_within:
-            self._rearm()
-        return True
+    def _taken(self, notices: tuple[Notice, ...]) -> None:
+        for notice in notices:
+            self._notice(notice)
 
     def _client_drained(self) -> None:
         if self._up is not None:
@@ -156,7 +160,7 @@ class GdbSession:
             sock.close()
             self.backend_up()
             return
-        self._plain, self._fresh = False, True
+        self._fresh = True
         self._up = Wire(sock, self._from_backend, self._backend_gone, self._backend_drained)
         up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run, told=served.told)
         self._resets, self._run = served.resets, served.run
@@ -180,13 +184,16 @@ class GdbSession:
         if self._fresh:
             self._fresh = False
             self._port.joined(self)
-        client = self._client
-        if client is not None and (self._plain or self._proxy.takes_answer(data)):
-            backlog = client.send(data)
-        else:
+        client, short = self._client, self._short
+        taken = None
+        if client is not None and short is not None and (short.reading or self._shelf is None):
+            taken = short.reply(data, self._loop.time())
+        if client is None or taken is None:
             self._do(self._proxy.backend_bytes(data, self._loop.time()))
-            self._plain = self._proxy.plain
             backlog = 0 if self._client is None else self._client.backlog
+        else:
+            backlog = client.send(data)
+            self._taken(taken)
         if backlog > SLOW and self._up is not None:
             self._up.pause()
 
@@ -246,6 +253,7 @@ class GdbSession:
                     self._close_client(reason)
                 case CloseBackend():
                     self._close_backend()
+        self._short = self._proxy.shortcut()
         if self._shelf is not None and not self._unrecorded:
             self._unrecorded = True
             self._loop.call_soon(self._record)  # once for all that happens in this turn of the loop

@@ -13,6 +13,8 @@ import socket
 import struct
 from collections.abc import Callable
 
+from ocdsup.runtime.loop import StreamLoop
+
 READ = 64 * 1024
 LINGER_S = 10.0  # a closed stream whose peer does not take the rest for so long is dropped
 _SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes of the send queue that never left, because the peer's window is full
@@ -65,7 +67,13 @@ class Wire:
         self._reading = True
         self._ended_by_peer = False
         self._linger: asyncio.TimerHandle | None = None
-        self._loop.add_reader(self._fd, self._readable)
+        self._listen()
+
+    def _listen(self) -> None:
+        if isinstance(self._loop, StreamLoop):
+            self._loop.add_stream(self._fd, self._readable)
+        else:
+            self._loop.add_reader(self._fd, self._readable)
 
     @property
     def is_open(self) -> bool:
@@ -120,7 +128,7 @@ class Wire:
         """Read again."""
         if self.is_open and not self._reading and not self._ended_by_peer:
             self._reading = True
-            self._loop.add_reader(self._fd, self._readable)
+            self._listen()
 
     def _readable(self) -> None:
         try:

@@ -104,5 +104,5 @@ def run() -> list[Row]:
         seen = _measure(debuggers)
         ours, plain = (debuggers[name].cpu["step"] / (ROUNDS * STEPS) for name in (OURS, PLAIN))
     detail = f"{ours * 1e6:.0f} us / {plain * 1e6:.0f} us a step; {noise(seen['step'][DIRECT])} direct"
-    cpu = Row("ocdsup: proxy CPU a step / asyncio Protocol", ours / plain, 0.45, detail)
+    cpu = Row(f"{OURS}: proxy CPU a step / asyncio Protocol", ours / plain, 0.45, detail)
     return [*(row for name in debuggers if name != DIRECT for row in _rows(seen, name)), cpu]

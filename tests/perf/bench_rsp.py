@@ -6,29 +6,27 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from tests.perf.common import HERE, Row, median, noise, pinned, shuffled, thread_cpu_s
-from tests.perf.paths import DIRECT, OURS, PLAIN, Way, Ways
+from tests.perf.common import HERE, Row, median, noise, pause, pinned, shuffled, thread_cpu_s
+from tests.perf.paths import BENCH, DIRECT, OURS, PLAIN, Way, Ways
 from tests.perf.rsp_client import RspClient
 
 ROUNDS = 40
 SMALL, BIG = b"m20000000,4", b"m20000000,4000"
 WRITE = b"X20000000,4000:" + b"\x5a" * 0x4000
-OPENOCD = "ocdsup, openocd dialect"
+ADAPTER_US = 1000
 
 
 def _cases(ways: dict[str, Way], mine: set[str]) -> dict[str, dict[str, list[float]]]:
-    """Seconds for each kind of packet and each way."""
+    """Seconds for each kind of packet and each way: first without acks, then with: a bench takes one debugger at a time."""
     fast = {name: RspClient(way.port) for name, way in ways.items()}
-    slow = {name: RspClient(way.port, delay_us=1000) for name, way in ways.items()}
-    acks = {name: RspClient(way.port, acks=True) for name, way in ways.items()}
     cases: dict[str, Callable[[str], list[float]]] = {
-        "1 ms": lambda name: slow[name].times([SMALL] * 20),
+        "1 ms": lambda name: fast[name].slowed(ADAPTER_US, [SMALL] * 20),
         "small": lambda name: fast[name].times([SMALL] * 60),
         "read 16 KiB": lambda name: fast[name].times([BIG] * 20),
         "write 16 KiB": lambda name: fast[name].times([WRITE] * 20),
-        "ack": lambda name: acks[name].split_times(SMALL, 30),
     }
     measures = {
         f"{case}/{name}": (lambda case=case, name=name: cases[case](name))
@@ -37,9 +35,16 @@ def _cases(ways: dict[str, Way], mine: set[str]) -> dict[str, dict[str, list[flo
         if name in mine or case != "write 16 KiB"
     }
     seen = shuffled(ROUNDS, measures)
-    for client in (*fast.values(), *slow.values(), *acks.values()):
+    for client in fast.values():
         client.close()
-    return {case: {name: seen[f"{case}/{name}"] for name in ways if f"{case}/{name}" in seen} for case in cases}
+    pause(0.5)  # until each way has seen the end
+    acks = {name: RspClient(way.port, acks=True) for name, way in ways.items()}
+    splits = {name: partial(client.split_times, SMALL, 30) for name, client in acks.items()}
+    acked = shuffled(ROUNDS, splits)
+    for client in acks.values():
+        client.close()
+    found = {case: {name: seen[f"{case}/{name}"] for name in ways if f"{case}/{name}" in seen} for case in cases}
+    return {**found, "ack": acked}
 
 
 def _ratio(case: dict[str, list[float]], name: str) -> float:
@@ -47,7 +52,7 @@ def _ratio(case: dict[str, list[float]], name: str) -> float:
 
 
 def _rows(seen: dict[str, dict[str, list[float]]], name: str) -> list[Row]:
-    ours = name.startswith(OURS)
+    ours = name in (OURS, BENCH)
     p99 = statistics.quantiles(seen["ack"][name], n=100)[98] * 1000
     base = {case: f"{median(times[DIRECT]) * 1e6:.0f} us direct" for case, times in seen.items()}
     rows = [
@@ -70,13 +75,13 @@ def run() -> list[Row]:
         ways = {
             DIRECT: Way(upstream),
             OURS: start.ours(upstream),
-            OPENOCD: start.ours(upstream, "openocd"),
+            BENCH: start.bench(upstream),
             PLAIN: start.plain(upstream),
             **{name: start.peer(name, upstream) for name in start.peers()},
         }
         cpu = {name: thread_cpu_s(way.pid) for name, way in ways.items() if way.pid}
-        seen = _cases(ways, {DIRECT, OURS, OPENOCD, PLAIN, "haproxy"})
+        seen = _cases(ways, {DIRECT, OURS, BENCH, PLAIN, "haproxy"})
         cpu = {name: thread_cpu_s(ways[name].pid or 0) - before for name, before in cpu.items()}
     rows = [row for name in ways if name != DIRECT for row in _rows(seen, name)]
     detail = f"{cpu[OURS]:.2f} s / {cpu[PLAIN]:.2f} s, {noise(seen['1 ms'][DIRECT])} direct at 1 ms"
-    return [*rows, Row("ocdsup: CPU for all of it / asyncio Protocol", cpu[OURS] / cpu[PLAIN], None, detail)]
+    return [*rows, Row(f"{OURS}: CPU for all of it / asyncio Protocol", cpu[OURS] / cpu[PLAIN], None, detail)]

@@ -43,7 +43,7 @@ def run() -> list[Row]:
     with compiled("chatter") as folder, pinned(), tempfile.TemporaryDirectory() as scratch, Ways(Path(scratch)) as start:
         server = start.spawn([sys.executable, str(HERE / "rsp_server.py")], quiet=False)
         assert server.stdout is not None
-        quiet, loud, lines = _measure(folder, start.ours(int(server.stdout.readline()), "openocd"))
+        quiet, loud, lines = _measure(folder, start.bench(int(server.stdout.readline())))
     tail, quiet_tail = (statistics.quantiles(times, n=100)[98] for times in (loud, quiet))
     rate = lines / (sum(loud) + ROUNDS * 0.05) / 1000
     detail = f"{median(quiet) * 1e6:.0f} us quiet, {noise(quiet)}; {rate:.0f} thousand lines/s"

@@ -26,12 +26,13 @@ listen gdb
     bind 127.0.0.1:{port}
     server gdb 127.0.0.1:{upstream}
 """
-DIRECT, OURS, PLAIN = "direct", "ocdsup", "asyncio Protocol"
+DIRECT, OURS, PLAIN = "direct", "ocdsup front", "asyncio Protocol"
+BENCH = "ocdsup, a bench's port"
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A port to connect to, and the process behind it; `talk` is the stdin and stdout of ours."""
+    """A port to connect to, and the process behind it; `talk` is the stdin and stdout of a bench's port."""
 
     port: int
     pid: int | None = None
@@ -58,9 +59,15 @@ class Ways:
         self._stack.callback(_end, process)
         return process
 
-    def ours(self, upstream: int, dialect: str = "any") -> Way:
-        """Our GDB port."""
-        process = self.spawn([sys.executable, str(HERE / "front.py"), dialect, str(upstream)], quiet=False)
+    def ours(self, upstream: int) -> Way:
+        """`ocdsup front`, as everybody starts it."""
+        process = self.spawn([sys.executable, "-m", "ocdsup", "front", f"127.0.0.1:{upstream}"], quiet=False)
+        assert process.stdout is not None
+        return Way(int(process.stdout.readline().split()[3]), process.pid)
+
+    def bench(self, upstream: int, kind: str = "bench") -> Way:
+        """The GDB port of a bench, in front of what stands for its OpenOCD; `kind` as in `gdb_port.py`."""
+        process = self.spawn([sys.executable, str(HERE / "gdb_port.py"), kind, str(upstream)], quiet=False)
         assert process.stdin is not None
         assert process.stdout is not None
         return Way(int(process.stdout.readline()), process.pid, (process.stdin, process.stdout))

@@ -49,6 +49,13 @@ class RspClient:
             taken.append(perf_counter() - began)
         return taken
 
+    def slowed(self, delay_us: int, bodies: Iterable[bytes]) -> list[float]:
+        """Seconds that each request took with an adapter as slow as this; as quick as before when it returns."""
+        self.ask(b"qPerf,%d" % delay_us)
+        taken = self.times(bodies)
+        self.ask(b"qPerf,0")
+        return taken
+
     def split_times(self, body: bytes, count: int) -> list[float]:
         """Seconds a request takes when GDB's acknowledgement goes out on its own before it: two small segments."""
         raw, taken = frame(body), []

@@ -1,18 +1,34 @@
 """A GDB, a proxy and the model of OpenOCD, joined step by step: the backend may die between any two steps."""
 
 from collections import deque
+from collections.abc import Callable
+from copy import deepcopy
 
 from ocdsup.rsp.framing import Frame, Framer, Kind, Side, encode
 from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, ToBackend, ToClient
 from ocdsup.rsp.packets import Answer, name, text_of
+from ocdsup.rsp.parked import park
 from ocdsup.rsp.policy import BackendUp, Policy
 from ocdsup.rsp.proxy import Proxy
 from ocdsup.rsp.shadow import Learned
+from ocdsup.rsp.shortcut import Shortcut
 from tests.rsp.openocd_model import Board, CrashedError, DroppedError, OpenOcd
 
 
 class UnaskedError(AssertionError):
     """GDB got a packet that it did not wait for: it would pair every later answer with the wrong question."""
+
+
+ShortWay = Callable[[Shortcut, bytes, float], tuple[Notice, ...] | None]
+LongWay = Callable[[Proxy, bytes, float], list[Output]]
+
+
+def belief(proxy: Proxy) -> tuple[object, ...]:
+    """Everything a proxy knows that can change what it does next."""
+    session, link = proxy._session, proxy._link
+    asks = [(ask.row, ask.body, ask.raw, ask.since, ask.abandoned, ask.again) for ask in link.waiting]
+    flags = (session.held, session.doubtful_until, session.unsent, session.interrupted, session.recovering)
+    return park(proxy), asks, flags, session.answers, proxy.next_deadline(), link.owed, link.ready
 
 
 class Bench:
@@ -88,11 +104,23 @@ class Bench:
 
     def _from_backend(self, data: bytes) -> None:
         """As the edge does: the short way where the proxy allows it."""
-        if self.proxy.takes_answer(data):
+        taken = self._short(Shortcut.reply, Proxy.backend_bytes, ToClient(data))
+        self.carry(self.proxy.backend_bytes(data, self.now) if taken is None else taken)
+
+    def _short(self, way: ShortWay, long: LongWay, wanted: ToClient | ToBackend) -> list[Output] | None:
+        """Take the short way if it is open, and see that the long one would have had the same effect."""
+        short = self.proxy.shortcut()
+        if short is None:
+            return None
+        twin = deepcopy(self.proxy)
+        taken = way(short, wanted.data, self.now)
+        outputs: list[Output] | None = None
+        if taken is not None:
             self.short_ways += 1
-            self.carry([ToClient(data)])
-        else:
-            self.carry(self.proxy.backend_bytes(data, self.now))
+            outputs = [wanted, *taken]
+            assert long(twin, wanted.data, self.now) == outputs
+        assert belief(twin) == belief(self.proxy)
+        return outputs
 
     def settle(self) -> None:
         """Move everything that moves."""
@@ -158,11 +186,8 @@ class Bench:
             self.running = self._asking is Answer.STOP
             self._asking = None
         data = encode(body)
-        if self.process is not None and self.proxy.takes_read(data, self.now):
-            self.short_ways += 1
-            self.carry([ToBackend(data)])
-        else:
-            self.carry(self.proxy.client_bytes(data, self.now))
+        taken = self._short(Shortcut.request, Proxy.client_bytes, ToBackend(data)) if self.process is not None else None
+        self.carry(self.proxy.client_bytes(data, self.now) if taken is None else taken)
 
     def answer(self) -> bytes | None:
         """Take the reply if it has come."""

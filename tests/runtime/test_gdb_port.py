@@ -46,8 +46,8 @@ async def test_a_session_goes_through_in_both_directions(bench: Bench, until: Un
     assert bench.port.sessions == 1
 
 
-async def test_past_the_negotiation_bytes_pass_as_they_are_and_at_once(bench: Bench, until: Until) -> None:
-    """Half a packet, which the proxy would otherwise wait to see whole, in both directions."""
+async def test_past_the_negotiation_packets_pass_as_they_are_and_at_once(bench: Bench, until: Until) -> None:
+    """One packet in each direction, with nothing added and nothing between; half a packet waits until it is whole."""
     bench.up()
     client = bench.connect(b"+" + encode(b"QStartNoAckMode"))
     await until(lambda: bench.upstream.accepted)
@@ -55,10 +55,13 @@ async def test_past_the_negotiation_bytes_pass_as_they_are_and_at_once(bench: Be
     assert await packets(server, 1) == [encode(b"QStartNoAckMode")]
     await send(server, b"+" + encode(b"OK"))
     assert await packets(client, 1) == [encode(b"OK")]
+    await send(client, encode(b"m0,4"))
+    assert await receive(server, 9) == b"+$m0,4#fd"  # the proxy has acknowledged the OK
+    await send(server, encode(b"00112233"))
+    assert await receive(client, 12) == encode(b"00112233")
     await send(client, b"$m0")
-    assert await receive(server, 4) == b"+$m0"  # the proxy has acknowledged the OK
-    await send(server, b"%Stop")
-    assert await receive(client, 5) == b"%Stop"
+    await send(client, b",4#fd$m4,4#01")
+    assert await receive(server, 16) == b"$m0,4#fd$m4,4#01"
     client.close()
     assert await ended(server)
 

@@ -1,7 +1,7 @@
-"""`front.py (any|openocd) PORT`: our GDB port in front of a server on PORT, as a process of its own.
+"""`gdb_port.py (bench|cache) PORT`: a bench's GDB port in front of a server on PORT, as a process of its own.
 
-Prints its own port. Then it obeys lines on stdin: `storm PROGRAM` reads and classifies the output of PROGRAM, `calm` ends it
-and prints how many lines there were.
+With `cache` it answers what cannot have changed. Prints its own port, then obeys lines on stdin: `storm PROGRAM` reads and
+classifies the output of PROGRAM, `calm` ends it and prints how many lines there were.
 """
 
 # ruff: noqa: T201  (its parent reads it)
@@ -17,10 +17,11 @@ from typing import Any
 from ocdsup.openocd.catalogue import load_builtin
 from ocdsup.openocd.classify import Classifier
 from ocdsup.openocd.lines import LineSplitter
-from ocdsup.rsp.policy import TRANSPARENT, Policy
+from ocdsup.rsp.policy import Policy
 from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.launcher import Process
 from ocdsup.runtime.listeners import bind_all
+from ocdsup.runtime.loop import StreamLoop
 from ocdsup.runtime.tasks import Tasks
 
 
@@ -61,12 +62,12 @@ async def _answer(_words: str) -> str:
 
 
 def _report(task: str, error: BaseException) -> None:
-    print(f"front: {task}: {error!r}", file=sys.stderr)
+    print(f"gdb_port: {task}: {error!r}", file=sys.stderr)
 
 
-async def main(dialect: str, upstream: int) -> None:
+async def main(kind: str, upstream: int) -> None:
     """Serve until the end of stdin."""
-    policy = TRANSPARENT if dialect == "any" else Policy()
+    policy = Policy(cache=kind == "cache")
     tasks, storm, over = Tasks(_report), Storm(), asyncio.Event()
     port = GdbPort(bind_all(("127.0.0.1",), 0), policy, _answer, lambda: None, tasks, Silent())
     port.backend_up(Served("127.0.0.1", upstream, 0, 1))
@@ -86,4 +87,5 @@ async def main(dialect: str, upstream: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    with asyncio.Runner(loop_factory=StreamLoop) as runner:  # as `ocdsup run`
+        runner.run(main(sys.argv[1], int(sys.argv[2])))
