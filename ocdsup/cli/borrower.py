@@ -103,9 +103,12 @@ class _Guard:
             signal.signal(number, signal.SIG_IGN)
         os.setpgid(0, 0)  # a signal for the command's group, or for ours, must not meet the guard
         _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        # Held back until the command takes them again: what comes while it is still our copy, which ignores them, is not lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
         self._child = os.fork()
         if self._child == 0:
             self._become_command(front)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         with contextlib.suppress(OSError):
             os.setpgid(self._child, self._child)
         os.close(self._errors)
@@ -125,6 +128,7 @@ class _Guard:
                 _give_terminal(os.getpgrp())
             for number in (*_PASSED_ON, signal.SIGTTOU, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != guard:  # the guard died between fork and prctl
                 os._exit(1)

@@ -226,9 +226,11 @@ class Stage:
 
     def orphaned_openocd(self) -> int:
         """An IDE starts an OpenOCD of its own and dies; returns the PID of the OpenOCD that it leaves behind."""
-        backend = "hla_stlink_backend" if "dap" not in self._interface else "st-link backend"
+        tcp = f"tcp {self.sim_port}"
+        hla = f"if {{[catch {{hla_stlink_backend {tcp}}}]}} {{hla stlink_backend {tcp}}}"  # 0.12, master
+        backend = f"st-link backend {tcp}" if "dap" in self._interface else hla
         ports = [part for word in ("gdb_port 0", "tcl_port 0", "telnet_port 0") for part in ("-c", word)]
-        files = ["-f", self._interface, "-c", f"{backend} tcp {self.sim_port}", "-f", "target/stm32f4x.cfg"]
+        files = ["-f", self._interface, "-c", backend, "-f", "target/stm32f4x.cfg"]
         pidfile = self.folder / "ide-openocd.pid"
         script = f'openocd "$@" & echo $! > {pidfile}; wait'
         ide = self.start("ide", ["/bin/sh", "-c", script, "ide", *ports, *files])
