@@ -34,19 +34,25 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """One session without its socket. `asks` are requests without a reply, oldest first; `partial` is the rest of a read."""
+    """One session without its socket. `asks` are requests without a reply, oldest first; `partial` is the rest of a read.
+
+    `taken` and `given` count the bytes of the connection up to this state; the last of them may be `unsent`.
+    """
 
     shadow: Shadow
     asks: tuple[bytes, ...] = ()
     partial: bytes = b""
     interrupted: bool = False
     owed: bool = False  # a `monitor ocdsup …` waits for its text
+    taken: int = 0
+    given: int = 0
+    unsent: bytes = b""
 
 
 # ---- proxy <-> parked ----
 
 
-def park(proxy: Proxy) -> Parked:
+def park(proxy: Proxy, taken: int = 0, given: int = 0, unsent: bytes = b"") -> Parked:
     """The session as it stands now; the proxy goes on unharmed."""
     session, link = proxy._session, proxy._link
     waiting = [ask for ask in link.waiting if not ask.abandoned]
@@ -56,6 +62,9 @@ def park(proxy: Proxy) -> Parked:
         partial=bytes(session.client._framer._buffer),
         interrupted=session.interrupted,
         owed=proxy._own is not None,
+        taken=taken,
+        given=given,
+        unsent=unsent,
     )
 
 
@@ -108,26 +117,26 @@ class Recorder:
     The description of the target is large and grows a few times only: its text is kept from one record to the next.
     """
 
-    def __init__(self) -> None:
-        self._generation = 0
+    def __init__(self, generation: int = 0) -> None:
+        self.generation = generation
         self._sizes = (-1, -1)
         self._learned = ""
 
-    def record(self, proxy: Proxy) -> tuple[int, bytes]:
+    def record(self, proxy: Proxy, taken: int = 0, given: int = 0, unsent: bytes = b"") -> tuple[int, bytes]:
         """The slot (0 or 1) and what to write into it. Raises RecordError when it does not fit."""
         learned = proxy.shadow.learned
         sizes = (len(learned.replies) + len(learned.description), sum(map(len, learned.replies.values())))
         if sizes != self._sizes:
             self._sizes, self._learned = sizes, _json(_plain(learned))
-        self._generation += 1
-        return self._generation % 2, encode(park(proxy), self._generation, self._learned)
+        self.generation = (self.generation + 1) % 10**8
+        return self.generation % 2, encode(park(proxy, taken, given, unsent), self.generation, self._learned)
 
 
 def encode(parked: Parked, generation: int, learned: str | None = None) -> bytes:
     """The record; `learned` is the text of what was learned, if it is known. Raises RecordError when it does not fit a slot."""
     learned = learned if learned is not None else _json(_plain(parked.shadow.learned))
     text = f'{_json(_plain(parked))[:-1]},"learned":{learned}}}'.encode("ascii")
-    head = _MAGIC + b"%08d %08d %08d %08x" % (VERSION, generation % 10**8, len(text), zlib.crc32(text))
+    head = _MAGIC + b"%08d %08d %08d %08x" % (VERSION, generation, len(text), zlib.crc32(text))
     record = head[: _HEAD - 1] + b"\n" + text
     if len(record) > SLOT:
         raise RecordError(f"{len(record)} bytes, a slot has {SLOT}")
@@ -159,20 +168,18 @@ def decode(data: bytes) -> tuple[Parked, int]:
     return parked, generation
 
 
-def newest(slots: list[bytes]) -> Parked:
-    """The session of the younger of the slots that hold one. Raises RecordError when none does."""
-    found: list[tuple[int, Parked]] = []
+def newest(slots: list[bytes]) -> tuple[Parked, int]:
+    """The session and the generation of the younger of the slots that hold one. Raises RecordError when none does."""
+    found: list[tuple[Parked, int]] = []
     why = RecordError("no slot")
     for slot in slots:
         try:
-            parked, generation = decode(slot)
+            found.append(decode(slot))
         except RecordError as error:
             why = error
-        else:
-            found.append((generation, parked))
     if not found:
         raise why
-    return max(found, key=lambda pair: pair[0])[1]
+    return max(found, key=lambda pair: pair[1])
 
 
 def _json(tree: Any) -> str:

@@ -1,7 +1,8 @@
 """What outlives the daemon: descriptors in the service manager's store (systemd, sd_pid_notify_with_fds(3), FDSTORE=1).
 
 The manager keeps them over a restart and over a crash, and drops them when the service is stopped. A debug session is two of
-them under one name: its socket, and an anonymous file with its record, in two slots, which is written on while it is stored.
+them under one name: its socket, and an anonymous file with its record, in two slots, which is written on while it is stored
+(`ledger`, `account`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 
 from ocdsup.rsp.parked import SLOT, Parked, RecordError, newest
+from ocdsup.runtime.account import Balance, Page, balance
 from ocdsup.runtime.inherited import Inherited, descriptors
 from ocdsup.runtime.systemd import Notify
 
@@ -27,6 +29,7 @@ class Shelf:
         self._store = store
         self.name = name
         self._file = file
+        self.page = Page(file)
 
     def write(self, slot: int, record: bytes) -> None:
         """Write a record into a slot."""
@@ -39,6 +42,7 @@ class Shelf:
 
     def close(self) -> None:
         """Let go of our end; what is stored stays."""
+        self.page.close()
         os.close(self._file)
 
 
@@ -66,14 +70,16 @@ class Store:
         """Take out what has this name."""
         self._notify.send("FDSTOREREMOVE=1", f"FDNAME={name}")
 
-    def shelve(self, sock: socket.socket) -> Shelf | None:
-        """Store a session's socket with a record that is still empty; None without a store."""
+    def shelve(self, sock: socket.socket, slot: int = 0, record: bytes = b"") -> Shelf | None:
+        """Store a session's socket with its first record; None without a store."""
         if not self.there:
             return None
         name = f"{SESSION}{os.urandom(8).hex()}"
         file = os.memfd_create(name, os.MFD_CLOEXEC)
+        shelf = Shelf(self, name, file)
+        shelf.write(slot, record)
         self.keep(name, (sock.fileno(), file))
-        return Shelf(self, name, file)
+        return shelf
 
     def again(self, kept: Kept) -> Shelf:
         """The place of a session that was taken up; it is stored already."""
@@ -88,6 +94,8 @@ class Kept:
     sock: socket.socket
     file: int
     parked: Parked
+    generation: int
+    balance: Balance
 
     @property
     def port(self) -> int:
@@ -135,12 +143,13 @@ def _session(name: str, numbers: list[int]) -> Kept:
     files = [number for number in numbers if number not in sockets]
     if len(sockets) != 1 or len(files) != 1:
         raise RecordError("its connection has ended")  # the manager lets go of a stream that was closed
-    parked = newest([os.pread(files[0], SLOT, at * SLOT) for at in (0, 1)])
+    parked, generation = newest([os.pread(files[0], SLOT, at * SLOT) for at in (0, 1)])
     sock = socket.socket(fileno=os.dup(sockets[0]))
     try:
         sock.getpeername()
-    except OSError:
+        due = balance(sock, files[0], parked, generation)
+    except (OSError, RecordError):
         sock.close()
         raise
     os.close(sockets[0])
-    return Kept(name, sock, files[0], parked)
+    return Kept(name, sock, files[0], parked, generation, due)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, ToBackend, ToClient
-from ocdsup.rsp.parked import Recorder, RecordError, resume
+from ocdsup.rsp.parked import RecordError, resume
 from ocdsup.rsp.policy import BackendUp
 from ocdsup.rsp.proxy import Proxy
 from ocdsup.rsp.shortcut import Shortcut
 from ocdsup.runtime import wire
 from ocdsup.runtime.fd_store import Kept
+from ocdsup.runtime.ledger import Ledger
 from ocdsup.runtime.wire import Wire
 
 if TYPE_CHECKING:
@@ -44,9 +47,8 @@ class GdbSession:
     def __init__(self, sock: socket.socket, port: GdbPort, kept: Kept | None = None) -> None:
         self._port = port
         self._sock = sock
-        self._shelf = port.store.again(kept) if kept is not None and port.store is not None else None
-        self._recorder = Recorder()
-        self._unrecorded = False
+        self._ledger = Ledger(sock, port.store, kept)
+        self._undone: list[list[Output]] = []
         self._loop = asyncio.get_running_loop()
         self._proxy = Proxy(port.policy, port.learned)
         self._spoke = False
@@ -66,8 +68,11 @@ class GdbSession:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._client_drained)
-        now = self._loop.time()
-        self._do(resume(self._proxy, kept.parked, now) if kept is not None else self._proxy.client_open(now))
+        self._client.read_by(self._ledger.read)
+        if kept is None:
+            self._do(self._proxy.client_open(self._loop.time()))
+        else:
+            self._go_on(kept)
 
     @property
     def speaks(self) -> bool:
@@ -104,11 +109,20 @@ class GdbSession:
 
     # The client
 
+    def _go_on(self, kept: Kept) -> None:
+        """Begin where the daemon before us was ended."""
+        assert self._client is not None
+        self._client.send(kept.balance.rest)
+        self._do(resume(self._proxy, kept.parked, self._loop.time()))
+        if kept.balance.fresh:
+            self._from_client(kept.balance.fresh)
+
     def _from_client(self, data: bytes) -> None:
         now = self._heard = self._loop.time()
+        self._ledger.took(len(data))
         up, short = self._up, self._short
         taken = None
-        if up is not None and short is not None and (data[1:2] == b"m" or self._shelf is None):
+        if up is not None and short is not None and (data[1:2] == b"m" or not self._ledger.kept):
             taken = short.request(data, now)
         if up is None or taken is None:
             self._do(self._proxy.client_bytes(data, now))
@@ -184,15 +198,17 @@ class GdbSession:
         if self._fresh:
             self._fresh = False
             self._port.joined(self)
-        client, short = self._client, self._short
+        client, short, kept = self._client, self._short, self._ledger.kept
         taken = None
-        if client is not None and short is not None and (short.reading or self._shelf is None):
+        if client is not None and short is not None and (short.reading or not kept):
             taken = short.reply(data, self._loop.time())
         if client is None or taken is None:
             self._do(self._proxy.backend_bytes(data, self._loop.time()))
             backlog = 0 if self._client is None else self._client.backlog
         else:
             backlog = client.send(data)
+            if kept:
+                self._enter(partial(self._ledger.passed, len(data), self._proxy, client))
             self._taken(taken)
         if backlog > SLOW and self._up is not None:
             self._up.pause()
@@ -239,6 +255,21 @@ class GdbSession:
     # Outputs and time
 
     def _do(self, outputs: list[Output]) -> None:
+        """Carry out, in order, also what follows meanwhile; each turn's after it is on record."""
+        self._undone.append(outputs)
+        if len(self._undone) > 1:
+            return
+        try:
+            while self._undone:
+                self._enter(partial(self._ledger.enter, self._undone[0], self._proxy, self._client))
+                self._carry_out(self._undone[0])
+                del self._undone[0]
+        finally:
+            self._undone.clear()
+            self._short = self._proxy.shortcut()
+        self._rearm()
+
+    def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
             match output:
                 case ToClient(data):
@@ -253,11 +284,6 @@ class GdbSession:
                     self._close_client(reason)
                 case CloseBackend():
                     self._close_backend()
-        self._short = self._proxy.shortcut()
-        if self._shelf is not None and not self._unrecorded:
-            self._unrecorded = True
-            self._loop.call_soon(self._record)  # once for all that happens in this turn of the loop
-        self._rearm()
 
     def _notice(self, notice: Notice) -> None:
         match notice.news:
@@ -266,8 +292,6 @@ class GdbSession:
                 self._port.run_state()
             case News.SESSION:
                 self._spoke = True
-                if self._shelf is None and self._port.store is not None:
-                    self._shelf = self._port.store.shelve(self._sock)
                 self._admitted()
             case News.ASKED:
                 self._port.tasks.spawn("gdb-monitor", self._own(notice.id, notice.text))
@@ -328,33 +352,25 @@ class GdbSession:
 
     # Outliving the daemon
 
-    def _record(self) -> None:
-        """Write down what GDB believes. A session that cannot be written down ends with the daemon."""
-        self._unrecorded = False
-        if self._shelf is None or self._over:
-            return
+    def _enter(self, write: Callable[[], None]) -> None:
+        """Write into the ledger. A session that cannot be written down ends with the daemon."""
         try:
-            self._shelf.write(*self._recorder.record(self._proxy))
+            write()
         except (RecordError, OSError) as error:
             self._port.log.warning("session_not_kept", port=self._port.port, error=str(error))
-            self._shelf.clear()
-            self._shelf = None
+            self._ledger.close()
 
     def park(self) -> None:
         """The daemon ends and the next one goes on with this session, if there is a store that holds it meanwhile."""
-        self._record()
-        if self._shelf is not None and self._client is not None and self._client.leave():
-            self._port.log.info("session_parked", port=self._port.port, name=self._shelf.name)
-            self._shelf.close()
-            self._shelf = self._client = None
+        if self._ledger.kept and self._client is not None and self._client.leave():
+            self._client = None
+            self._port.log.info("session_parked", port=self._port.port, name=self._ledger.leave())
         self.close()
 
     def close(self) -> None:
         """End both connections; what was on its way to GDB still arrives."""
         self._over = True
-        if self._shelf is not None:
-            self._shelf.clear()
-            self._shelf = None
+        self._ledger.close()
         self._stop_redial()
         if self._timer is not None:
             self._timer.cancel()

@@ -56,6 +56,7 @@ class Wire:
         tune(sock)
         self._sock = sock
         self._fd = sock.fileno()
+        self._recv: Callable[[int], bytes] = sock.recv
         self._loop = asyncio.get_running_loop()
         self._on_bytes = on_bytes
         self._on_closed = on_closed
@@ -84,6 +85,11 @@ class Wire:
     def backlog(self) -> int:
         """Bytes written but not yet taken by the kernel: how slow the peer reads."""
         return len(self._out)
+
+    @property
+    def unsent(self) -> bytes:
+        """Those bytes."""
+        return bytes(self._out)
 
     def send(self, data: bytes) -> int:
         """Write; what the kernel does not take at once follows when it can. Returns the backlog, in bytes."""
@@ -130,9 +136,13 @@ class Wire:
             self._reading = True
             self._listen()
 
+    def read_by(self, recv: Callable[[int], bytes]) -> None:
+        """From now on read with this instead of the socket's own `recv`."""
+        self._recv = recv
+
     def _readable(self) -> None:
         try:
-            data = self._sock.recv(READ)
+            data = self._recv(READ)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -157,7 +167,7 @@ class Wire:
         """Writing failed. The last words of a peer that reset the stream are still there to be read."""
         while self._open and self._reading:
             try:
-                data = self._sock.recv(READ)
+                data = self._recv(READ)
             except OSError:
                 break
             if not data:
