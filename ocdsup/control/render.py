@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ocdsup.core.span import span as words
+
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,15 +18,8 @@ def safe(text: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a duration as people say it: 3.2 s, 4 min 10 s, 2 h 5 min, 3 d 1 h."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    for size, unit, below, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // below
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"
+    """Return a duration as people say it, with tenths below a minute: 3.0 s, 4 min 10 s, 2 h 5 min, 3 d 1 h."""
+    return f"{seconds:.1f} s" if seconds < 60 else words(seconds)
 
 
 def status_text(snapshot: Mapping[str, Any]) -> str:
@@ -45,7 +40,7 @@ def _bench(bench: Mapping[str, Any]) -> Iterator[str]:
         ("do", bench.get("advice") or []),
         ("gdb", [_target(target) for target in bench.get("targets") or []]),
         ("ports", _ports(bench.get("ports") or {})),
-        ("probe", _probe(bench.get("probe") or {})),
+        ("probe", _probe(bench)),
         ("openocd", _backend(bench.get("backend"))),
         ("last", [_recovery(recovery) for recovery in (bench.get("recoveries") or [])[-1:]]),
     ):
@@ -92,9 +87,11 @@ def _ports(ports: Mapping[str, Any]) -> list[str]:
     return [", ".join(f"{name} {port}" for name, port in shown.items() if port)]
 
 
-def _probe(probe: Mapping[str, Any]) -> Iterator[str]:
+def _probe(bench: Mapping[str, Any]) -> Iterator[str]:
+    probe = bench.get("probe") or {}
+    missed = (bench.get("fault") or {}).get("code") == "probe-absent"
     names = [probe.get("vid_pid"), probe.get("serial"), probe.get("location") and f"at {probe['location']}"]
-    present = "present" if probe.get("present") else "absent"
+    present = "present" if probe.get("present") else "absent" if missed else "not looked at"
     yield ", ".join([*(str(name) for name in names if name), present])
     for holder in probe.get("holders") or []:
         stale = ", stale" if holder.get("stale") else ""

@@ -96,6 +96,7 @@ def _pc() -> Iterator[Row]:
     yield from _on((P.BACKOFF,), ev.ProbeSeen, world.probe_seen_while_waiting, *_CLEARED)
     yield from _on((P.CLEARING,), ev.ProbeSeen, world.probe_seen_while_clearing, *_CLEARED)
     yield from _on((P.BLOCKED,), ev.ProbeSeen, world.probe_seen_while_blocked, *_LAUNCH)
+    yield from _on((P.FAILED,), ev.ProbeSeen, world.probe_seen_while_failed, *_LAUNCH)
     yield from _on((P.CLEARING,), ev.HoldersSeen, world.holders_seen_while_clearing, *_CLEARED)
     yield from _on((P.BLOCKED,), ev.HoldersSeen, world.holders_seen_while_blocked, P.CLEARING, *_LAUNCH)
     yield from _on((*_RUNS, P.BACKOFF, P.FAILED), ev.HoldersSeen, world.holders_seen_aside)

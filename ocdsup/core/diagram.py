@@ -20,7 +20,7 @@ from ocdsup.core.state import Phase
 README = Path(__file__).with_name("README.md")
 _SHOWN_PER_ARROW = 3  # more names than that make an arrow unreadable; the table below has all of them
 _CURES = {
-    Whose.TARGET: "tried for ever, at the pace of the back-off",
+    Whose.TARGET: "tried for ever, at the pace of the back-off and within the intensity",
     Whose.PROBE: "rests `blocked` and looks, which costs no restart",
     Whose.BACKEND: "rests `failed` when the intensity is spent",
     Whose.CONFIG: "rests `failed` at once",

@@ -54,7 +54,10 @@ FAULTS: dict[str, Known] = {
     "target-unpowered": Known(
         Whose.TARGET,
         "the board has no supply voltage, or too little",
-        ("power the board; the probe's VREF pin must carry the board's own supply (1.65 V or more)",),
+        (
+            "power the board; the probe's VREF pin must carry the board's own supply (1.65 V or more)",
+            "it is measured only when OpenOCD starts: `ocdsup restart` measures it again",
+        ),
     ),
     "probe-absent": Known(
         Whose.PROBE,

@@ -52,6 +52,13 @@ def afresh(turn: Turn) -> None:
     state.held = False
 
 
+def renewed(turn: Turn) -> None:
+    """The PC shows that what was in the way is over: a probe is back, or its holder is gone. So the fault is over too."""
+    afresh(turn)
+    turn.state.fault = None
+    turn.state.renewed = True
+
+
 def again(turn: Turn) -> None:
     """Launch now, or as soon as the back-off allows. Nothing of ours may be running."""
     delay = turn.state.policy.backoff_s(turn.state.streak)
@@ -73,9 +80,10 @@ def launch(turn: Turn) -> None:
     state = turn.state
     assert state.backend is None, "two backends would fight for one probe"
     state.launches = tuple(at for at in state.launches if turn.now - at < state.policy.period_s)
-    if len(state.launches) >= state.policy.restarts:
-        _spent(turn)
+    if (wait_s := _spent_s(turn)) > 0:
+        _spent(turn, wait_s)
         return
+    state.renewed = False
     state.launches = (*state.launches, turn.now)
     state.run += 1
     state.restarts += state.run > 1
@@ -88,13 +96,27 @@ def launch(turn: Turn) -> None:
     turn.do(Launch(state.run, state.profile))
 
 
-def _spent(turn: Turn) -> None:
+def _spent_s(turn: Turn) -> float:
+    """Seconds until the intensity allows a launch. One that the PC itself has renewed waits for the longest back-off only.
+
+    A person who plugs the probe in does not wait minutes for failures of before; a plug that comes and goes makes no storm.
+    """
+    state, policy = turn.state, turn.state.policy
+    if len(state.launches) < policy.restarts:
+        return 0.0
+    at = state.launches[0] + policy.period_s
+    if state.renewed:
+        at = min(at, state.launches[-1] + policy.backoff_limit_s)
+    return at - turn.now
+
+
+def _spent(turn: Turn, wait_s: float) -> None:
     """The intensity is used up: give up on OpenOCD itself, but only slow down for a board that may return any hour."""
     state = turn.state
     if state.fault is not None and FAULTS[state.fault.code].whose is Whose.BACKEND:
         rest_failed(turn)
         return
-    wait(turn, max(_BLINK_S, state.launches[0] + state.policy.period_s - turn.now))
+    wait(turn, max(_BLINK_S, wait_s))
 
 
 def rest_failed(turn: Turn) -> None:

@@ -111,6 +111,9 @@ class State:
     held: bool = False  # the core is kept halted because running firmware locks the probe out
 
     launches: tuple[float, ...] = ()
+    renewed: bool = (
+        False  # since the last launch the PC has shown something better, so the next need not wait for the intensity
+    )
     streak: int = 0
     profile: Profile = field(default_factory=Profile)  # of the next launch
     waits: frozenset[str] = frozenset()  # what CLEARING still waits for

@@ -9,6 +9,7 @@ from typing import Any
 
 from ocdsup.core.events import Presence
 from ocdsup.core.faults import FAULTS
+from ocdsup.core.span import span
 from ocdsup.core.state import Fault, Phase, Recovery, Signalled, State
 from ocdsup.core.timers import Timer
 
@@ -64,6 +65,7 @@ def snapshot(state: State, facts: Facts, clock: Clock) -> dict[str, Any]:
         "summary": summary(state, facts, clock),
         "fault": _fault(fault, clock) if fault else None,
         "rung": _rung(state),
+        "tried": list(state.recovery.rungs) if state.recovery is not None else [],
         "next_try_s": _next_try(state, clock),
         "advice": list(advice(state)),
         "probe": _probe(state, facts),
@@ -106,14 +108,18 @@ def _next_try(state: State, clock: Clock) -> float | None:
     return None if at is None else max(0.0, round(at - clock.now, 1))
 
 
+_UP = frozenset({Phase.READY, Phase.DEGRADED})
+_HELD = """\
+the target stopped answering each time its firmware ran, so its core is kept halted at the reset vector
+flash a corrected firmware now, or `ocdsup restart` to let it run
+if it stops answering while halted too, the cable or the supply is to blame, not the firmware"""
+
+
 def advice(state: State) -> tuple[str, ...]:
     """What a person can do with their hands, most likely cure first; nothing while all is well."""
     steps: list[str] = []
-    if state.held:
-        steps.append(
-            "the running firmware locks the probe out, so the core is kept halted at its reset vector: "
-            "flash a corrected firmware now, or `ocdsup restart` to let it run"
-        )
+    if state.held and state.phase in _UP:
+        steps += _HELD.splitlines()
     for fault in (state.remark, state.fault):
         if fault is not None:
             steps.extend(FAULTS[fault.code].advice)
@@ -187,7 +193,7 @@ def summary(state: State, facts: Facts, clock: Clock) -> str:
             return f"degraded: {len(state.failures)} failed examination(s), {state.policy.failures} make a recovery"
         case Phase.BACKOFF:
             wait = _next_try(state, clock)
-            return f"waiting {wait:g} s for the next try: {_why(state)}"
+            return f"waiting {span(wait or 0.0)} for the next try: {_why(state)}"
         case Phase.BLOCKED | Phase.FAILED:
             return f"{state.phase.value}: {_why(state)}"
         case Phase.LENT:
@@ -220,7 +226,9 @@ def _code(state: State) -> str:
 
 
 def _why(state: State) -> str:
-    return f"{state.fault.code}: {state.fault.text}" if state.fault is not None else "no fault known"
+    if state.fault is None:
+        return "recovery.intensity allows no more starts now"  # a wait without a fault has no other reason
+    return f"{state.fault.code}: {state.fault.text}"
 
 
 def whole(benches: Sequence[dict[str, Any]], version: str, pid: int, uptime_s: float) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from ocdsup.core import events as ev
 from ocdsup.core.evicting import evict_first, holder_ended, holders_seen
-from ocdsup.core.launching import RECHECK_S, afresh, again, blame, block, default_profile
+from ocdsup.core.faults import FAULTS, Whose
+from ocdsup.core.launching import RECHECK_S, afresh, again, blame, block, default_profile, renewed
 from ocdsup.core.recovering import (
     HOLDERS,
     PROBE,
@@ -44,10 +45,26 @@ def probe_seen_while_waiting(turn: Turn, event: ev.ProbeSeen) -> None:
     if code := bad_presence(event):
         turn.note("fault", fault=code, text=event.text)
         block(turn, code, event.text or None)
-    elif before is not None and before.identity and event.identity not in {"", before.identity}:
-        afresh(turn)
+    elif _replugged(before, event):
+        renewed(turn)
         state.profile = default_profile(turn)
         again(turn)
+
+
+def probe_seen_while_failed(turn: Turn, event: ev.ProbeSeen) -> None:
+    """A probe that was plugged in again may be why OpenOCD crashed or hung; no plug cures a configuration."""
+    state = turn.state
+    before, state.probe = state.probe, event
+    back = _replugged(before, event) or (before is not None and before.presence is ev.Presence.ABSENT)
+    if not back or bad_presence(event) or state.fault is None or FAULTS[state.fault.code].whose is not Whose.BACKEND:
+        return
+    renewed(turn)
+    state.profile = default_profile(turn)
+    again(turn)
+
+
+def _replugged(before: ev.ProbeSeen | None, event: ev.ProbeSeen) -> bool:
+    return before is not None and before.identity != "" and event.identity not in {"", before.identity}
 
 
 def probe_seen_while_clearing(turn: Turn, event: ev.ProbeSeen) -> None:
@@ -82,7 +99,7 @@ def _probe_is_there(turn: Turn, event: ev.ProbeSeen, *, replugged: bool) -> None
             return  # the same wedged device; a probe without a bus can only be tried
         state.streak = 0  # it may have been a passing trouble: one try now, then `blocked` again for as long
     if changed:
-        afresh(turn)
+        renewed(turn)
         state.profile = default_profile(turn)
     again(turn)
 
@@ -113,7 +130,7 @@ def _still_held(turn: Turn, event: ev.HoldersSeen) -> None:
             turn.arm(Timer.RECHECK, min(RECHECK_S["probe-held"], max(SOONEST_S, event.again_at - turn.now)))
         return
     if state.world_was_bad:
-        afresh(turn)
+        renewed(turn)
     again(turn)
 
 

@@ -66,3 +66,17 @@ def test_spans_are_written_as_people_say_them(seconds: float, text: str) -> None
 
 def test_line_ends_of_our_own_texts_stay() -> None:
     assert safe("a\nb\x1b") == "a\nb\\x1b"
+
+
+@pytest.mark.parametrize(
+    ("present", "code", "shown"),
+    [
+        (True, None, "present"),
+        (False, "probe-absent", "absent"),
+        (False, "backend-missing", "not looked at"),
+        (False, None, "not looked at"),
+    ],
+)
+def test_a_probe_is_called_absent_only_when_it_was_missed(present: bool, code: str | None, shown: str) -> None:
+    bench = {"name": "a", "phase": "failed", "fault": code and {"code": code, "text": ""}, "probe": {"present": present}}
+    assert f"  probe    {shown}\n" in status_text({"benches": [bench]})

@@ -143,6 +143,8 @@ class World:
     queue: list[tuple[float, int, ev.Event]] = field(default_factory=list)
     told: int = 0
     launches: list[float] = field(default_factory=list)
+    seen: dict[type[ev.Event], object] = field(default_factory=dict)
+    renewed: bool = False  # since the last launch a look has shown something else than the look before
     absent_launches: int = 0
     launched_total: int = 0
     watched_from: float = 0.0
@@ -273,7 +275,7 @@ class World:
         self.launches.append(self.now)
         self.launched_total += 1
         self.absent_launches += not self.truth.probe
-        assert len(self.launches) <= self.state.policy.restarts, "more launches than the intensity allows"
+        self.check_intensity()
         assert self.absent_launches <= 4, "restarts are spent although the probe is absent"
         assert not launch.profile.under_reset or launch.profile.after in {"run", "halt"}, "left in reset"
         if self.truth.openocd == "missing":
@@ -284,6 +286,13 @@ class World:
             self.later(ev.BackendExited(launch.run, "exit 1", *fault), 1.0, sure=True)
         elif self.truth.openocd != "mute":
             self.later(ev.BackendReady(launch.run, ("cpu",)), 1.0)
+
+    def check_intensity(self) -> None:
+        """No more launches than the intensity allows; beyond it one for each change of the world, at the slowest pace."""
+        policy, at = self.state.policy, self.launches
+        paced = self.renewed and len(at) > 1 and at[-1] - at[-2] >= policy.backoff_limit_s
+        assert len(at) <= policy.restarts or paced, "more launches than the intensity allows"
+        self.renewed = False
 
     def start_fault(self) -> tuple[str | None, str] | None:
         truth = self.truth
@@ -330,6 +339,9 @@ class World:
             self.launches, self.absent_launches = [], 0  # budgets are for the machine, not for people
         if isinstance(event, ev.ProbeSeen) and event.presence is ev.Presence.PRESENT:
             self.absent_launches = 0
+        if isinstance(event, ev.ProbeSeen | ev.HoldersSeen):
+            self.renewed |= self.seen.get(type(event), event) != event
+            self.seen[type(event)] = event
         self.state, effects = self.step(before, event, self.now)
         if before.phase not in {Phase.READY, Phase.DEGRADED}:
             self.watched_from = self.now

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.core.conftest import Bench
 
 KEYS = {
-    "name", "desired", "phase", "since_s", "summary", "fault", "rung", "next_try_s", "advice",
+    "name", "desired", "phase", "since_s", "summary", "fault", "rung", "tried", "next_try_s", "advice",
     "probe", "backend", "targets", "ports", "recoveries", "counters",
 }  # fmt: skip
 
@@ -98,3 +98,23 @@ def test_the_daemon_stands_around_its_benches(up: Bench) -> None:
     shown = whole([up.snapshot()], "0.1.0", 1, 12.34)
     assert (shown["ocdsup"], shown["pid"], shown["uptime_s"]) == ("0.1.0", 1, 12.3)
     assert [bench["name"] for bench in shown["benches"]] == ["nucleo"]
+
+
+def test_a_held_core_is_advice_only_while_the_bench_is_up(up: Bench) -> None:
+    up.state.held = True
+    assert any("kept halted" in step for step in up.snapshot()["advice"])
+    up.dies()
+    assert not any("kept halted" in step for step in up.snapshot()["advice"])
+
+
+def test_a_supply_that_was_too_low_says_when_it_is_measured_again(up: Bench) -> None:
+    up.say(ev.LineFound(up.run, "target-voltage-low", "target-unpowered", "target voltage may be too low"))
+    assert any("`ocdsup restart` measures it again" in step for step in up.snapshot()["advice"])
+
+
+def test_a_long_wait_is_told_in_minutes(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.state.launches = tuple(bench.now - number for number in range(100, 90, -1))
+    bench.dies("target-unpowered", "no supply")
+    bench.say(ev.ProbeSeen(ev.Presence.PRESENT), ev.HoldersSeen(()))
+    assert bench.snapshot()["summary"] == "waiting 3 min 20 s for the next try: target-unpowered: no supply"

@@ -43,3 +43,50 @@ def test_what_was_tried_and_what_is_under_way_is_told(up: Bench) -> None:
     told = why(up.snapshot())
     assert "for backend-exited: restart; recovered after 0 s." in told
     assert "Under way: restart-under-reset." in told
+
+
+def test_all_cures_of_the_running_recovery_are_told(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    for _ in range(4):
+        bench.dies("target-not-answering", "init mode failed")
+        bench.say(ev.ProbeSeen(ev.Presence.PRESENT), ev.HoldersSeen(()))
+        bench.wait(2.0)
+    told = why(bench.snapshot()).splitlines()
+    assert "Tried so far: restart-under-reset (2 times), restart-under-reset-slow." in told
+    assert "Under way: hold-halted." in told
+    bench.dies("target-not-answering", "init mode failed")
+    bench.say(ev.ProbeSeen(ev.Presence.PRESENT), ev.HoldersSeen(()))
+    told = why(bench.snapshot()).splitlines()
+    assert "Tried so far: restart-under-reset (2 times), restart-under-reset-slow, hold-halted, restart." in told
+    assert not any(line.startswith("Under way") for line in told)
+
+
+def test_a_line_of_openocd_is_told_once_and_its_meaning_in_our_words(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.say(ev.BackendExited(1, "exit 1", "target-not-answering", "init mode failed", ("init mode failed",)))
+    told = why(bench.snapshot()).splitlines()
+    assert told[1] == "Fault target-not-answering since 0 s: the probe works, but no target answers behind it."
+    assert told[2] == "  OpenOCD said: init mode failed"
+
+
+def test_a_long_wait_can_be_cut_short_by_a_person(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.state.streak = 9
+    bench.dies("target-unpowered", "no supply")
+    bench.say(ev.ProbeSeen(ev.Presence.PRESENT), ev.HoldersSeen(()))
+    assert "ocdsup tries again in 30 s. `ocdsup restart nucleo` tries at once." in why(bench.snapshot())
+    bench.wait(26.0)
+    assert why(bench.snapshot()).splitlines()[-4].startswith("ocdsup tries again in 4 s.")
+
+
+def test_a_core_that_is_kept_halted_is_not_called_well(up: Bench) -> None:
+    up.state.held = True
+    told = why(up.snapshot())
+    assert "Nothing is wrong" not in told
+    assert "kept halted at the reset vector" in told
+
+
+def test_a_bench_that_was_stopped_says_how_it_comes_back(up: Bench) -> None:
+    up.say(ev.StopAsked())
+    up.dies()
+    assert why(up.snapshot()) == "nucleo: stopped\nIt was stopped on purpose; `ocdsup start nucleo` brings it back."

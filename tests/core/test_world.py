@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,7 @@ STALE = ev.HolderSeen(812, 99, "openocd", "bench", "2026-01-01T10:00:00+00:00", 
 ALIVE = ev.HolderSeen(812, 99, "openocd", "bench", "2026-01-01T10:00:00+00:00", False, False, "it has a live debug session")
 
 
-def launches(asked: list[object]) -> int:
+def launches(asked: Sequence[object]) -> int:
     return sum(isinstance(e, Launch) for e in asked)
 
 
@@ -66,6 +67,60 @@ def test_the_first_start_after_a_replug_is_plain_even_if_the_last_was_under_rese
     up.wait(1.0)
     up.probe(Presence.ABSENT, "")
     assert up.probe(identity="1:9") == [Launch(3, Profile())]
+
+
+def test_a_probe_that_is_back_is_tried_in_the_longest_back_off_although_the_intensity_is_spent(bench: Bench) -> None:
+    pulled(bench)
+    bench.state.launches = tuple(bench.now - 60.0 + number for number in range(10))
+    bench.wait(1.0)
+    bench.probe(Presence.ABSENT, "")
+    assert bench.probe(identity="1:9") == [Launch(2, Profile())]
+
+
+def test_a_plug_that_comes_and_goes_makes_no_storm_of_restarts(bench: Bench) -> None:
+    pulled(bench)
+    began, before = bench.now, bench.run
+    number = 10
+    while bench.now < began + 600:
+        asked = bench.wait(1.0)
+        if bench.phase() is Phase.BLOCKED:
+            number += 1
+            bench.probe(Presence.ABSENT, "")
+            asked = bench.probe(identity=f"1:{number}")
+        if launches(asked):
+            bench.dies("probe-absent")
+    assert 10 + 500 // 30 <= bench.run - before <= 2 * 10 + 600 // 30
+
+
+def test_a_probe_that_is_back_is_not_called_absent_while_its_start_waits(bench: Bench) -> None:
+    pulled(bench)
+    bench.wait(1.0)
+    bench.probe(Presence.ABSENT, "")
+    bench.state.launches = tuple(bench.now - number for number in range(10, 0, -1))
+    assert bench.probe(identity="1:9") == []
+    shown = bench.snapshot()
+    assert (shown["phase"], shown["fault"], shown["next_try_s"]) == ("backoff", None, 29.0)
+    assert shown["probe"]["present"] is True
+    assert shown["summary"] == "waiting 29 s for the next try: recovery.intensity allows no more starts now"
+
+
+@pytest.mark.parametrize(
+    ("fault", "launch"),
+    [("backend-exited", True), ("backend-hung", True), ("config-rejected", False), ("backend-missing", False)],
+)
+def test_a_replug_ends_a_failure_that_the_probe_can_have_caused(bench: Bench, fault: str, launch: bool) -> None:
+    bench.say(ev.StartAsked())
+    bench.born()
+    bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"))
+    bench.state.launches = tuple(bench.now - 60.0 - number for number in range(10, 0, -1))
+    bench.state.streak = 2
+    bench.dies(fault)
+    bench.wait(1.0)
+    assert bench.phase() is Phase.FAILED
+    bench.state.probe = ev.ProbeSeen(Presence.PRESENT, "", "1:7")
+    assert bench.probe(identity="1:7") == []
+    assert bench.probe(Presence.ABSENT, "") == []
+    assert launches(bench.probe(identity="1:8")) == launch
 
 
 @pytest.mark.parametrize("presence", [Presence.AMBIGUOUS, Presence.DENIED, Presence.PRESENT, Presence.UNKNOWN])
