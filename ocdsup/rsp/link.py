@@ -83,14 +83,23 @@ class Link:
         session.answers.clear()
         session.answers.removed.clear()
         session.held, session.unsent, session.doubtful_until = None, b"", 0.0
-        if talk is not None and talk.purpose is Purpose.DETACH:
-            session.shadow.detached()
-            session.reply(OK, out)
+        if talk is not None:
+            self.parted(talk.purpose, out)
         kept = [ask for ask in asks if ask.row.again or ask.row.answer is Answer.STOP]  # such a resume was not sent yet
         for ask in asks:
             if ask not in kept:
                 session.give(ask, expired(ask.row, session.shadow, why), out)
         return kept
+
+    def parted(self, purpose: Purpose, out: list[Output]) -> None:
+        """Note that GDB has taken its leave without a backend, or that this was lost meanwhile: the next one hears of it."""
+        session = self._session
+        if purpose in (Purpose.DETACH, Purpose.KILL, Purpose.FAREWELL):
+            if session.shadow.attached:
+                session.shadow.parted()
+            session.shadow.ended = not session.shadow.extended
+        if purpose is Purpose.DETACH:
+            session.reply(OK, out)
 
     def close(self, reason: str, out: list[Output]) -> None:
         """End the connection from our side."""
@@ -126,7 +135,7 @@ class Link:
             out.append(RUNNING)
             if session.interrupted:
                 out.append(ToBackend(INTERRUPT))
-        if ask.row.name == "k":
+        if ask.row.name == "k":  # in front of any server; OpenOCD never hears it, see `Proxy._part`
             session.shadow.ended = not session.shadow.extended
             session.shadow.detached()
 
@@ -218,11 +227,12 @@ class Link:
             out.append(Notice(News.RESTORED, talk.purpose.value))
         self._stop_or_resume(talk, outcome, now, out)
         match talk.purpose:
-            case Purpose.DETACH:
+            case Purpose.DETACH | Purpose.KILL:
                 session.shadow.detached()
                 session.shadow.ended = not session.shadow.extended
                 out.append(RUNNING)  # whatever the core does now, this session does not hold it any more
-                session.reply(OK, out)
+                if talk.purpose is Purpose.DETACH:  # `k` has no reply
+                    session.reply(OK, out)
             case Purpose.FAREWELL:
                 self.close("GDB has gone", out)
         if self._wishes and self.ready:

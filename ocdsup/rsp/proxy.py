@@ -14,7 +14,7 @@ from .answers import Answers
 from .framing import Frame, Kind
 from .guard import ERROR, foreign_greeting
 from .link import Link
-from .outputs import CloseClient, News, Notice, Output
+from .outputs import CloseBackend, CloseClient, News, Notice, Output
 from .packets import OK, Answer, monitor_line, name
 from .policy import BackendUp, OnDetach, Policy
 from .reception import Here, answer_here, answer_while_away, expired, refused, stale_resume
@@ -89,14 +89,18 @@ class Proxy:
         self._greet_until = self._own = None
         self._backlog.clear()
         self._link.abandon()
-        if self._link.up and self.shadow.attached and not self.policy.transparent:
-            removed = self._session.answers.take_removed()
-            wish = OnDetach.LEAVE if leave else self.policy.on_detach
-            talk = farewell(self.shadow, wish, removed, detach=False)
-            self._link.begin(Purpose.FAREWELL, talk, now, out)
-        else:
+        if leave:
+            self.policy = self._session.policy = replace(self.policy, on_detach=OnDetach.LEAVE)
+        if self.shadow.attached and not self.policy.transparent:
+            self._part(Purpose.FAREWELL, now, out)
+        elif not self.owes:
             self._link.close("GDB has gone", out)
         return out
+
+    @property
+    def owes(self) -> bool:
+        """Tell whether GDB has gone and the core is still to be left as the policy says: a backend is wanted for it."""
+        return self._closed and self.shadow.farewell
 
     def join(self) -> None:
         """Be one debugger more: the attach does not halt the core, and the end leaves it as it is."""
@@ -137,6 +141,8 @@ class Proxy:
         self._link.take(data, now, out)
         if self._link.over:
             self._close_client(self._link.over, out)
+        elif self._closed and self._link.ready and not self.owes:
+            self._link.close("GDB has gone", out)
         elif self._backlog:
             self._drain(now, out)
         return out
@@ -211,7 +217,7 @@ class Proxy:
             self._close_client("nothing was said", out)
         talk, held = self._link.talk, self._session.held
         if talk is not None and talk.deadline <= now:
-            self._link.close("the backend does not answer", out)
+            out.append(CloseBackend("the backend does not answer"))
             self._lose("the backend does not answer", out)
         elif held is not None and not self._session.recovering and held.until <= now:
             self._link.recheck(now, out)
@@ -303,7 +309,7 @@ class Proxy:
                 here = stale_resume(self.shadow)
         elif self._own is not None or self._link.owed or self._link.talk is not None:
             return False
-        elif ask.row.name in ("qRcmd", "D") and self._is_special(ask, now, out):
+        elif ask.row.name in ("qRcmd", "D", "k") and self._is_special(ask, now, out):
             return True
         else:
             here = answer_here(ask.row, ask.body, self.shadow, self._session.answers, self.policy)
@@ -318,8 +324,8 @@ class Proxy:
         return True
 
     def _is_special(self, ask: Ask, now: float, out: list[Output]) -> bool:
-        """Take `monitor ocdsup …` and a detach; tell whether the request was one."""
-        if ask.row.name != "D":
+        """Take `monitor ocdsup …`, a detach and a kill; tell whether the request was one."""
+        if ask.row.name == "qRcmd":
             rest = monitor.own(monitor_line(ask.body) or "")
             if rest is None:
                 return False
@@ -327,13 +333,21 @@ class Proxy:
             self._own = _Own(self._own_id, ask.since)
             out.append(Notice(News.ASKED, rest, self._own_id))
             return True
-        if self._link.ready:
-            removed = self._session.answers.take_removed()
-            talk = farewell(self.shadow, self.policy.on_detach, removed, detach=True)
-            self._link.begin(Purpose.DETACH, talk, now, out)
-        else:
-            self._session.give(ask, Here((OK,), believed=True), out)
+        self._part(Purpose.DETACH if ask.row.name == "D" else Purpose.KILL, now, out)
         return True
+
+    def _part(self, how: Purpose, now: float, out: list[Output]) -> None:
+        """Leave the target as the policy says, now or by the next backend.
+
+        A kill is a detach without an answer: nothing can be killed on a bare board, and after OpenOCD's own `k` the core stands
+        for ever, with its comparators set (0.12 ends the connection without taking them out).
+        """
+        if self._link.up:
+            removed = self._session.answers.take_removed()
+            talk = farewell(self.shadow, self.policy.on_detach, removed, detach=how is Purpose.DETACH)
+            self._link.begin(how, talk, now, out)
+        else:
+            self._link.parted(how, out)
 
     def _send(self, ask: Ask, now: float, out: list[Output]) -> None:
         if ask.row.answer is Answer.STOP and self.shadow.untold:

@@ -63,6 +63,7 @@ class Purpose(Enum):
     RECHECK = "recheck"
     INTERRUPT = "interrupt"
     DETACH = "detach"
+    KILL = "kill"
     FAREWELL = "farewell"
 
 
@@ -97,7 +98,9 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     """Make a new backend fit the belief; the board is left running or halted as GDB's user left it."""
     yield from greet(shadow, up, policy)
     if not shadow.attached:
-        if policy.halt_on_attach and not policy.transparent and not (yield from _is_halted()):
+        if shadow.farewell:
+            yield from _late_farewell(shadow, policy.on_detach)
+        elif policy.halt_on_attach and not (policy.transparent or shadow.left) and not (yield from _is_halted()):
             yield monitor_request("halt")
         yield from _threads(shadow)
         return Outcome(restored=True)
@@ -323,6 +326,26 @@ def farewell(shadow: Shadow, on_detach: OnDetach, removed: list[bytes], *, detac
     if not wanted and running and not halted_here:
         yield monitor_request("halt")
     return Outcome()
+
+
+def _late_farewell(shadow: Shadow, on_detach: OnDetach) -> _Part:
+    """Leave the core as the policy says, after GDB has left while there was no backend.
+
+    There are no points to take out: a new process has none, and one that lives on clears them for each new connection.
+    """
+    halted = was_halted = yield from _is_halted()
+    if shadow.under and not halted:
+        yield monitor_request("halt")
+        halted = True
+    if halted:
+        yield from _read_registers()
+        yield from _heal_ram(shadow)
+    wanted = {OnDetach.RESUME: True, OnDetach.HALT: False, OnDetach.LEAVE: shadow.freed or not was_halted}[on_detach]
+    if wanted and halted:
+        yield monitor_request("resume")
+    if not wanted and not halted:
+        yield monitor_request("halt")
+    shadow.farewell = shadow.freed = False
 
 
 def lost_text(lost: tuple[Point, ...]) -> str:

@@ -74,6 +74,8 @@ class Shadow:
     extended: bool = False
     attached: bool = False  # GDB has seen a stop reply and believes in a stopped or running target
     ended: bool = False  # detached, killed or exited: a lost backend is no loss any more
+    left: bool = False  # GDB was attached and has left the target: its core is nobody's to halt any more
+    farewell: bool = False  # … and no backend has heard of it yet: the next one leaves the core as the policy says
     threads: dict[bytes, bytes] = field(default_factory=dict)  # b"Hg" -> b"Hg0"
     points: dict[Point, None] = field(default_factory=dict)  # in the order in which they were set
     under: dict[Point, bytes] = field(default_factory=dict)  # RAM before a software breakpoint was (perhaps) put there
@@ -126,7 +128,7 @@ class Shadow:
         if self.running:
             self.forget_writes()
         self.resume, self.freed = None, False
-        self.attached = True
+        self.attached, self.left = True, False
         if reply[:1] in b"WX":
             self.attached = False
             self.points.clear()
@@ -155,7 +157,13 @@ class Shadow:
         self.points.clear()
         self.under.clear()
         self.forget_writes()
-        self.flash = Flash.IDLE
+        self.flash, self.left = Flash.IDLE, True
+
+    def parted(self) -> None:
+        """Note that GDB has left the target and that no backend could be told: what that one must know is kept."""
+        running, under = self.running or self.freed, dict(self.under)
+        self.detached()
+        self.farewell, self.freed, self.under = True, running, under
 
     # One function per request that changes the belief: (body, reply).
 
@@ -178,7 +186,7 @@ class Shadow:
 
     def _why(self, body: bytes, reply: bytes) -> None:
         if reply[:1] in (b"S", b"T"):
-            self.attached = True
+            self.attached, self.left = True, False
 
     def _point_set(self, body: bytes, reply: bytes) -> None:
         point = point_of(body)
@@ -245,7 +253,7 @@ class Shadow:
         self.forget_writes()
         self.stale = False
         if reply[:1] in (b"S", b"T"):
-            self.attached = True
+            self.attached, self.left = True, False
 
 
 _CHANGES = {

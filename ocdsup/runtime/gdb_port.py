@@ -21,6 +21,10 @@ __all__ = ["MAX_CLIENTS", "SLOW", "Answer", "GdbPort", "Served"]
 
 MAX_CLIENTS = 8
 
+_WHY = {
+    SecondClient.REFUSE: "(second_client is refuse for this bench)",
+    SecondClient.TAKEOVER: "and not idle (second_client is takeover: halted and silent for takeover_after)",
+}
 # Answers `monitor ocdsup …`, given the words behind `ocdsup`; never raises.
 Answer = Callable[[str], Awaitable[str]]
 
@@ -61,6 +65,11 @@ class GdbPort:
     def halted(self) -> bool:
         """Whether a debug session has the core halted."""
         return any(session.speaks and session.halted for session in self._sessions)
+
+    @property
+    def owes(self) -> bool:
+        """Whether a debugger that has gone is still to be said goodbye for."""
+        return any(session.owes for session in self._sessions)
 
     def run_state(self) -> None:
         """A session was halted or runs on; told further only when that changes the whole."""
@@ -108,7 +117,7 @@ class GdbPort:
                 return ""
             case wish:
                 self.log.info("gdb_refused", port=self.port, second_client=wish.value)
-                return f"another debugger is attached to this target (second_client is {wish.value} for this bench)"
+                return f"another debugger is attached to this target {_WHY[wish]}"
 
     def joined(self, session: GdbSession) -> None:
         """OpenOCD has taken a session's connection, and has cleared the points of all others for it."""
@@ -123,6 +132,8 @@ class GdbPort:
         if session in self._sessions:
             self._sessions.remove(session)
             self.changed()
+            for other in tuple(self._sessions):
+                other.backend_up()  # it may have waited for this one
 
     def backend_up(self, served: Served) -> None:
         """OpenOCD serves this target now."""
@@ -160,5 +171,6 @@ class GdbPort:
     def close(self) -> None:
         """End the port and its sessions."""
         self._listener.close()
+        self.served = None  # nobody dials any more
         for session in tuple(self._sessions):
             session.close()

@@ -91,7 +91,9 @@ class GdbSession:
 
     @property
     def idle(self) -> bool:
-        """Whether its debugger has said nothing for a while."""
+        """Whether its debugger has said nothing for a while although it is its turn, see `Policy.idle_after`."""
+        if self._proxy.shadow.running:
+            return False
         return self._loop.time() - self._heard >= self._port.policy.idle_after
 
     def join(self) -> None:
@@ -154,10 +156,20 @@ class GdbSession:
 
     # OpenOCD
 
+    @property
+    def owes(self) -> bool:
+        """Whether its debugger has gone while OpenOCD was away, and the core is still to be left as the policy says."""
+        return self._client is None and self._proxy.owes
+
+    @property
+    def _wants_backend(self) -> bool:
+        """Whether it has something to say to OpenOCD; first those say it that have only to say goodbye."""
+        return self.owes or (self._client is not None and not self._port.owes)
+
     def backend_up(self) -> None:
         """Dial OpenOCD, if there is one and the client has something to say."""
         served = self._port.served
-        if self._spoke and served is not None and self._up is None and self._dialling is None and self._client is not None:
+        if self._spoke and served is not None and self._up is None and self._dialling is None and self._wants_backend:
             self._stop_redial()
             self._dialling = self._port.tasks.spawn("gdb-dial", self._dial(served))
 
@@ -170,7 +182,7 @@ class GdbSession:
             self._dial_later()
             return
         self._dialling = None  # not in a `finally`: when this task is cancelled, the next one may already have taken its place
-        if self._client is None or self._port.served is not served:
+        if not self._wants_backend or self._port.served is not served:
             sock.close()
             self.backend_up()
             return
@@ -182,7 +194,7 @@ class GdbSession:
 
     def _dial_later(self) -> None:
         """The connection failed while OpenOCD is still there. It is dialled again after a pause, if nothing else happens."""
-        if self._client is None or self._port.served is None or self._over:
+        if not self._wants_backend or self._port.served is None or self._over:
             return
         self._stop_redial()
         self._redial = self._loop.call_later(REDIAL_S[min(self._refusals, len(REDIAL_S) - 1)], self.backend_up)
@@ -333,7 +345,7 @@ class GdbSession:
             self._up.resume()
 
     def _end_if_over(self) -> None:
-        if self._client is None and self._up is None and not self._over:
+        if self._client is None and self._up is None and not self._over and not self._proxy.owes:
             self.close()
 
     def _rearm(self) -> None:

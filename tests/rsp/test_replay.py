@@ -241,6 +241,88 @@ def test_a_detach_leaves_the_core_as_the_policy_says(policy: OnDetach, after: bo
     assert bench.board.running is after
 
 
+LEAVES = {
+    "detach": lambda bench: bench.ask(b"D"),
+    "kill": lambda bench: bench.send(b"k"),
+    "gone": lambda bench: bench.carry(bench.proxy.client_gone(bench.now)),
+}
+
+
+@pytest.mark.parametrize("policy", OnDetach)
+@pytest.mark.parametrize(
+    ("how", "running"),
+    [("detach", False), ("kill", False), ("gone", False), ("gone", True)],  # GDB itself lets no running target go
+)
+def test_gdb_may_leave_while_openocd_is_away(how: str, running: bool, policy: OnDetach) -> None:
+    """The next OpenOCD leaves the core as the policy says, with its RAM healed, and is asked nothing after that."""
+    bench = attached(Policy(on_detach=policy))
+    before = bytes(bench.board.ram)
+    for body in (b"Z1,8000234,2", b"Z0,20000008,2"):
+        bench.ask(body)
+    if running:
+        bench.resume()
+    bench.kill()
+    LEAVES[how](bench)
+    if how != "gone":
+        bench.carry(bench.proxy.client_gone(bench.now))
+    assert bench.proxy.owes
+    bench.start(halt=not running)
+    bench.settle()
+    assert bench.board.running is {OnDetach.RESUME: True, OnDetach.HALT: False, OnDetach.LEAVE: running}[policy]
+    assert bytes(bench.board.ram) == before
+    assert bench.board.comparators == set()
+    assert (bench.proxy.owes, bench.backend_closed) == (False, "GDB has gone")
+
+
+@pytest.mark.parametrize("how", LEAVES)
+def test_an_openocd_that_dies_of_the_farewell_is_followed_by_one_that_hears_it(how: str) -> None:
+    """However far the first one came."""
+    for steps in range(12):
+        bench = attached(Policy(on_detach=OnDetach.RESUME))
+        before = bytes(bench.board.ram)
+        bench.ask(b"Z0,20000008,2")
+        if how == "gone":
+            bench.carry(bench.proxy.client_gone(bench.now))
+        else:
+            bench.send(b"D" if how == "detach" else b"k")
+        for _ in range(steps):
+            bench.step()
+        bench.kill()
+        if how == "detach":
+            assert bench.answer() == b"OK"
+        if how != "gone":
+            bench.carry(bench.proxy.client_gone(bench.now))
+        while bench.proxy.owes:
+            bench.start()
+            bench.settle()
+        assert bench.board.running
+        assert bytes(bench.board.ram) == before
+
+
+@pytest.mark.parametrize("policy", OnDetach)
+def test_a_kill_is_a_detach_without_an_answer(policy: OnDetach) -> None:
+    """OpenOCD's own `k` would leave the core standing and its comparators set."""
+    bench = attached(Policy(on_detach=policy))
+    bench.ask(b"Z1,8000234,2")
+    bench.send(b"k")
+    bench.settle()
+    assert bench.process is not None
+    assert b"k" not in bench.process.log
+    assert bench.board.running is (policy is OnDetach.RESUME)
+    assert bench.board.comparators == set()
+
+
+def test_a_core_that_gdb_has_left_is_not_halted_by_the_next_openocd() -> None:
+    """In extended mode the connection outlives the detach: the replay is not an attach."""
+    bench = attached()
+    assert bench.ask(b"D") == b"OK"
+    assert bench.board.running
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.board.running
+
+
 def test_a_backend_that_never_finishes_its_greeting_is_given_up() -> None:
     """A dialogue that hangs ends with the connection closed from our side."""
     bench = attached()

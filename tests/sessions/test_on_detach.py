@@ -1,0 +1,131 @@
+"""`on_detach`: however GDB leaves, and whatever the core did, the board is left as its owner chose, and the status says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ocdsup.demo.gdb import Gdb
+from tests.bench.rig import Rig
+from tests.sessions.desk import MODE_2, Desk, hits
+
+
+def detach(gdb: Gdb) -> None:
+    """The connection stays after it: it is `extended-remote`."""
+    gdb.command("-target-detach")
+    gdb.command("-target-disconnect")
+
+
+def disconnect(gdb: Gdb) -> None:
+    """The connection ends without a word."""
+    gdb.command("-target-disconnect")
+
+
+def die(gdb: Gdb) -> None:
+    """The kernel closes the connection."""
+    os.kill(gdb.pid, signal.SIGKILL)
+
+
+def stand(desk: Desk, gdb: Gdb) -> None:
+    """The core stands at a breakpoint, with two comparators set that would stop it again."""
+    gdb.command("-break-insert -h blink")
+    hits(gdb)
+    gdb.command("-gdb-set breakpoint always-inserted on")
+
+
+def run(desk: Desk, gdb: Gdb) -> None:
+    """The program runs, with a breakpoint ahead that it does not come to; GDB waits for it."""
+    gdb.command(f"-break-insert -h *{MODE_2:#x}")
+    gdb.command("-exec-continue")
+    desk.core_is("running")
+
+
+def freed(desk: Desk, gdb: Gdb) -> None:
+    """The program runs, and GDB does not know: it does not let go of a target that it believes to run."""
+    gdb.command('-interpreter-exec console "monitor resume"')
+    desk.core_is("running")
+
+
+Act = Callable[[Gdb], None]
+State = Callable[[Desk, Gdb], None]
+CASES: list[tuple[State, Act]] = [
+    (stand, detach),
+    (stand, disconnect),
+    (stand, die),
+    (freed, detach),
+    (freed, disconnect),
+    (freed, die),
+    (run, die),
+]
+AFTER: dict[str, dict[State, str]] = {
+    "resume": {stand: "running", run: "running", freed: "running"},
+    "halt": {stand: "halted", run: "halted", freed: "halted"},
+    "leave": {stand: "halted", run: "running", freed: "running"},
+}
+
+
+@pytest.fixture(params=AFTER)
+def policy(request: pytest.FixtureRequest) -> str:
+    """What the bench's owner chose."""
+    return str(request.param)
+
+
+@pytest.fixture
+def desk(rig: Rig, policy: str) -> Iterator[Desk]:
+    """A desk whose bench has that policy."""
+    desk = Desk(rig, on_detach=policy)
+    try:
+        yield desk
+    finally:
+        desk.close()
+
+
+def left(desk: Desk, state: str) -> None:
+    """Nobody is attached, the board is in that state and the status says the same."""
+    desk.sessions_are(0)
+    desk.core_is(state)
+    desk.rig.until(f"show it {state}", lambda bench: bench["targets"][0]["state"] == state)
+
+
+# The policy is carried out in what both drivers share: the second one is run by `./dev system`.
+drivers = pytest.mark.parametrize("mode", ["hla", pytest.param("dap", marks=pytest.mark.system)])
+
+
+@drivers
+def test_the_core_is_left_as_the_policy_says(desk: Desk, policy: str) -> None:
+    """Detach, disconnect and `kill -9` of GDB, from a halted and from a running core."""
+    for state, leave in CASES:
+        gdb = desk.gdb()
+        state(desk, gdb)
+        leave(gdb)
+        left(desk, AFTER[policy][state])
+
+
+@drivers
+def test_the_core_is_left_as_the_policy_says_when_openocd_is_away(desk: Desk, policy: str) -> None:
+    """GDB leaves in the outage; the OpenOCD that comes next does what the policy says."""
+    for state, leave in ((stand, detach), (stand, disconnect), (run, die)):
+        gdb = desk.gdb()
+        state(desk, gdb)
+        before, pid = desk.recoveries(), desk.pid()
+        os.kill(pid, signal.SIGSTOP)  # nothing more is said to it, and then it is gone
+        os.kill(pid, signal.SIGKILL)
+        leave(gdb)
+        desk.rig.recovered(before + 1)
+        left(desk, AFTER[policy][state])
+
+
+@drivers
+def test_a_core_that_gdb_has_left_is_not_touched_by_a_restart(desk: Desk, policy: str) -> None:
+    """The connection of `extended-remote` outlives a detach; a restart of OpenOCD then is no attach."""
+    gdb = desk.gdb()
+    stand(desk, gdb)
+    gdb.command("-target-detach")
+    state = AFTER[policy][stand]
+    desk.core_is(state)
+    desk.kill_and_recover()
+    assert desk.sim.core() == state
+    desk.rig.until(f"show it {state}", lambda bench: bench["targets"][0]["state"] == state)
