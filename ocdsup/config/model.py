@@ -47,7 +47,11 @@ class OnDetachPolicy(StrEnum):
 
 
 class SecondClientPolicy(StrEnum):
-    """What a second GDB on the same port gets: a clear refusal, the place of an idle first one, or a connection of its own."""
+    """What a second GDB on the same port gets: a clear refusal, the place of an idle first one, or a connection of its own.
+
+    Idle is a GDB that has its program halted and has said nothing for `takeover_after`. One whose program runs is silent by
+    nature and keeps its place; if it is dead, its connection ends within 30 s and the place is free.
+    """
 
     REFUSE = "refuse"
     TAKEOVER = "takeover"
@@ -143,6 +147,8 @@ class Bench:
     monitor: MonitorPolicy = MonitorPolicy.FULL
     on_detach: OnDetachPolicy = OnDetachPolicy.RESUME
     second_client: SecondClientPolicy = SecondClientPolicy.REFUSE
+    takeover_after: Seconds = 60.0
+    """How long a halted GDB must have been silent before `second_client: takeover` gives its place to another one."""
     cache: bool = False
     """Answer GDB here what cannot have changed since the last stop (features, registers, flash) instead of asking OpenOCD."""
 

@@ -31,7 +31,7 @@ class SecondClient(Enum):
     """What a second client of the same port gets."""
 
     REFUSE = "refuse"
-    TAKEOVER = "takeover"  # the place of the first one, if that is idle
+    TAKEOVER = "takeover"  # the place of the first one, if that is idle: see `Policy.idle_after`
     SHARE = "share"  # a connection of its own
 
 
@@ -41,6 +41,11 @@ class Policy:
 
     `answer_within` stays below the 6 s after which GDB pairs late answers with later questions (three tries of 2 s, seen with
     GDB 13.1), with a margin for slow links.
+
+    `idle_after`: a debugger that has its program halted and has said nothing for so long may be taken over. One that waits for
+    a running program is never idle, however long it is silent: GDB says nothing until the stop comes, and whoever waits for a
+    rare breakpoint would lose his session to the next who asks. If it is dead, its connection ends by itself (keep-alive,
+    30 s), and its place is free.
     """
 
     dialect: Dialect = Dialect.OPENOCD
@@ -48,7 +53,7 @@ class Policy:
     monitor: Monitor = Monitor.FULL
     on_detach: OnDetach = OnDetach.RESUME
     second_client: SecondClient = SecondClient.REFUSE
-    idle_after: float = 3.0  # a client that said nothing for so long may be taken over
+    idle_after: float = 60.0
     halt_on_attach: bool = True  # as OpenOCD's own gdb-attach event does (0.11 and later), which ocdsup switches off
     stop_after_reset: bool = True
     cache: bool = False

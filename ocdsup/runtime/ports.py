@@ -102,6 +102,7 @@ class StablePorts:
             monitor=Monitor(config.monitor.value),
             on_detach=OnDetach(config.on_detach.value),
             second_client=SecondClient(config.second_client.value),
+            idle_after=config.takeover_after,
             cache=config.cache,
         )
         return GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log, self._store)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import os
+import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,7 @@ from ocdsup.demo.gdb import Gdb, GdbError
 from ocdsup.demo.stage import until
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE, Rig
-from tests.sessions.desk import Desk, console, hits, value
+from tests.sessions.desk import MODE_2, Desk, console, hits, value
 
 
 @pytest.fixture
@@ -23,11 +25,16 @@ def second_client() -> str:
 @pytest.fixture
 def desk(rig: Rig, second_client: str) -> Iterator[Desk]:
     """A desk whose bench has that policy."""
-    desk = Desk(rig, second_client=second_client)
+    desk = Desk(rig, second_client=second_client, takeover_after="2s")
     try:
         yield desk
     finally:
         desk.close()
+
+
+def silent_for(seconds: float) -> None:
+    """Let the first debugger say nothing for so long: this is what the test is about."""
+    threading.Event().wait(seconds)
 
 
 def at_blink(desk: Desk) -> Gdb:
@@ -57,19 +64,37 @@ def test_refuse_says_why_and_leaves_the_first_alone(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("second_client", ["takeover"])
+@pytest.mark.parametrize("mode", ["hla"])
 def test_takeover_waits_until_the_first_is_idle(desk: Desk) -> None:
-    """One that works keeps its place; one that said nothing for a few seconds loses it, and the core stays as it was."""
-    at_blink(desk)
-    assert "another debugger is attached" in refused(desk)
-    idle_at = time.monotonic() + 3.2
-    until("be idle", lambda: time.monotonic() > idle_at, PATIENCE)
+    """Whose program runs keeps the place, however silent; halted and silent it loses it, and the core stays as it was."""
+    first = desk.gdb()
+    first.command(f"-break-insert -h *{MODE_2:#x}")
+    first.command("-exec-continue")
+    desk.core_is("running")
+    silent_for(2.5)
+    assert "another debugger is attached to this target and not idle" in refused(desk)
+    desk.rig.tcl("mww 0x20000038 2")
+    first.wait_stop(PATIENCE)
+    before = value(first, "counter")
+    silent_for(2.5)
     second = desk.gdb()
-    assert value(second, "$pc") == 0x08000060
+    assert (value(second, "$pc"), value(second, "counter")) == (MODE_2, before)
     desk.sessions_are(1)
     second.command("-break-insert -h blink")
     hits(second)
-    taken = desk.rig.log("gdb_gone")[-1]
-    assert taken["reason"] == "taken over"
+    assert desk.rig.log("gdb_gone")[-1]["reason"] == "taken over"
+
+
+@pytest.mark.parametrize("second_client", ["takeover"])
+@pytest.mark.parametrize("mode", ["hla"])
+def test_the_place_of_a_dead_debugger_is_free_at_once(desk: Desk) -> None:
+    """Its program ran, so it was not idle; but its connection is gone."""
+    first = desk.gdb()
+    first.command("-exec-continue")
+    desk.core_is("running")
+    os.kill(first.pid, signal.SIGKILL)
+    desk.sessions_are(0)
+    assert value(desk.gdb(), "$pc") != 0
 
 
 @pytest.mark.parametrize("second_client", ["share"])
