@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 
+from ocdsup.cli.front import port
 from ocdsup.demo.stage import Stage
 from ocdsup.demo.story import firmware, play
+from ocdsup.sim.faults import FAULTS
 
 GUIDE = """\
 {summary}
@@ -26,10 +28,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb."""
     verb = verbs.add_parser("demo", description="The whole job on a simulated ST-LINK and board; no hardware needed.")
     verb.add_argument("--once", action="store_true", help="play the story once; exit 0 if all of it was true")
-    verb.add_argument("--gdb-port", type=int, default=None, metavar="N", help="stable GDB port (3333; with --once any)")
-    verb.add_argument("--telnet-port", type=int, default=None, metavar="N", help="stable telnet port (4444; with --once any)")
+    verb.add_argument("--gdb-port", type=port, default=None, metavar="N", help="stable GDB port (3333; with --once any)")
+    verb.add_argument("--telnet-port", type=port, default=None, metavar="N", help="stable telnet port (4444; with --once any)")
     verb.add_argument("--dap", action="store_true", help="OpenOCD's direct ST-LINK driver instead of HLA")
-    verb.add_argument("--fault", metavar="NAME", help="break the board in this way once it is up (see `ocdsup sim --help`)")
+    verb.add_argument(
+        "--fault",
+        metavar="NAME",
+        choices=sorted(FAULTS),
+        help="break the board in this way once it is up (see `ocdsup sim --help`)",
+    )
     verb.set_defaults(run=run)
 
 

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ocdsup.cli.front import port
+
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "sim",
         description="Simulate an ST-LINK with a board behind it, for any OpenOCD 0.12 or newer (stlink-server protocol).",
     )
-    verb.add_argument("--port", type=int, default=PORT, help=f"TCP port on 127.0.0.1; 0 = any free one (default {PORT})")
+    verb.add_argument("--port", type=port, default=PORT, help=f"TCP port on 127.0.0.1; 0 = any free one (default {PORT})")
     verb.add_argument("--board", choices=BOARDS, default=BOARDS[0], help=f"the board (default {BOARDS[0]})")
     verb.add_argument("--serial", action="append", metavar="S", help="serial number; repeat it for several probes")
     verb.add_argument("--control", type=Path, metavar="PATH", help="control socket")
@@ -47,7 +49,7 @@ def _action(
     call: Callable[[argparse.Namespace], int],
 ) -> argparse.ArgumentParser:
     one = actions.add_parser(name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    one.add_argument("--port", type=int, default=argparse.SUPPRESS, help="port of the simulator")
+    one.add_argument("--port", type=port, default=argparse.SUPPRESS, help="port of the simulator")
     one.add_argument("--control", type=Path, metavar="PATH", default=argparse.SUPPRESS, help="control socket")
     one.add_argument("--serial", metavar="S", default=argparse.SUPPRESS, help="which probe (default: the first)")
     one.set_defaults(run=call)

@@ -124,22 +124,22 @@ def check(name: str, bench: str | None, args: Mapping[str, object]) -> Verb:
     Raises:
         ControlError: `unknown-verb`, `unknown-bench` (missing or not wanted) or `bad-argument`.
     """
-    verb = VERBS.get(name)
+    verb, what = VERBS.get(name), f"do {name[:40]!r}"
     if verb is None:
-        raise ControlError("unknown-verb", f"do {name[:40]!r}", "there is no such verb", "`ocdsup --help` lists them")
+        raise ControlError("unknown-verb", what, "there is no such verb", "`ocdsup --help` lists them")
     if verb.needs is Needs.BENCH and bench is None:
-        raise ControlError("unknown-bench", name, "it needs a bench", "`ocdsup status` lists them")
+        raise ControlError("unknown-bench", what, "it needs a bench", "`ocdsup status` lists them")
     if verb.needs is Needs.NOTHING and bench is not None:
-        raise ControlError("unknown-bench", name, "it takes no bench", "leave the bench out")
+        raise ControlError("unknown-bench", what, "it takes no bench", "leave the bench out")
     known = verb.args or {}
     for key, value in args.items():
         if key not in known:
-            raise ControlError("bad-argument", name, f"it has no argument {key[:40]!r}", f"it takes {_listed(known)}")
+            raise ControlError("bad-argument", what, f"it has no argument {key[:40]!r}", f"it takes {_listed(known)}")
         if not _fits(known[key], value):
-            raise ControlError("bad-argument", name, f"{key} is not {_range(known[key])}", "correct the value")
+            raise ControlError("bad-argument", what, f"{key} is not {_range(known[key])}", "correct the value")
     for key, arg in known.items():
         if arg.required and key not in args:
-            raise ControlError("bad-argument", name, f"{key} is missing", f"give {_range(arg)}")
+            raise ControlError("bad-argument", what, f"{key} is missing", f"give {_range(arg)}")
     return verb
 
 

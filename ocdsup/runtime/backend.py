@@ -143,14 +143,14 @@ class LiveBackend:
 
     def _listening(self, service: str, port: int) -> None:
         match service:
-            case "gdb":
+            case "gdb" if self._targets is None:
                 self.ports.gdb.append(port)
-            case "telnet":
+            case "telnet" if self.ports.telnet is None:
                 self.ports.telnet = port
-            case "tcl":
+            case "tcl" if self.ports.tcl is None:
                 self.ports.tcl = port
             case _:
-                return
+                return  # also a firmware that prints such a line by semihosting: debuggers are not led to ports of its choice
         self._greet()
 
     def _greet(self) -> None:

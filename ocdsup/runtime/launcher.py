@@ -110,7 +110,7 @@ class Process:
 
 def _spawn(argv: Sequence[str], env: Mapping[str, str]) -> Any:  # its stubs miss `ptyproc`, which holds the delays
     if shutil.which(argv[0], path=env.get("PATH", os.defpath)) is None:
-        raise _not_runnable(argv[0])
+        raise not_runnable(argv[0])
     try:
         with warnings.catch_warnings():
             # Python 3.12 warns of every fork beside threads. Ours only look at /proc and sysfs and hold no lock, and
@@ -144,12 +144,15 @@ def _watch(child: Any, program: str) -> int:
         raise _failure(program, error) from error
 
 
-def _not_runnable(program: str) -> BackendError:
+def not_runnable(program: str, hint: str = _HINT_BINARY) -> BackendError:
+    """The error for a program that `shutil.which` does not find, with the reason."""
     if "/" not in program:
-        return BackendError(f"start {program}", "there is no such program on the PATH", _HINT_BINARY)
+        return BackendError(f"start {program}", "there is no such program on the PATH", hint)
     if not os.path.exists(program):
-        return BackendError(f"start {program}", "there is no such file", _HINT_BINARY)
-    return BackendError(f"start {program}", "it is not an executable file", f"run `chmod +x {program}`, or {_HINT_BINARY}")
+        return BackendError(f"start {program}", "there is no such file", hint)
+    if os.path.isdir(program):
+        return BackendError(f"start {program}", "it is a directory", hint)
+    return BackendError(f"start {program}", "it is not an executable file", f"run `chmod +x {program}`, or {hint}")
 
 
 def _failure(program: str, error: Exception) -> BackendError:

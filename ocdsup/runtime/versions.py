@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import signal
 
 from ocdsup.errors import BackendError
 from ocdsup.openocd.dialect import Version, parse_version
+from ocdsup.runtime.launcher import not_runnable
 
 TIMEOUT_S = 5.0
 _INSTALL = "install OpenOCD 0.10 or newer, or set openocd.binary to its path"
@@ -38,7 +41,7 @@ class Versions:
 def _key(binary: str) -> _Key:
     path = shutil.which(binary)
     if path is None:
-        raise BackendError(f"start {binary}", "there is no such program", _INSTALL)
+        raise not_runnable(binary, _INSTALL)
     try:
         status = os.stat(path)
     except OSError as error:
@@ -54,6 +57,7 @@ async def _output(path: str) -> str:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # so that the programs which a wrapper starts end with it
         )
     except OSError as error:
         raise BackendError(f"start {path}", error.strerror or "", _INSTALL) from error
@@ -64,6 +68,7 @@ async def _output(path: str) -> str:
         raise BackendError(f"ask {path} for its version", f"no answer within {TIMEOUT_S:g} s", _INSTALL) from None
     finally:
         if child.returncode is None:
-            child.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
             await child.wait()
     return output.decode("utf-8", "replace")

@@ -114,6 +114,17 @@ def test_a_fault_is_put_into_force_once_the_bench_is_up(stages: list[Stage]) -> 
     assert stages[0].told == [{"break": "silent"}]
 
 
+@pytest.mark.parametrize("words", [["--gdb-port", "65536"], ["--telnet-port", "-1"], ["--fault", "fire"]])
+def test_what_cannot_be_asked_for_is_a_usage_error_before_anything_starts(
+    stages: list[Stage], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["demo", *words])
+    assert caught.value.code == 2
+    assert f"argument {words[0]}: " in capsys.readouterr().err
+    assert stages == []
+
+
 def test_a_bench_that_does_not_get_ready_is_4_with_the_diagnosis(
     stages: list[Stage], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,14 @@ def test_an_unknown_fault_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -
     assert "silent" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--port", "65536"], ["--port", "-1"], ["status", "--port", "x"]])
+def test_a_port_that_cannot_be_is_a_usage_error(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["sim", *words])
+    assert caught.value.code == 2
+    assert "argument --port: " in capsys.readouterr().err
+
+
 def test_the_help_lists_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
     from ocdsup.sim.faults import FAULTS
 

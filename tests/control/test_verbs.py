@@ -59,6 +59,7 @@ def test_anything_else_is_refused_with_its_code(
     with pytest.raises(ControlError) as caught:
         check(verb, bench, args)
     assert caught.value.code == code
+    assert str(caught.value).startswith(f"cannot do {verb!r}: ")
     assert code in EXIT_CODES
     assert sentence in str(caught.value)
     assert caught.value.hint

@@ -120,6 +120,15 @@ async def test_every_gdb_port_is_known_in_the_order_of_the_targets(runs: Runs) -
     assert len(set(started.ports.gdb)) == 3
 
 
+async def test_a_port_that_is_announced_by_firmware_when_openocd_is_up_leads_nobody_there(runs: Runs, until: Until) -> None:
+    """Semihosting output of the target stands among OpenOCD's own lines."""
+    forged = "".join(f'say("Info : Listening on port {666} for {name} connections")\n' for name in ("gdb", "tcl", "telnet"))
+    started = runs.fake(f'sock = up()\n{forged}say("Info : forged")\ntcl(sock, usual)')
+    await runs.event(ev.BackendReady)
+    await until(lambda: "Info : forged" in runs.texts())
+    assert 666 not in {*started.ports.gdb, started.ports.tcl, started.ports.telnet}
+
+
 async def test_an_openocd_that_announces_nothing_is_reached_at_the_ports_it_was_given(runs: Runs) -> None:
     """0.10."""
     assert Private.given(command.Ports(1, 2, 3)) == Private([1], 2, 3)

@@ -235,7 +235,7 @@ async def test_an_exit_that_somebody_else_collected_is_told_all_the_same(run: Ca
         ("absent name", "there is no such program on the PATH", "install OpenOCD"),
         ("absent path", "there is no such file", "set openocd.binary"),
         ("not executable", "it is not an executable file", "chmod"),
-        ("a directory", "it is not an executable file", "set openocd.binary"),
+        ("a directory", "it is a directory", "set openocd.binary"),
         ("another machine's", "Exec format error", "set openocd.binary"),
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ocdsup.errors import BackendError
@@ -64,8 +65,18 @@ async def test_a_program_that_will_not_do_is_refused_with_the_reason(tmp_path: P
 async def test_a_missing_program_is_named_and_what_to_do_about_it(tmp_path: Path) -> None:
     missing = str(tmp_path / "no-openocd")
     assert Versions().known(missing) is None
-    with pytest.raises(BackendError, match=r"no-openocd: there is no such program; install OpenOCD 0\.10 or newer"):
+    with pytest.raises(BackendError, match=r"no-openocd: there is no such file; install OpenOCD 0\.10 or newer"):
         await Versions().ask(missing)
+    with pytest.raises(BackendError, match=r"no-openocd: there is no such program on the PATH; install OpenOCD 0\.10 or newer"):
+        await Versions().ask("no-openocd")
+
+
+async def test_a_file_that_is_no_program_is_named_for_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "openocd").write_text("not executable")
+    with pytest.raises(BackendError, match=r"it is not an executable file; run `chmod \+x .*openocd`, or install OpenOCD"):
+        await Versions().ask(str(tmp_path / "openocd"))
+    with pytest.raises(BackendError, match=r"it is a directory; install OpenOCD"):
+        await Versions().ask(str(tmp_path))
 
 
 async def test_a_program_that_the_kernel_refuses_is_an_error_of_ours(tmp_path: Path) -> None:
@@ -84,6 +95,19 @@ async def test_a_silent_program_costs_the_limit_and_is_ended(tmp_path: Path, mon
     binary.chmod(0o755)
     with pytest.raises(BackendError, match=r"no answer within 0\.2 s"):
         await Versions().ask(str(binary))
+
+
+async def test_a_silent_program_behind_a_wrapper_is_ended_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell of a script without `exec` goes; what it started would hold the answer's pipe open."""
+    monkeypatch.setattr(versions, "TIMEOUT_S", 0.5)
+    binary = tmp_path / "openocd"
+    binary.write_text(f"#!/bin/sh\nsh -c 'echo $$ >{tmp_path}/pid; exec sleep 1000'\n")
+    binary.chmod(0o755)
+    with pytest.raises(BackendError, match=r"no answer within 0\.5 s"):
+        async with asyncio.timeout(20):
+            await Versions().ask(str(binary))
+    pid = int((tmp_path / "pid").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 async def test_a_question_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
