@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from ocdsup.runtime import procs
+from ocdsup.runtime import procfs, procs
 from tests.perf.common import Row, interleaved, median, noise
 
 PROCESSES = 1000
@@ -53,6 +53,6 @@ def run() -> list[Row]:
             return took
 
         looks, lsof = interleaved(ROUNDS, ours, theirs)
-        count = procs.procfs.scan(procs.procfs.Targets(), budget_s=60.0).looked_at
+        count = procfs.scan(procfs.Targets(), budget_s=60.0).looked_at
     detail = f"{1000 * median(looks):.0f} ms / {1000 * median(lsof):.0f} ms, {count} processes, {noise(looks)}"
     return [Row("look for holders / lsof", median(looks) / median(lsof), 0.6, detail)]
