@@ -227,8 +227,7 @@ class Stage:
     def orphaned_openocd(self) -> int:
         """An IDE starts an OpenOCD of its own and dies; returns the PID of the OpenOCD that it leaves behind."""
         tcp = f"tcp {self.sim_port}"
-        hla = f"if {{[catch {{hla_stlink_backend {tcp}}}]}} {{hla stlink_backend {tcp}}}"  # 0.12, master
-        backend = f"st-link backend {tcp}" if "dap" in self._interface else hla
+        backend = f"if {{[catch {{st-link backend {tcp}}}]}} {{hla_stlink_backend {tcp}}}"  # master has no HLA in stlink.cfg
         ports = [part for word in ("gdb_port 0", "tcl_port 0", "telnet_port 0") for part in ("-c", word)]
         files = ["-f", self._interface, "-c", backend, "-f", "target/stm32f4x.cfg"]
         pidfile = self.folder / "ide-openocd.pid"

@@ -36,7 +36,8 @@ QUICK = {
     "intensity": {"restarts": 100, "period": "1m"},
 }
 INTERFACE = {"hla": "interface/stlink.cfg", "dap": "interface/stlink-dap.cfg"}
-BACKEND = {"hla": "hla_stlink_backend", "dap": "st-link backend"}
+# What makes OpenOCD use the simulator; on master `interface/stlink.cfg` too is dap-direct, and only the first word is right.
+SERVER = "if {{[catch {{st-link backend tcp {port}}}]}} {{hla_stlink_backend tcp {port}}}"
 COMPLAINTS = frozenset({"task_failed", "bench.step_failed", "backend_left_behind"})
 Bench = dict[str, Any]
 
@@ -228,8 +229,7 @@ class Rig:
 
     def openocd(self, sim: Sim, *commands: str, serial: str = SERIAL, ports: bool = True) -> Program:
         """An OpenOCD that somebody else starts on a probe; returns when it has it."""
-        words = ["gdb_port 0", "telnet_port 0", "tcl_port 0", f"{BACKEND[self.mode]} tcl", *commands]
-        words[3] = f"{BACKEND[self.mode]} tcp {sim.port}"
+        words = ["gdb_port 0", "telnet_port 0", "tcl_port 0", SERVER.format(port=sim.port), *commands]
         argv = ["openocd", "-f", INTERFACE[self.mode]]
         for word in (*words, f"adapter serial {serial}"):
             argv += ["-c", word]
@@ -245,7 +245,7 @@ class Rig:
             "gdb_port 0",
             "telnet_port 0",
             "tcl_port 0",
-            f"{BACKEND[self.mode]} tcp {sim.port}",
+            SERVER.format(port=sim.port),
             f"adapter serial {serial}",
         ]
         argv = [
