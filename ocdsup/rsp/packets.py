@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 
 class Answer(Enum):
@@ -180,8 +181,7 @@ def monitor_line(body: bytes) -> str | None:
     return from_hex(body[len(b"qRcmd,") :]) if body.startswith(b"qRcmd,") else None
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """One break- or watchpoint as GDB names it: type 0..4, address, kind (a length in bytes for watchpoints)."""
 
     type: int

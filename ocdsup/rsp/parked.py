@@ -188,6 +188,8 @@ def _json(tree: Any) -> str:
 
 def _names(kind: type) -> list[str]:
     """The fields that are written with a value of this kind; what was learned stands beside the session."""
+    if kind is Point:
+        return list(Point._fields)
     return [field.name for field in fields(kind) if (kind, field.name) != (Shadow, "learned")]
 
 
@@ -200,10 +202,10 @@ def _plain(value: Any) -> Any:
             return value.value
         case dict():
             return [[_plain(key), _plain(part)] for key, part in value.items()]
+        case Parked() | Shadow() | Learned() | Point():  # a Point is also a tuple
+            return {name: _plain(getattr(value, name)) for name in _names(type(value))}
         case tuple() | list():
             return [_plain(part) for part in value]
-        case Parked() | Shadow() | Learned() | Point():
-            return {name: _plain(getattr(value, name)) for name in _names(type(value))}
         case _:
             return value
 

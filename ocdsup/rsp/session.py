@@ -82,7 +82,8 @@ class Session:
     def noted_stop(self, body: bytes) -> None:
         """Note a stop that goes to GDB."""
         self.shadow.stopped(body)
-        self.answers.stopped(body)
+        if self.answers.enabled:
+            self.answers.stopped(body)
         self.held, self.unsent, self.interrupted = None, b"", False
 
     def arrived(self, raw: bytes, now: float, out: list[Output]) -> None:

@@ -99,9 +99,11 @@ class Shadow:
     def asked(self, row: Row, body: bytes) -> None:
         """Note a request at the moment it is sent to the backend."""
         if row.group is Group.RESUME and row.name != "vCont?" and not self.non_stop:
-            self.resume = body
-            self.unsettled = None
-            self.freed = False
+            self.resumes(body)
+
+    def resumes(self, body: bytes) -> None:
+        """Note a resume of an all-stop target at the moment it is sent."""
+        self.resume, self.unsettled, self.freed = body, None, False
 
     def answered(self, row: Row, body: bytes, reply: bytes) -> None:
         """Note the reply to a request, be it the backend's or ours."""

@@ -20,7 +20,6 @@ class Ask:
     ours: object | None = None
     abandoned: bool = False  # GDB has been given an error: the late reply is dropped
     again: bool = False  # a backend was lost while it waited
-    short: bool = False  # its answer may take the short way too (`shortcut`)
     text: list[str] = field(default_factory=list)
 
 

@@ -64,7 +64,7 @@ class GdbPort:
     @property
     def halted(self) -> bool:
         """Whether a debug session has the core halted."""
-        return any(session.speaks and session.halted for session in self._sessions)
+        return any(session.halted and session.speaks for session in self._sessions)
 
     @property
     def owes(self) -> bool:
@@ -73,8 +73,9 @@ class GdbPort:
 
     def run_state(self) -> None:
         """A session was halted or runs on; told further only when that changes the whole."""
-        if self.halted != self._halted:
-            self._halted = self.halted
+        halted = self.halted
+        if halted != self._halted:
+            self._halted = halted
             self.changed()
 
     def _accept(self, sock: socket.socket) -> None:

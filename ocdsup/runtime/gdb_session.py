@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, ToBackend, ToClient
@@ -60,7 +62,8 @@ class GdbSession:
         self._resets = port.resets
         self._run = 0
         self._short: Shortcut | None = None  # what may be passed on without a further look
-        self._mortal = not port.policy.transparent  # requests have a time limit
+        self._kept = False  # the ledger writes records: they must be true before anything is passed on
+        self._patience = inf if port.policy.transparent else port.policy.answer_within  # how long a request may wait
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._redial: asyncio.TimerHandle | None = None
@@ -120,20 +123,19 @@ class GdbSession:
             self._from_client(kept.balance.fresh)
 
     def _from_client(self, data: bytes) -> None:
-        now = self._heard = self._loop.time()
-        self._ledger.took(len(data))
+        now = self._heard = monotonic()
         up, short = self._up, self._short
-        taken = None
-        if up is not None and short is not None and (data[1:2] == b"m" or not self._ledger.kept):
-            taken = short.request(data, now)
-        if up is None or taken is None:
+        if up is None or short is None or (self._kept and data[1:2] != b"m") or (taken := short.request(data, now)) is None:
+            self._ledger.took(len(data))
             self._do(self._proxy.client_bytes(data, now))
             backlog = 0 if self._up is None else self._up.backlog
         else:
+            if self._kept:
+                self._ledger.took(len(data))
             backlog = up.send(data)
-            self._taken(taken)
-            # Nothing but its time limit can be due earlier than before.
-            if self._mortal and self._timer_at > now + self._port.policy.answer_within:
+            if taken:
+                self._taken(taken)
+            if self._timer_at > now + self._patience:  # nothing but its time limit can be due earlier than before
                 self._rearm()
         if backlog > SLOW and self._client is not None:
             self._client.pause()
@@ -210,18 +212,16 @@ class GdbSession:
         if self._fresh:
             self._fresh = False
             self._port.joined(self)
-        client, short, kept = self._client, self._short, self._ledger.kept
-        taken = None
-        if client is not None and short is not None and (short.reading or not kept):
-            taken = short.reply(data, self._loop.time())
-        if client is None or taken is None:
+        client, short, kept = self._client, self._short, self._kept
+        if client is None or short is None or (kept and not short.reading) or (taken := short.reply(data, monotonic())) is None:
             self._do(self._proxy.backend_bytes(data, self._loop.time()))
             backlog = 0 if self._client is None else self._client.backlog
         else:
             backlog = client.send(data)
             if kept:
                 self._enter(partial(self._ledger.passed, len(data), self._proxy, client))
-            self._taken(taken)
+            if taken:
+                self._taken(taken)
         if backlog > SLOW and self._up is not None:
             self._up.pause()
 
@@ -278,7 +278,7 @@ class GdbSession:
                 del self._undone[0]
         finally:
             self._undone.clear()
-            self._short = self._proxy.shortcut()
+            self._short, self._kept = self._proxy.shortcut(), self._ledger.kept
         self._rearm()
 
     def _carry_out(self, outputs: list[Output]) -> None:
@@ -304,6 +304,8 @@ class GdbSession:
                 self._port.run_state()
             case News.SESSION:
                 self._spoke = True
+                if self._client is not None and not self._ledger.kept:
+                    self._client.read_by(self._sock.recv)
                 self._admitted()
             case News.ASKED:
                 self._port.tasks.spawn("gdb-monitor", self._own(notice.id, notice.text))

@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Any, Final, TypeVarTuple
 
 _Ts = TypeVarTuple("_Ts")
+_IN: Final = select.EPOLLIN
 _AT_ONCE: Final = 32  # events asked for in one call; the kernel serves the rest in turn
 
 
@@ -79,24 +80,25 @@ class StreamSelector(selectors.BaseSelector):
             wait = max(math.ceil(timeout * 1e3) * 1e-3, 0.0)  # the kernel counts milliseconds: never a little too early
             until = monotonic() + timeout
         ready: list[tuple[selectors.SelectorKey, int]] = []
+        poll, streams = self._epoll.poll, self._streams  # every access counts here
         while True:
             try:
-                events = self._epoll.poll(wait, _AT_ONCE)
+                events = poll(wait, _AT_ONCE)
             except InterruptedError:
                 return ready
             for number, event in events:
-                self._one(number, event, ready)
+                stream = streams.get(number)
+                if stream is None or event != _IN:
+                    self._other(number, event, ready)
+                    continue
+                try:
+                    stream()
+                except Exception as error:  # noqa: BLE001  (a callback's: asyncio reports those of its own likewise)
+                    self._on_error(error)
             if ready or self.hurry or not events or monotonic() >= until:
                 return ready
 
-    def _one(self, number: int, event: int, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
-        stream = self._streams.get(number) if event == select.EPOLLIN else None
-        if stream is not None:
-            try:
-                stream()
-            except Exception as error:  # noqa: BLE001  (a callback's: asyncio reports those of its own likewise)
-                self._on_error(error)
-            return
+    def _other(self, number: int, event: int, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
         key = self._keys.get(number)  # gone when a stream before it in this round has closed it
         if key is not None:
             happened = (event & ~select.EPOLLIN and selectors.EVENT_WRITE) | (event & ~select.EPOLLOUT and selectors.EVENT_READ)

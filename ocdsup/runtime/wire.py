@@ -57,6 +57,7 @@ class Wire:
         self._sock = sock
         self._fd = sock.fileno()
         self._recv: Callable[[int], bytes] = sock.recv
+        self._send = sock.send
         self._loop = asyncio.get_running_loop()
         self._on_bytes = on_bytes
         self._on_closed = on_closed
@@ -96,7 +97,10 @@ class Wire:
         if self._closing or not self._open or not data:
             return 0
         if not self._out:
-            sent = self._push(data)
+            try:
+                sent = self._send(data)
+            except OSError:  # also "try again": told apart where it matters
+                sent = self._push(data)
             if sent == len(data):
                 return 0
             data = data[sent:]
@@ -107,7 +111,7 @@ class Wire:
     def _push(self, data: bytes | bytearray) -> int:
         """Hand to the kernel what it takes, in bytes. A broken stream takes everything and is reported later."""
         try:
-            return self._sock.send(data)
+            return self._send(data)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
