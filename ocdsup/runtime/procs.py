@@ -1,8 +1,8 @@
 """Who holds a probe, asked of the kernel; and ending a holder without ever hitting another process.
 
 The first half blocks and is meant for a thread (`asyncio.to_thread(find_holders, …)`). The second half ends one holder:
-pidfd first, then start time, executable and the held device are read again, and only then is it signalled, through the
-pidfd: a reused PID, an exec in between or a probe let go meanwhile is noticed, and nothing is ever ended by its name.
+pidfd first, then start time, executable, command line and the held device are read again, and only then is it signalled,
+through the pidfd: a reused PID, an exec in between or a probe let go meanwhile is noticed, and nothing is ended by its name.
 """
 
 import asyncio
@@ -276,6 +276,8 @@ def check(holder: Holder, what: Wanted, proc: Path = procfs.PROC) -> Refusal | N
     exe = procfs.read_exe(holder.pid, proc)
     if exe is None or exe != holder.exe:
         return Refusal(Seen.REFUSED, f"it runs {exe or 'something unreadable'} now, not {holder.exe}; look again")
+    if procfs.read_cmdline(holder.pid, proc) != holder.cmdline:
+        return Refusal(Seen.REFUSED, "its command line is another one now; look again")
     match still_holds(holder.pid, what, proc):
         case True:
             return None
