@@ -89,9 +89,7 @@ def test_an_openocd_that_exits_whenever_it_starts_fails_within_its_budget(rig: R
     """It ends with a code and no word that anybody knows: restarts up to the intensity, then `failed`, then only a person."""
     sim = rig.sim()
     broken = rig.folder / "openocd"
-    broken.write_text(
-        '#!/bin/sh\ncase "$*" in *--version*) echo "Open On-Chip Debugger 0.12.0" >&2; exit 0;; esac\nexit 7\n'
-    )
+    broken.write_text('#!/bin/sh\ncase "$*" in *--version*) echo "Open On-Chip Debugger 0.12.0" >&2; exit 0;; esac\nexit 7\n')
     broken.chmod(0o755)
     changes = {"binary": str(broken)}
     rig.run(one=rig.bench(sim, openocd=changes, recovery={"intensity": {"restarts": 4, "period": "10m"}}))

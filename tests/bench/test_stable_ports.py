@@ -106,11 +106,7 @@ def test_openocds_own_ports_are_on_loopback_only(rig: Rig) -> None:
     rig.run(one=rig.bench(sim))
     pid = rig.ready()["backend"]["pid"]
     inodes = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    table = [
-        line.split()
-        for name in ("tcp", "tcp6")
-        for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
-    ]
+    table = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]]
     listening = [row[1].partition(":")[0] for row in table if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
     loopback = socket.inet_aton("127.0.0.1")[::-1].hex().upper()
     assert listening

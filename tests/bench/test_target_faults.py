@@ -71,9 +71,7 @@ def test_a_firmware_that_locks_at_every_boot_ends_held_at_its_reset_vector(rig: 
     after = rig.until(
         "hold the core",
         lambda bench: (
-            bench["phase"] == "ready"
-            and bench["recoveries"]
-            and bench["recoveries"][-1]["rungs"][-1:] == ["hold-halted"]
+            bench["phase"] == "ready" and bench["recoveries"] and bench["recoveries"][-1]["rungs"][-1:] == ["hold-halted"]
         ),
     )
     assert after["targets"][0]["state"] == "halted"
