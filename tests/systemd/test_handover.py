@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -13,11 +16,10 @@ from ocdsup.demo.gdb import Gdb, GdbError
 from ocdsup.demo.stage import until
 from ocdsup.rsp.parked import SLOT
 from tests.bench.rig import PATIENCE, Rig, Sim
+from tests.sessions.desk import value
 from tests.systemd.manager import Manager
 
-# `system`: run by ./dev system, not by ./dev test. Known: after `kill -9` of the daemon a running GDB once waited in
-# vain for its stop (cause not established); the handover is not promised in the README until that is understood.
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
 ELF = Path(__file__).parents[2] / "ocdsup/sim/firmware/blink-f4.elf"
 
 
@@ -75,8 +77,8 @@ def test_a_session_that_stands_goes_on(desk: Desk, end: str) -> None:
     before = desk.gdb.command("-data-evaluate-expression counter")
     desk.rig.stop() if end == "restart" else desk.rig.kill()
     desk.start()
-    assert desk.rig.log("session_taken_up"), desk.rig.tail()
     desk.rig.ready()
+    assert desk.rig.log("session_taken_up"), desk.rig.tail()
     assert desk.gdb.command("-data-evaluate-expression counter") == before
     desk.gdb.command("-exec-continue")
     assert "blink" in desk.gdb.wait_stop()
@@ -106,6 +108,7 @@ def test_a_stop_ends_the_session(desk: Desk) -> None:
     with pytest.raises(GdbError, match="Remote connection closed"):
         desk.gdb.command("x/1x 0x20000000")
     desk.start()
+    desk.rig.ready()
     assert desk.rig.log("session_taken_up") == []
 
 
@@ -142,3 +145,55 @@ def test_a_session_that_ended_leaves_the_store(desk: Desk) -> None:
     assert [name for name in desk.manager.store if name.startswith("ocdsup.gdb.")]
     desk.gdb.close()
     until("drop it", lambda: not [name for name in desk.manager.store if name.startswith("ocdsup.gdb.")], PATIENCE)
+
+
+def test_twelve_ends_at_random_moments_and_every_hit_counts(desk: Desk) -> None:
+    """`kill -9` and restarts while a breakpoint loop runs: not one hit is lost or invented.
+
+    The firmware counts its calls of `blink`; between two stops there is exactly one.
+    """
+    desk.attach()
+    count = value(desk.gdb, "blinks")
+    enough = threading.Event()
+    hits: Future[int] = Future()
+    debugging = threading.Thread(target=hit_after_hit, args=(desk.gdb, enough, hits))
+    debugging.start()
+    dice = random.Random(20260102)
+    try:
+        for _ in range(12):
+            enough.wait(dice.uniform(0, 0.25))
+            desk.rig.kill() if dice.random() < 0.7 else desk.rig.stop()
+            desk.start()
+            desk.rig.ready()
+            assert desk.rig.log("session_taken_up"), desk.rig.tail()
+    finally:
+        enough.set()
+        debugging.join()
+    assert value(desk.gdb, "blinks") == count + hits.result()
+    assert desk.sessions() == 1
+
+
+def hit_after_hit(gdb: Gdb, enough: threading.Event, hits: Future[int]) -> None:
+    """Run from one hit of the breakpoint to the next; the result is their number."""
+    count = 0
+    try:
+        while not enough.is_set():
+            goes_on(gdb)
+            stop = gdb.wait_stop(PATIENCE)
+            assert 'reason="breakpoint-hit"' in stop, stop
+            count += 1
+        hits.set_result(count)
+    except BaseException as error:  # noqa: BLE001 - it is raised again in the test's own thread
+        hits.set_exception(error)
+
+
+def goes_on(gdb: Gdb) -> None:
+    """Continue; when no daemon has answered for longer than a request may take, GDB says so, and is asked again."""
+    while True:
+        try:
+            gdb.command("-exec-continue", PATIENCE)
+        except GdbError as error:
+            if "remote failure reply" not in str(error):
+                raise
+        else:
+            return
