@@ -103,7 +103,7 @@ NAMES: dict[Family, Names] = {
     Family.V0_11: Names(
         "adapter speed",
         (*_OLD_VID_PID, "st-link vid_pid"),
-        ("adapter serial", *_SERIAL, "st-link serial"),
+        (*_SERIAL, "st-link serial", "adapter serial"),
         _LOCATION,
         True,
         True,
