@@ -66,11 +66,12 @@ class Borrower:
             os._exit(_Guard(self._command, self._env, self._news, read_end, errors_write).run())
         os.close(read_end)
         os.close(errors_write)
-        for number in _PASSED_ON:
-            signal.signal(number, lambda which, _frame: _pass_on(write_end, which))
+        before = {number: signal.signal(number, lambda which, _frame: _pass_on(write_end, which)) for number in _PASSED_ON}
         code = os.waitstatus_to_exitcode(os.waitpid(guard, 0)[1])
         with open(errors_read, "rb") as errors:
             failed = errors.read()
+        for number, usual in before.items():  # a drop-in goes on as a server, which its IDE must be able to end
+            signal.signal(number, usual)
         os.close(write_end)
         self._client.close()
         if failed:

@@ -9,13 +9,13 @@ import pytest
 
 from tests.bench.rig import Rig, Sim
 
-REAL = "test_real_tools"
+REAL = {"test_real_tools", "test_patterns"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What uses real tools needs more time than a unit test on a busy machine."""
     for item in items:
-        if item.path.stem == REAL and item.path.parent == Path(__file__).parent:
+        if item.path.stem in REAL and item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.bench)
             item.add_marker(pytest.mark.timeout(180))
 
