@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
 # OpenOCD is there and does not take us: another GDB has its only place, or it dropped the connection. Then it is asked again.
-REDIAL_S = (0.25, 1.0, 2.0, 5.0)
+# Soon at first: it may only not have seen yet that the one before us has gone.
+REDIAL_S = (0.01, 0.05, 0.25, 1.0, 2.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ class RspClient:
             self._sock.sendall(b"+")
             self._acks = False
         self.ask(b"?")
-        self.ask(b"qPerf,%d" % delay_us)
+        if delay_us:
+            self.ask(b"qPerf,%d" % delay_us)
 
     def ask(self, body: bytes) -> bytes:
         """Send one request; return the body of its answer, without console output before it."""
