@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from ocdsup.demo.stage import until
-from tests.perf.common import HERE, Row, compiled, median, noise, pinned, shuffled, thread_cpu_s
+from tests.perf.common import Row, compiled, median, noise, pinned, shuffled, thread_cpu_s
+from tests.perf.debugger import Driven
 from tests.perf.paths import DIRECT, OURS, PLAIN, Way, Ways
 
 ROUNDS, STEPS, BULK_ROUNDS = 40, 50, 9
+# One breakpoint, as a person would have; where a megabyte is read from and written to.
+INIT = ("break never", "tbreak main", "continue", "set $base = (unsigned long) &memory")
+COMMANDS = {
+    "step": "stepi",
+    "dump": "dump binary memory {scratch}.out $base $base+1048576",
+    "restore": "restore {scratch} binary $base",
+}
 GOALS = {"step": 1.50, "dump": 1.35, "restore": 1.07}
 
 
@@ -28,35 +34,22 @@ class Debugger:
         self._stack = ExitStack()
         said = scratch.with_name(f"gdbserver-{id(self)}")
         with said.open("wb") as log:  # it warns at every step on some kernels: a pipe that nobody reads would stop it
-            self._spawn(["gdbserver", "127.0.0.1:0", str(program)], {}, log)
+            server = subprocess.Popen(
+                ["gdbserver", "127.0.0.1:0", str(program)], stdin=subprocess.DEVNULL, stderr=log, stdout=log
+            )
+        self._stack.callback(server.wait)
+        self._stack.callback(server.kill)
         self.way = to(int(until("hear of gdbserver's port", lambda: re.findall(r"on port (\d+)", said.read_text()), 10)[0]))
-        argv = [shutil.which("gdb") or "gdb-multiarch", "-nx", "-q", "-batch", "-x", str(HERE / "gdb_drive.py"), str(program)]
-        self._gdb = self._spawn(argv, {"PERF_PORT": str(self.way.port), "PERF_SCRATCH": str(scratch)})
-        self._answer()
+        init = [f"target remote 127.0.0.1:{self.way.port}", *INIT]
+        commands = {name: text.format(scratch=scratch) for name, text in COMMANDS.items()}
+        self._gdb = Driven(program, init, commands)
+        self._stack.callback(self._gdb.close)
         self.cpu: dict[str, float] = {}
-
-    def _spawn(self, argv: list[str], env: dict[str, str], log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-        errors = subprocess.DEVNULL if log is None else log
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=errors, env={**os.environ, **env})
-        self._stack.callback(process.wait)
-        self._stack.callback(process.kill)
-        return process
-
-    def _answer(self) -> str:
-        assert self._gdb.stdout is not None
-        for line in self._gdb.stdout:
-            if line.startswith(b"@"):
-                return line[1:].decode().strip()
-        raise RuntimeError("GDB has ended")
 
     def times(self, command: str, count: int) -> list[float]:
         """Seconds one command takes, as the mean of `count`."""
-        assert self._gdb.stdin is not None
         before = thread_cpu_s(self.way.pid) if self.way.pid else 0.0
-        self._gdb.stdin.write(f"{command} {count}\n".encode())
-        self._gdb.stdin.flush()
-        seconds = float(self._answer()) / count
+        seconds = self._gdb.seconds(command, count)
         used = thread_cpu_s(self.way.pid) - before if self.way.pid else 0.0
         self.cpu[command] = self.cpu.get(command, 0.0) + used
         return [seconds]

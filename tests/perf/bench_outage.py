@@ -39,7 +39,7 @@ def _announced(stage: Stage) -> list[int]:
 
 
 class Watch:
-    """Notes when listeners appear; once OpenOCD's can be among them it looks seldom, because looking costs the others CPU."""
+    """Notes when listeners appear, of whomever."""
 
     def __init__(self) -> None:
         self._seen: dict[int, float] = {}
@@ -48,7 +48,7 @@ class Watch:
         self._thread.start()
 
     def _look(self, known: frozenset[int]) -> None:
-        while not self._over.wait(0.0005 if len(self._seen) < LISTENERS else 0.01):
+        while not self._over.wait(0.001):
             for port in _listening() - known:
                 self._seen.setdefault(port, perf_counter())
 

@@ -2,13 +2,12 @@
 
 # ruff: noqa: T201  (its parent reads it)
 
+import json
 import os
 import sys
 from time import perf_counter
 
 import gdb  # type: ignore[import-untyped]  # exists only inside GDB
-
-SCRATCH = os.environ["PERF_SCRATCH"]
 
 
 def execute(text: str) -> None:
@@ -17,19 +16,12 @@ def execute(text: str) -> None:
 
 
 def main() -> None:
-    """Attach, set one breakpoint as a person would, obey."""
+    """Get ready as the parent says, obey."""
     for setting in ("pagination off", "confirm off", "height 0", "remotetimeout 30"):
         execute(f"set {setting}")
-    execute(f"target remote 127.0.0.1:{os.environ['PERF_PORT']}")
-    execute("break never")
-    execute("tbreak main")
-    execute("continue")
-    base = int(gdb.parse_and_eval("(unsigned long)&memory"))
-    commands = {
-        "step": "stepi",
-        "dump": f"dump binary memory {SCRATCH}.out {base} {base + (1 << 20)}",
-        "restore": f"restore {SCRATCH} binary {base}",
-    }
+    for command in json.loads(os.environ["PERF_INIT"]):
+        execute(command)
+    commands = json.loads(os.environ["PERF_COMMANDS"])
     print("@ready", flush=True)
     for line in sys.stdin:
         name, count = line.split()
