@@ -12,6 +12,7 @@ from ocdsup.core.timers import Timer
 from ocdsup.core.turn import Turn
 
 HISTORY = 20  # recoveries kept for the status
+RENEWED_S = 5.0  # shortest pause between two launches beyond the intensity, each after the PC has shown something better
 _BLINK_S = 0.1  # shortest pause: a budget that frees itself "now" must not be missed by a rounding error, again and again
 
 # What is looked at again while a bench is blocked, and how often in seconds. A look costs no restart.
@@ -97,7 +98,7 @@ def launch(turn: Turn) -> None:
 
 
 def _spent_s(turn: Turn) -> float:
-    """Seconds until the intensity allows a launch. One that the PC itself has renewed waits for the longest back-off only.
+    """Seconds until the intensity allows a launch. One that the PC itself has renewed waits for RENEWED_S only.
 
     A person who plugs the probe in does not wait minutes for failures of before; a plug that comes and goes makes no storm.
     """
@@ -106,7 +107,7 @@ def _spent_s(turn: Turn) -> float:
         return 0.0
     at = state.launches[0] + policy.period_s
     if state.renewed:
-        at = min(at, state.launches[-1] + policy.backoff_limit_s)
+        at = min(at, state.launches[-1] + RENEWED_S)
     return at - turn.now
 
 

@@ -16,6 +16,7 @@ from ocdsup.core import bench as decision
 from ocdsup.core import effects as fx
 from ocdsup.core import events as ev
 from ocdsup.core.faults import FAULTS
+from ocdsup.core.launching import RENEWED_S
 from ocdsup.core.policy import Policy
 from ocdsup.core.state import Phase, State
 from ocdsup.core.status import Clock, Facts, snapshot
@@ -288,10 +289,10 @@ class World:
             self.later(ev.BackendReady(launch.run, ("cpu",)), 1.0)
 
     def check_intensity(self) -> None:
-        """No more launches than the intensity allows; beyond it one for each change of the world, at the slowest pace."""
-        policy, at = self.state.policy, self.launches
-        paced = self.renewed and len(at) > 1 and at[-1] - at[-2] >= policy.backoff_limit_s
-        assert len(at) <= policy.restarts or paced, "more launches than the intensity allows"
+        """No more launches than the intensity allows; beyond it one for each change of the world, in good order."""
+        at = self.launches
+        paced = self.renewed and len(at) > 1 and at[-1] - at[-2] > RENEWED_S - 1e-6
+        assert len(at) <= self.state.policy.restarts or paced, "more launches than the intensity allows"
         self.renewed = False
 
     def start_fault(self) -> tuple[str | None, str] | None:
