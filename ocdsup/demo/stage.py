@@ -192,12 +192,17 @@ class Stage:
     def await_bench(self, what: str, true: Callable[[dict[str, Any]], Any], timeout_s: float = START_S) -> dict[str, Any]:
         """Wait until the snapshot satisfies `true`; returns it."""
 
-        def look() -> dict[str, Any] | None:
-            bench = self.bench()
-            return bench if true(bench) else None
+        seen: dict[str, Any] = {}
 
-        found: dict[str, Any] = until(what, look, timeout_s)
-        return found
+        def look() -> dict[str, Any] | None:
+            seen.update(self.bench())
+            return seen if true(seen) else None
+
+        try:
+            until(what, look, timeout_s)
+        except StageError as error:
+            raise StageError(what, error.why, f"the bench says: {seen['summary']}") from None
+        return seen
 
     def tell_sim(self, request: dict[str, Any]) -> dict[str, Any]:
         """One request over the simulation's control socket."""

@@ -111,6 +111,6 @@ def test_the_daemon_answers_on_both_ports_and_can_be_stalled(stage: Stage) -> No
 
 
 def test_a_wait_for_the_bench_shows_what_did_not_happen(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "bench", lambda: {"phase": "blocked"})
-    with pytest.raises(StageError, match="get ready"):
+    monkeypatch.setattr(stage, "bench", lambda: {"phase": "blocked", "summary": "blocked: no probe"})
+    with pytest.raises(StageError, match=r"cannot get ready: it did not happen within 0 s; the bench says: blocked: no probe"):
         stage.await_bench("get ready", lambda seen: seen["phase"] == "ready", 0.0)
