@@ -45,8 +45,8 @@ class Server:
         self._log = open(plan.log_file, "a", encoding="utf-8") if plan.log_file else sys.stderr  # noqa: SIM115  # until the end
         self._listeners: list[tuple[socket.socket, Callable[[], int | None]]] = []
 
-    def run(self) -> int:
-        """Serve; returns the exit code."""
+    def run(self, unread: Sequence[tuple[str, str]] = ()) -> int:
+        """Serve; returns the exit code. `unread` are files that were asked for and are not read, with the reasons."""
         name = self._bench["name"]
         self._wait_until_usable(name)
         self._bench = self._look()
@@ -54,6 +54,8 @@ class Server:
         self._say(lines.note(f"the supervised bench {name} is used ({self._why})"))
         for text in self._plan.left_out:
             self._say(lines.note(f"{text!r} is left to the configuration of {name}"))
+        for file, reason in unread:
+            self._say(lines.note(f"{file} is not read: {reason}, which is left to the configuration of {name}"))
         if not self._open("gdb"):
             return 1
         for script in self._scripts:
@@ -91,6 +93,8 @@ class Server:
                     self._echo(step)
                 case What.FILE_WORK:
                     pass  # done before the server began, by the real OpenOCD
+                case _ if step.words[0] == "echo":  # of something that only OpenOCD can tell; its own echo goes to its log
+                    self._tcl(f"set _ocdsup_echo {step.text.removeprefix('echo').strip()}")
                 case _:
                     self._tcl(step.text)
         if not announced:

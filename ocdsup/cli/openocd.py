@@ -112,7 +112,8 @@ class Job:
                 return code
         from ocdsup.cli.dropin_server import Server
 
-        return Server(self.client, self.socket, bench, wanted, files.scripts(wanted.files), why).run()
+        server = Server(self.client, self.socket, bench, wanted, files.scripts(wanted.files), why)
+        return server.run(files.unread(wanted.files, _candidate(bench).files))
 
     def _once(self, bench: dict[str, Any], items: Sequence[arguments.Item], *, then_end: bool = False) -> int:
         run = pinned(items, bench["pins"], once=then_end)

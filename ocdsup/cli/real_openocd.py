@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from ocdsup.dropin.commands import only_defines
 from ocdsup.errors import BackendError
 
 OVERRIDE = "OCDSUP_OPENOCD"  # the path of the real one, for whoever wants to say it
@@ -17,9 +18,6 @@ SCRIPTS = ("/usr/local/share/openocd/scripts", "/usr/share/openocd/scripts")
 SMALL = 65536  # bytes: OpenOCD itself is larger, a wrapper script is not
 DEPTH = 8  # files that source files that source files
 _SOURCED = re.compile(r"^\s*(?:source|script)\s+\[?\s*(?:find\s+)?([^\]\s]+)", re.MULTILINE)
-_SETS_UP = re.compile(
-    r"^\s*(?:adapter driver|interface|transport select|swd newdap|jtag newtap|target create|flash bank)\b", re.M
-)
 
 
 def find(binary: str = "openocd") -> str:
@@ -87,10 +85,19 @@ class Files:
     def scripts(self, names: Iterable[str]) -> list[str]:
         """Return the paths of files that set nothing up but define commands (Cortex-Debug's openocd-helpers.tcl)."""
         paths = [(name, self.path(name)) for name in names]
-        return [str(path.resolve()) for name, path in paths if path is not None and not self._sets_up(name)]
+        return [str(path.resolve()) for name, path in paths if path is not None and only_defines(self._text(name))]
 
-    def _sets_up(self, name: str) -> bool:
-        return any(_SETS_UP.search(self._text(inner)) for inner in self.names([name]))
+    def unread(self, names: Iterable[str], known: frozenset[str]) -> list[tuple[str, str]]:
+        """Return the files that a supervised bench does not read although they were asked for, each with the reason.
+
+        `known` are the names of the bench's own files, which were read long ago.
+        """
+        return [(name, why) for name in names if name not in known and (why := self._why_unread(name))]
+
+    def _why_unread(self, name: str) -> str:
+        if self.path(name) is None:
+            return "it is not found"
+        return "" if only_defines(self._text(name)) else "it sets OpenOCD up"
 
     def _text(self, name: str) -> str:
         path = self.path(name)

@@ -127,6 +127,15 @@ def statements(script: str) -> list[Statement]:
     return [statement(text) for text in split(script)]
 
 
+_DEFINES = re.compile(r"proc \S+ .*|(?:set|global) [^\[$]*", re.DOTALL)
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+
+
+def only_defines(file: str) -> bool:
+    """Whether a file does nothing but define commands and variables of its own, as Cortex-Debug's openocd-helpers.tcl."""
+    return all(_DEFINES.fullmatch(text) for text in split(_COMMENT.sub("", file)))
+
+
 def ends(one: Statement) -> bool:
     """Whether OpenOCD ends behind this statement: `exit`, `shutdown`, or `program … exit`."""
     return one.what is What.END or (one.words[:1] == ("program",) and "exit" in one.words[2:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ocdsup.dropin.arguments import Item, Kind
@@ -17,7 +17,7 @@ class Plan:
     """`files` are the configuration files by name, `search` the folders to look in, `ports` what was asked for each service.
 
     `steps` are the statements with an effect, in their order. `once`: OpenOCD is to end behind them. `flashes`: they read or
-    write a file of the caller.
+    write a file of the caller. `left_out` is what sets OpenOCD up, which is the affair of the bench's configuration.
     """
 
     files: tuple[str, ...] = ()
@@ -49,11 +49,19 @@ def plan(items: Sequence[Item]) -> Plan:
         location=by_key.get("location"),
         ports={one.key: one.value for one in all_of_it if one.what is What.PORT},
         steps=tuple(steps if over is None else steps[: over + 1]),
-        left_out=tuple(one.text for one in all_of_it if one.what is What.CONFIG),
+        left_out=tuple(_left_out(items)),
         once=over is not None,
         flashes=any(one.what is What.FILE_WORK for one in steps),
         log_file=next((item.text for item in reversed(items) if item.kind is Kind.LOG), None),
     )
+
+
+def _left_out(items: Sequence[Item]) -> Iterator[str]:
+    for item in items:
+        if item.kind is Kind.DEBUG:
+            yield f"-d{item.text}"
+        elif item.kind is Kind.COMMAND:
+            yield from (one.text for one in statements(item.text) if one.what is What.CONFIG)
 
 
 def _files(items: Sequence[Item]) -> list[str]:

@@ -75,5 +75,15 @@ def test_a_file_that_is_not_there_is_known_by_its_name(scripts: Path) -> None:
     assert Files([]).names(["nowhere.cfg"]) == {"nowhere.cfg"}
 
 
+def test_a_file_that_is_not_read_is_named_with_the_reason(scripts: Path) -> None:
+    program(scripts / "mine.cfg", "adapter speed 100\n")
+    asked = ["board/x.cfg", "mine.cfg", "helpers.tcl", "target/z.cfg", "nowhere.cfg"]
+    assert Files([str(scripts)]).unread(asked, frozenset({"target/z.cfg"})) == [
+        ("board/x.cfg", "it sets OpenOCD up"),
+        ("mine.cfg", "it sets OpenOCD up"),
+        ("nowhere.cfg", "it is not found"),
+    ]
+
+
 def test_only_files_that_set_nothing_up_are_scripts(scripts: Path) -> None:
     assert Files([str(scripts)]).scripts(["board/x.cfg", "helpers.tcl", "nowhere.cfg"]) == [str(scripts / "helpers.tcl")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocdsup.dropin.commands import What, ends, split, statement, statements, words
+from ocdsup.dropin.commands import What, ends, only_defines, split, statement, statements, words
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,25 @@ def test_words_lose_their_braces_and_quotes(text: str, parts: tuple[str, ...]) -
 def test_every_statement_is_what_it_is(text: str, what: What, key: str, value: str) -> None:
     one = statement(text)
     assert (one.what, one.key, one.value) == (what, key, value)
+
+
+@pytest.mark.parametrize(
+    ("file", "harmless"),
+    [
+        (
+            "# it's a comment {\nset USE_SWO 0\nproc A {x} {\n  # isn't\n  catch {tpiu init}; puts \"[info script]: $x\"\n}\n",
+            True,
+        ),
+        ("", True),
+        ("proc A {} {}\nA\n", False),
+        ("adapter speed 100\n", False),
+        ("set X [exec id]\n", False),
+        ("source [find target/stm32f4x.cfg]\n", False),
+        ("$_TARGETNAME configure -event reset-init {}\n", False),
+    ],
+)
+def test_a_file_that_only_defines_commands_is_told_from_one_that_does_something(file: str, harmless: bool) -> None:
+    assert only_defines(file) is harmless
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ proc CDLiveWatchSetup {} { foreach t [target names] { catch { $t configure -gdb-
 
 @dataclass(frozen=True)
 class Server:
-    """`waits` is the expression of the tool, `end` how it ends its server; {g} {t} {c} are ports, {s} the serial, {h} the helpers, {e} a firmware."""
+    """`waits` is what the tool looks for, `end` how it ends; {g} {t} {c}: ports, {s}: serial, {h}: helpers, {e}: a firmware."""
 
     name: str
     line: str

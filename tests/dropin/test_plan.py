@@ -164,7 +164,8 @@ def test_the_probe_is_found_by_serial_and_location() -> None:
 
 
 def test_what_is_left_to_the_bench_is_listed() -> None:
-    assert of("-f a.cfg -c 'transport select hla_swd; adapter speed 4000' -c init").left_out == (
+    assert of("-d2 -f a.cfg -c 'transport select hla_swd; adapter speed 4000' -c init").left_out == (
+        "-d2",
         "transport select hla_swd",
         "adapter speed 4000",
     )

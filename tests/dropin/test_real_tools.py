@@ -236,7 +236,7 @@ def test_what_is_not_for_a_bench_is_done_by_the_real_openocd(rig: Rig, sim: Sim,
 
 
 def test_a_command_that_openocd_does_not_know_is_an_error(rig: Rig, sim: Sim) -> None:
-    done = once(rig, *FILES, "-c", "init", "-c", "no_such_command")
+    done = once(rig, *FILES, "-c", f"gdb_port {free_port()}", "-c", "init", "-c", "no_such_command")
     assert done.returncode == 1
     assert 'invalid command name "no_such_command"' in done.stderr
 
@@ -327,8 +327,27 @@ def test_monitor_safe_keeps_tcl_from_the_drop_in(rig: Rig) -> None:
     sim = rig.sim()
     rig.run(one=rig.bench(sim, monitor="safe"))
     rig.ready()
-    done = once(rig, *FILES, "-c", "init", "-c", "exec id")
+    done = once(rig, *FILES, "-c", f"gdb_port {free_port()}", "-c", "init", "-c", "exec id")
     assert done.returncode == 1
     assert "`monitor: safe` of the configuration" in done.stderr
     program, _ = serve(rig, *FILES, "-c", f"gdb_port {free_port()}", "-c", "init", "-c", "reset halt", ports=False)
     assert "no Tcl port" in program.output.read_text() or program.await_line("no Tcl port")
+
+
+def test_nothing_that_a_server_is_told_is_passed_over_in_silence(rig: Rig, sim: Sim, tmp_path: Path) -> None:
+    """What the bench's configuration decides is named, files too; an echo of what only OpenOCD knows is echoed here."""
+    (tmp_path / "mine.cfg").write_text("adapter speed 100\n")
+    words = ["-d2", *FILES, "-f", str(tmp_path / "mine.cfg"), "-f", "board/nowhere.cfg", "-c", "adapter speed 4000"]
+    program, _ = serve(rig, *words, "-c", "init", "-c", "echo [target names]", "-c", 'echo "one: [llength [target names]]"')
+    text = program.output.read_text()
+    for part in (
+        "'-d2' is left to the configuration of one",
+        "'adapter speed 4000' is left to the configuration of one",
+        "mine.cfg is not read: it sets OpenOCD up",
+        "board/nowhere.cfg is not read: it is not found",
+    ):
+        assert part in text
+    assert "interface/stlink.cfg is not read" not in text
+    assert re.search(r"(?m)^stm32f4x\.cpu$", text)
+    assert re.search(r"(?m)^one: 1$", text)
+    assert "100" not in rig.tcl("adapter speed")
