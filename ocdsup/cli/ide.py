@@ -27,18 +27,19 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> int:
     """Print the snippet; where it goes is said on stderr."""
-    name, gdb_port, telnet_port, files = _known(_chosen(_benches(options), options.bench))
+    name, gdb_port, telnet_port, files, serial = _known(_chosen(_benches(options), options.bench))
     tool = TOOLS[options.tool]
-    print(tool.make(Place(name, gdb_port, telnet_port, options.gdb or gdb_for(files), options.elf)), end="")
+    place = Place(name, gdb_port, telnet_port, options.gdb or gdb_for(files), options.elf, files, serial)
+    print(tool.make(place), end="")
     print(f"ocdsup: this goes to {tool.place}", file=sys.stderr)
     return 0
 
 
-Row = tuple[str, int, int, tuple[str, ...]]
+Row = tuple[str, int, int, tuple[str, ...], str | None]
 
 
 def _benches(options: argparse.Namespace) -> list[Row]:
-    """Name, ports and OpenOCD's files of every bench: as the daemon has them, else as the configuration does."""
+    """Name, ports, OpenOCD's files, the probe's serial of every bench: from the daemon, else from the configuration."""
     try:
         return [_running(bench) for bench in ask(argparse.Namespace(**{**vars(options), "bench": None}), "status")["benches"]]
     except ControlError as error:
@@ -50,7 +51,7 @@ def _benches(options: argparse.Namespace) -> list[Row]:
 def _running(bench: dict[str, Any]) -> Row:
     argv = (bench.get("backend") or {}).get("argv") or []
     files = tuple(file for flag, file in pairwise(argv) if flag == "-f")
-    return bench["name"], bench["ports"]["gdb"][0], bench["ports"]["telnet"], files
+    return bench["name"], bench["ports"]["gdb"][0], bench["ports"]["telnet"], files, bench["probe"]["serial"]
 
 
 def _configured(file: str | None) -> list[Row]:
@@ -58,7 +59,7 @@ def _configured(file: str | None) -> list[Row]:
     from ocdsup.config.__main__ import read
 
     benches = read(file or default_config()).config.benches
-    return [(bench.name, bench.ports.gdb, bench.ports.telnet, bench.openocd.config) for bench in benches]
+    return [(one.name, one.ports.gdb, one.ports.telnet, one.openocd.config, one.probe.serial) for one in benches]
 
 
 def _known(row: Row) -> Row:

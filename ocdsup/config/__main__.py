@@ -10,6 +10,7 @@ from ocdsup.config import exchange, trust
 from ocdsup.config.document import SIZE_LIMIT
 from ocdsup.config.exchange import Checked
 from ocdsup.config.load import load
+from ocdsup.config.model import Config
 from ocdsup.errors import ConfigError, Problem
 
 
@@ -33,7 +34,15 @@ def read(file: str) -> Checked:
         raise ConfigError((*distrust, *error.problems)) from None
     if distrust:
         raise ConfigError(distrust)
-    return Checked(config, (Problem(file, 0, 0, "", verdict.warning, verdict.hint),) if verdict.warning else ())
+    distrust = [Problem(file, 0, 0, "", verdict.warning, verdict.hint)] if verdict.warning else []
+    return Checked(config, (*distrust, *_without_effect(config, file)))
+
+
+def _without_effect(config: Config, file: str) -> list[Problem]:
+    if config.http is None:
+        return []
+    text = f"nothing is served at {config.http}: this version has no status page"
+    return [Problem(file, 0, 0, "http", text, "use `ocdsup status --json`, here or as a line on a telnet port")]
 
 
 def _unreadable(file: str, error: OSError) -> Problem:

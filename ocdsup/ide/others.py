@@ -22,8 +22,16 @@ def platformio(place: Place) -> str:
         f"debug_port = {place.address}\n"
         "debug_load_mode = modified\n"
         "upload_protocol = custom\n"
-        f"upload_command = ocdsup flash {place.bench} $SOURCE\n"
+        f"upload_command = {_program(place)}\n"
     )
+
+
+def _program(place: Place) -> str:
+    """The drop-in: it borrows the probe of this bench for the real OpenOCD, whose output and exit code are its own."""
+    words = [part for file in place.files for part in ("-f", f'"{file}"' if " " in file else file)]
+    if place.serial:
+        words += ["-c", f'"adapter serial {place.serial}"']
+    return " ".join(["ocdsup-openocd", *words, "-c", '"program {$SOURCE} verify reset exit"'])
 
 
 def clion(place: Place) -> str:

@@ -26,6 +26,8 @@ class Place:
     telnet_port: int
     gdb: str = MULTIARCH
     elf: str | None = None
+    files: tuple[str, ...] = ()  # OpenOCD's configuration files of the bench
+    serial: str | None = None  # of its probe
 
     @property
     def address(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,3 +27,20 @@ def test_gdb_flashes_and_halts_with_the_file_it_was_given(rig: Rig) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL, check=False)
     assert "Loading section" in done.stdout, done.stdout + done.stderr
     assert "#0  main ()" in done.stdout, done.stdout + done.stderr
+
+
+def test_platformio_uploads_with_the_command_it_was_given(rig: Rig) -> None:
+    """As PlatformIO runs it: the path of the program put in, the line given to a shell."""
+    rig.run(one=rig.bench(rig.sim()))
+    rig.ready()
+    printed = rig.ocdsup("ide", "platformio").stdout
+    (line,) = (line for line in printed.splitlines() if line.startswith("upload_command = "))
+    command = line.partition(" = ")[2].replace("$SOURCE", str(ELF))
+    program = rig.folder / "ocdsup-openocd"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ocdsup.cli.openocd "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    path = f"{rig.folder}:{os.environ['PATH']}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=rig.environment(PATH=path), check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Verified OK" in done.stdout + done.stderr
+    rig.ready()

@@ -61,3 +61,9 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, content: bytes, mod
 def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path, name: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         read(str(tmp_path / name))
+
+
+def test_a_key_that_has_no_effect_is_told(tmp_path: Path) -> None:
+    """`check` prints it, the daemon logs it at the start; the file is good nevertheless."""
+    (warning,) = read(write(tmp_path / "a.yaml", GOOD + b"http: 127.0.0.1:8333\n")).warnings
+    assert "http: nothing is served at 127.0.0.1:8333" in str(warning)

@@ -1,6 +1,7 @@
 """PlatformIO, CLion, GDB, Zephyr: read as those tools read them; GDB reads its own for real."""
 
 import configparser
+import shlex
 import subprocess
 import xml.etree.ElementTree as Xml
 from pathlib import Path
@@ -31,7 +32,16 @@ def test_platformio_reads_every_option(place: Place) -> None:
     assert ours["debug_port"] == "localhost:3393"
     assert ours["debug_load_mode"] in {"always", "modified", "manual"}
     assert ours["upload_protocol"] == "custom"
-    assert ours["upload_command"].split() == ["ocdsup", "flash", "nucleo-7", "$SOURCE"]
+    assert ours["upload_command"] == 'ocdsup-openocd -c "program {$SOURCE} verify reset exit"'
+
+
+def test_platformio_uploads_to_this_very_bench() -> None:
+    """By the files and the serial of its probe: the drop-in does not guess between two boards."""
+    place = Place("nucleo-7", 3393, 4494, files=("interface/stlink.cfg", "my board.cfg"), serial="066B")
+    (line,) = (line for line in others.platformio(place).splitlines() if line.startswith("upload_command"))
+    words = shlex.split(line.partition(" = ")[2])
+    assert words[:5] == ["ocdsup-openocd", "-f", "interface/stlink.cfg", "-f", "my board.cfg"]
+    assert words[5:] == ["-c", "adapter serial 066B", "-c", "program {$SOURCE} verify reset exit"]
 
 
 @pytest.mark.parametrize("gdb", ["gdb-multiarch", "/opt/x & y/xtensa-gdb"])
