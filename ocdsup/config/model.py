@@ -150,7 +150,10 @@ class Bench:
     takeover_after: Seconds = 60.0
     """How long a halted GDB must have been silent before `second_client: takeover` gives its place to another one."""
     cache: bool = False
-    """Answer GDB here what cannot have changed since the last stop (features, registers, flash) instead of asking OpenOCD."""
+    """Answer GDB here what cannot have changed since the last stop (features, registers, flash) instead of asking OpenOCD.
+
+    Not in force with `second_client: share`: the other GDB may change what is kept.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -351,7 +351,7 @@ class Link:
         kept = ask.row.group is Group.QUERY and (session.answers.enabled or lasting(ask.row, ask.body))
         body = expand(frame.body) if kept else frame.body  # thread lists, one per step, are only passed on
         session.shadow.answered(ask.row, ask.body, body)
-        if session.answers.enabled:
+        if session.answers.enabled and not ask.void:
             session.answers.note(ask.row, ask.body, body)
         session.client.send(frame.raw, out)
         if ask.row.name == "?" and session.shadow.attached:

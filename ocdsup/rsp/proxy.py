@@ -127,6 +127,10 @@ class Proxy:
 
     # --- inputs: the backend ---
 
+    def backend_coming(self) -> None:
+        """Note that a backend is there and will accept our connection in a moment: GDB waits for it again."""
+        self._impatient = False
+
     def backend_ready(self, info: BackendUp, now: float) -> list[Output]:
         """Begin with a backend whose GDB port has just accepted our connection."""
         out: list[Output] = []
@@ -165,7 +169,7 @@ class Proxy:
         """Note the state of the core as OpenOCD's poll found it; a halt that GDB is not told of is told by us."""
         if self._link.up:
             self._session.seen(halted=halted, now=now)
-        return []
+        return self.outside_change()
 
     def reexamined(self, now: float, *, soft: bool = False) -> list[Output]:
         """Set hardware points again: OpenOCD has examined the target anew and thereby zeroed them.
@@ -186,9 +190,12 @@ class Proxy:
             self._session.console(text, out)
         return out
 
-    def outside_change(self) -> None:
-        """Note that somebody else (telnet, Tcl) may have changed the target: kept answers are void."""
+    def outside_change(self) -> list[Output]:
+        """Note that somebody else (telnet, Tcl) may have changed the target: kept answers, and those on their way, are void."""
         self._session.answers.clear()
+        for ask in self._link.waiting:
+            ask.void = True
+        return []
 
     # --- time ---
 

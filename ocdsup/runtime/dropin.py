@@ -20,7 +20,8 @@ TCL_S = 120.0  # a mass erase of a large flash takes a minute
 async def described(bench: LiveBench) -> dict[str, Any]:
     """Return what tells a bench from the others, where it serves, and how the real OpenOCD is bound to its probe."""
     backend, openocd = bench.backend, bench.config.openocd
-    open_to_all = bench.config.monitor is MonitorPolicy.FULL
+    # What goes straight to OpenOCD is not seen here, and would make answers that are kept for GDB untrue.
+    open_to_all = bench.config.monitor is MonitorPolicy.FULL and not bench.config.cache
     state = bench.driver.state
     try:
         pins = await bench.pins()
@@ -59,4 +60,6 @@ async def evaluate(bench: LiveBench, script: str) -> dict[str, Any]:
         raise ControlError("failed", what, f"no answer within {TCL_S:g} s", f"`ocdsup why {bench.name}`") from None
     except (OSError, ProtocolError) as error:
         raise ControlError("failed", what, f"OpenOCD went away: {error}", f"`ocdsup why {bench.name}`") from None
+    finally:
+        bench.ports.outside_change()
     return {"ok": ok, "text": text}

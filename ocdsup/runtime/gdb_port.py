@@ -123,7 +123,7 @@ class GdbPort:
     def joined(self, session: GdbSession) -> None:
         """OpenOCD has taken a session's connection, and has cleared the points of all others for it."""
         for other in self._others(session):
-            other.reexamined(soft=True)
+            other.hear(lambda proxy, now: proxy.reexamined(now, soft=True))
 
     def _others(self, session: GdbSession) -> list[GdbSession]:
         return [other for other in self._sessions if other.speaks and other is not session]
@@ -152,22 +152,27 @@ class GdbPort:
     def tell(self, text: str) -> None:
         """Show every user a line, where GDB takes one now."""
         for session in tuple(self._sessions):
-            session.tell(text)
+            session.hear(lambda proxy, now: proxy.tell(text, now))
 
     def recovering(self, active: bool) -> None:
         """A recovery has begun or ended."""
         for session in tuple(self._sessions):
-            session.recovering(active)
+            session.hear(lambda proxy, now: proxy.recovering(active, now))
 
     def target_seen(self, *, halted: bool) -> None:
         """OpenOCD's poll has found the core in another state than before."""
         for session in tuple(self._sessions):
-            session.target_seen(halted=halted)
+            session.hear(lambda proxy, now: proxy.target_seen(now, halted=halted))
+
+    def outside_change(self) -> None:
+        """Somebody other than GDB may have changed the target."""
+        for session in tuple(self._sessions) if self.policy.cache else ():
+            session.hear(lambda proxy, _now: proxy.outside_change())
 
     def reexamined(self) -> None:
         """OpenOCD examined the target anew."""
         for session in tuple(self._sessions):
-            session.reexamined()
+            session.hear(lambda proxy, now: proxy.reexamined(now))
 
     def close(self) -> None:
         """End the port and its sessions."""

@@ -32,6 +32,8 @@ SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
 # Soon at first: it may only not have seen yet that the one before us has gone.
 REDIAL_S = (0.01, 0.05, 0.25, 1.0, 2.0, 5.0)
 
+TAKEN_OVER = "ocdsup: another debugger has taken this session over (second_client: takeover)\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -108,7 +110,7 @@ class GdbSession:
     def give_way(self) -> None:
         """Leave the place to another debugger; the core stays as it is."""
         client = self._client
-        self.tell("ocdsup: another debugger has taken this session over (second_client: takeover)\n")
+        self.hear(lambda proxy, now: proxy.tell(TAKEN_OVER, now))
         if client is not None:
             self._client_gone("taken over", leave=True)
             client.close()
@@ -174,6 +176,7 @@ class GdbSession:
         served = self._port.served
         if self._spoke and served is not None and self._up is None and self._dialling is None and self._wants_backend:
             self._stop_redial()
+            self._proxy.backend_coming()
             self._dialling = self._port.tasks.spawn("gdb-dial", self._dial(served))
 
     async def _dial(self, served: Served) -> None:
@@ -249,21 +252,9 @@ class GdbSession:
             self._up.abort()
             self._backend_gone(reason)
 
-    def tell(self, text: str) -> None:
-        """Show the user a line, if GDB takes one now."""
-        self._do(self._proxy.tell(text, self._loop.time()))
-
-    def recovering(self, active: bool) -> None:
-        """A recovery has begun or ended: stops without a reason are held meanwhile."""
-        self._do(self._proxy.recovering(active, self._loop.time()))
-
-    def target_seen(self, *, halted: bool) -> None:
-        """OpenOCD's poll has found the core in another state than before."""
-        self._do(self._proxy.target_seen(self._loop.time(), halted=halted))
-
-    def reexamined(self, *, soft: bool = False) -> None:
-        """OpenOCD examined the target anew, or with `soft` took another GDB, and thereby cleared its breakpoints."""
-        self._do(self._proxy.reexamined(self._loop.time(), soft=soft))
+    def hear(self, told: Callable[[Proxy, float], list[Output]]) -> None:
+        """Tell the proxy what happened around its session: `told` is given the proxy and the time, and calls one input."""
+        self._do(told(self._proxy, self._loop.time()))
 
     # Outputs and time
 

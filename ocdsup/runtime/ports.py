@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ocdsup.config.model import Bench as BenchConfig
-from ocdsup.config.model import MonitorPolicy
+from ocdsup.config.model import MonitorPolicy, SecondClientPolicy
 from ocdsup.core import events as ev
 from ocdsup.core.effects import RESETS
 from ocdsup.core.state import Backend
@@ -81,7 +81,9 @@ class StablePorts:
                 self._gdb.append(self._gdb_port(sockets))
             if self._telnet is None:
                 sockets = self._bind(self._config.ports.telnet)
-                self._telnet = TelnetPort(sockets, self._answer, self._away, self._tasks, self._log, self._denied)
+                self._telnet = TelnetPort(
+                    sockets, self._answer, self._away, self._tasks, self._log, self._denied, self.outside_change
+                )
         except PortTakenError as error:
             self._taken(error)
             return
@@ -103,7 +105,7 @@ class StablePorts:
             on_detach=OnDetach(config.on_detach.value),
             second_client=SecondClient(config.second_client.value),
             idle_after=config.takeover_after,
-            cache=config.cache,
+            cache=config.cache and config.second_client is not SecondClientPolicy.SHARE,
         )
         return GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log, self._store)
 
@@ -175,6 +177,11 @@ class StablePorts:
         """OpenOCD's poll has found a core in another state than before; `target` counts from 0."""
         if target < len(self._gdb):
             self._gdb[target].target_seen(halted=halted)
+
+    def outside_change(self) -> None:
+        """Somebody other than GDB may have changed a target: answers that are kept for GDB (`cache`) are void."""
+        for port in self._gdb:
+            port.outside_change()
 
     def reexamined(self) -> None:
         """OpenOCD examined a target anew, which clears its break- and watchpoints."""

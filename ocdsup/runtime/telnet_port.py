@@ -146,6 +146,7 @@ class TelnetSession:
         """OpenOCD writes to its console without a time limit and does nothing else meanwhile (0.12, telnet_server.c): it is
         always read, whatever becomes of the bytes.
         """
+        self._port.spoke()
         effects = self._bridge.backend_bytes(data)
         self._do(effects if self._deaf is None else [effect for effect in effects if not self._drop(effect)])
 
@@ -197,8 +198,10 @@ class TelnetPort:
         tasks: Tasks,
         log: Any,
         denied: Denied = all_pass,
+        spoke: Callable[[], None] = lambda: None,
     ) -> None:
         self.answer = answer
+        self.spoke = spoke  # OpenOCD's console has said something: a line that it carried out may have changed the target
         self.denied = denied
         self.away = away  # why OpenOCD is away, and when the next try comes, as of now
         self.tasks = tasks

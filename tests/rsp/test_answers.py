@@ -114,6 +114,27 @@ def test_what_others_do_makes_kept_answers_void() -> None:
     assert bench.ask(b"g")[8:16] == b"78563412"
 
 
+def test_an_answer_on_its_way_is_not_kept_when_others_act_meanwhile() -> None:
+    """It may have been given before the change, and would be kept behind it."""
+    bench = attached(CACHED)
+    bench.send(b"g")
+    bench.step()  # OpenOCD has answered, and we have not read it yet
+    bench.board.registers[1] = 0x12345678
+    bench.proxy.outside_change()
+    bench.settle()
+    bench.answer()
+    assert bench.ask(b"g")[8:16] == b"78563412"
+
+
+def test_a_core_that_others_move_makes_kept_answers_void() -> None:
+    """OpenOCD tells of a resume or halt that was not GDB's."""
+    bench = attached(CACHED)
+    bench.ask(b"g")
+    bench.board.registers[1] = 0x12345678
+    bench.carry(bench.proxy.target_seen(bench.now, halted=True))
+    assert bench.ask(b"g")[8:16] == b"78563412"
+
+
 def test_without_the_switch_nothing_is_kept() -> None:
     """By default every request is OpenOCD's to answer."""
     bench = attached()

@@ -32,7 +32,7 @@ def bench(policy: MonitorPolicy, backend: Backend | None, *, exposed: bool = Tru
         name="nucleo",
         config=SimpleNamespace(monitor=policy),
         backend=backend,
-        ports=SimpleNamespace(exposed=exposed),
+        ports=SimpleNamespace(exposed=exposed, outside_change=lambda: backend.asked.append("told GDB") if backend else None),
         snapshot=lambda: {"summary": "recovering"},
     )
     return cast("Any", found)
@@ -52,7 +52,7 @@ async def test_the_monitor_policy_decides(policy: MonitorPolicy, script: str, pa
     backend = Backend((True, "done"))
     if passes:
         assert await evaluate(bench(policy, backend), script) == {"ok": True, "text": "done"}
-        assert backend.asked == [script]
+        assert backend.asked == [script, "told GDB"]
         return
     with pytest.raises(ControlError, match=f"`monitor: {policy.value}`") as denied:
         await evaluate(bench(policy, backend), script)
