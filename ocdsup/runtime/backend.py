@@ -71,7 +71,15 @@ def environment() -> dict[str, str]:
 class LiveBackend:
     """A running OpenOCD. Facts about it are posted as events; raises BackendError when it cannot be started."""
 
-    def __init__(self, order: Order, post: Callable[[ev.Event], None], ring: LogRing, tasks: Tasks, log: Any) -> None:
+    def __init__(
+        self,
+        order: Order,
+        post: Callable[[ev.Event], None],
+        ring: LogRing,
+        tasks: Tasks,
+        log: Any,
+        lively: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.run = order.run
         self.ports = Private.given(order.ports)
         self.version = order.version
@@ -89,7 +97,7 @@ class LiveBackend:
         self._alive_at = 0.0
         self._tcl = TclLink()
         self._news = TclEvents(self._news_frame)
-        self._process = Process(order.argv, environment(), self._output, self._exited)
+        self._process = Process(order.argv, environment(), self._output, self._exited, lively)
         self.pid = self._process.pid
         post(ev.Launched(self.run, self.pid, tuple(order.argv), str(order.version)))
 

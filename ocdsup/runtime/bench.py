@@ -334,7 +334,8 @@ class LiveBench:
             ports = self.ports.private(version)
             argv = command.argv(spec, version, launch, ports, token)
             order = Order(run, argv, token, version, ports, self._shared.catalogue)
-            self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log)
+            lively = self.ports.lively
+            self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log, lively)
         except (BackendError, ValueError, OSError) as error:
             self._backend = None
             self.driver.post(ev.LaunchFailed(run, "backend-missing", str(error)))

@@ -71,6 +71,11 @@ class GdbPort:
         """Whether a debugger that has gone is still to be said goodbye for."""
         return any(session.owes for session in self._sessions)
 
+    @property
+    def lively(self) -> bool:
+        """Whether a debugger has said something a moment ago, and will soon say more."""
+        return any(session.lively for session in self._sessions)
+
     def run_state(self) -> None:
         """A session was halted or runs on; told further only when that changes the whole."""
         halted = self.halted

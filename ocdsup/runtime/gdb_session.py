@@ -27,6 +27,7 @@ from ocdsup.runtime.wire import Wire
 if TYPE_CHECKING:
     from ocdsup.runtime.gdb_port import GdbPort
 
+LIVELY_S = 0.05
 SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
 # OpenOCD is there and does not take us: another GDB has its only place, or it dropped the connection. Then it is asked again.
 # Soon at first: it may only not have seen yet that the one before us has gone.
@@ -101,6 +102,11 @@ class GdbSession:
         if self._proxy.shadow.running:
             return False
         return self._loop.time() - self._heard >= self._port.policy.idle_after
+
+    @property
+    def lively(self) -> bool:
+        """Whether its debugger has said something a moment ago."""
+        return monotonic() - self._heard < LIVELY_S
 
     def join(self) -> None:
         """Share the target with a session that was there before."""

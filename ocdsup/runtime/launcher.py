@@ -23,6 +23,8 @@ import pexpect
 from ocdsup.errors import BackendError
 
 READ = 64 * 1024
+PORTION, REST_S = 14 * 1024, 0.003  # bytes between rests: some 40,000 lines/s, more than an adapter lets OpenOCD write
+FLOOD_S = 0.02  # a portion that came slower than this is no flood
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC})
@@ -48,7 +50,8 @@ def _die_with(parent: int) -> Callable[[], None]:
 class Process:
     """A running OpenOCD, to be made on the main thread: its life is bound to the thread that forked it.
 
-    `on_output(data)` gets every byte it prints, `on_exit(status)` is called once, after the last byte.
+    `on_output(data)` gets every byte it prints, `on_exit(status)` is called once, after the last byte. `lively()` tells whether
+    somebody waits whom the reading of a flood would slow down.
 
     `status` reads like `exit code 1` or `SIGSEGV`. Raises BackendError when the program cannot be started.
     """
@@ -59,9 +62,14 @@ class Process:
         env: Mapping[str, str],
         on_output: Callable[[bytes], None],
         on_exit: Callable[[str], None],
+        lively: Callable[[], bool] = lambda: False,
     ) -> None:
         self._on_output = on_output
         self._on_exit = on_exit
+        self._lively = lively
+        self._portion = 0  # bytes read of this portion, and since when
+        self._since = 0.0
+        self._rest: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._child = _spawn(argv, env)
         self.pid: int = self._child.pid
@@ -73,9 +81,28 @@ class Process:
         self._loop.add_reader(self._pidfd, self._gone)
 
     def _readable(self) -> None:
-        """Read once, some 4 KiB, and let the loop look at the debug sessions: with 16 reads they took 3 times as long."""
+        """Read once, some 4 KiB, and let the loop look at the debug sessions: with 16 reads they took 3 times as long.
+
+        Who reads without a pause is also the last to be woken by the kernel when a packet comes (on one CPU, seen), so there
+        are rests in a flood while a debugger is busy. OpenOCD goes on meanwhile: a pty holds 19 KB.
+        """
         if data := self._read():
             self._on_output(data)
+            self._portion += len(data)
+            if self._portion >= PORTION:
+                self._have_rest()
+
+    def _have_rest(self) -> None:
+        now = self._loop.time()
+        flood = now - self._since < FLOOD_S
+        self._portion, self._since = 0, now
+        if flood and self._lively():
+            self._loop.remove_reader(self._pty)
+            self._rest = self._loop.call_later(REST_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._rest, self._since = None, self._loop.time()
+        self._loop.add_reader(self._pty, self._readable)
 
     def _read(self) -> bytes:
         try:
@@ -91,6 +118,9 @@ class Process:
         return data
 
     def _gone(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
         while data := self._read():  # ends: the kernel has hung the terminal up, so nobody can print any more
             self._on_output(data)
         self._loop.remove_reader(self._pty)

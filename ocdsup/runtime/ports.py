@@ -71,6 +71,10 @@ class StablePorts:
         """The telnet port."""
         return self._telnet.port if self._telnet is not None else self._config.ports.telnet
 
+    def lively(self) -> bool:
+        """Whether a debugger has said something a moment ago, and will soon say more."""
+        return any(port.lively for port in self._gdb)
+
     def open(self) -> None:
         """Open the listeners, or say who has them and try again every RETRY_S seconds."""
         self._retry = None

@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ocdsup.openocd.catalogue import load_builtin
@@ -35,8 +36,9 @@ class Silent:
 class Storm:
     """A log at full speed in the same event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, lively: Callable[[], bool]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._lively = lively
         self._process: Process | None = None
         self._catalogue = load_builtin()
 
@@ -45,7 +47,7 @@ class Storm:
         if words[0] == "storm":
             self._splitter = LineSplitter(self._catalogue.needles)
             self._classifier = Classifier(self._catalogue)
-            self._process = Process(words[1:], dict(os.environ), self._take, self._over)
+            self._process = Process(words[1:], dict(os.environ), self._take, self._over, self._lively)
         elif self._process is not None:
             self._process.signal(signal.SIGKILL)
 
@@ -68,9 +70,10 @@ def _report(task: str, error: BaseException) -> None:
 async def main(kind: str, upstream: int) -> None:
     """Serve until the end of stdin."""
     policy = Policy(cache=kind == "cache")
-    tasks, storm, over = Tasks(_report), Storm(), asyncio.Event()
+    tasks, over = Tasks(_report), asyncio.Event()
     port = GdbPort(bind_all(("127.0.0.1",), 0), policy, _answer, lambda: None, tasks, Silent())
     port.backend_up(Served("127.0.0.1", upstream, 0, 1))
+    storm = Storm(lambda: port.lively)
     print(port.port, flush=True)
 
     def obey() -> None:

@@ -66,6 +66,20 @@ async def test_past_the_negotiation_packets_pass_as_they_are_and_at_once(bench: 
     assert await ended(server)
 
 
+async def test_a_port_is_lively_for_a_moment_after_its_debugger_spoke(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gdb_session, "LIVELY_S", 3600.0)
+    bench.up()
+    seen = [bench.port.lively]
+    bench.connect(HELLO)
+    await until(lambda: bench.upstream.accepted)
+    seen.append(bench.port.lively)
+    monkeypatch.setattr(gdb_session, "LIVELY_S", 0.0)
+    seen.append(bench.port.lively)
+    assert seen == [False, True, False]
+
+
 async def test_a_connect_that_says_nothing_never_reaches_openocd(bench: Bench, until: Until) -> None:
     """Neither a probe that hangs on nor one that closes at once costs OpenOCD anything, or counts as a session."""
     bench.up()

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from ocdsup.errors import BackendError
+from ocdsup.runtime import launcher
 from ocdsup.runtime.launcher import Process
 
 Until = Callable[[Callable[[], object]], Awaitable[None]]
@@ -32,11 +33,11 @@ OPENOCD = (
 class Run:
     """One process and all it said."""
 
-    def __init__(self, *argv: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *argv: str, env: dict[str, str] | None = None, lively: bool = False) -> None:
         self.output = bytearray()
         self.reads = 0
         self.words: list[str] = []
-        self.process = Process(argv, env or ENV, self.on_output, self.words.append)
+        self.process = Process(argv, env or ENV, self.on_output, self.words.append, lambda: lively)
 
     def on_output(self, data: bytes) -> None:
         assert not self.words, "bytes after the exit"
@@ -49,8 +50,8 @@ def run() -> Iterator[Callable[..., Run]]:
     """Start processes; the test has to see them end."""
     runs: list[Run] = []
 
-    def start(*argv: str, env: dict[str, str] | None = None) -> Run:
-        runs.append(Run(*argv, env=env))
+    def start(*argv: str, env: dict[str, str] | None = None, lively: bool = False) -> Run:
+        runs.append(Run(*argv, env=env, lively=lively))
         return runs[-1]
 
     yield start
@@ -305,6 +306,7 @@ async def test_the_environment_is_what_was_asked_for(run: Callable[..., Run], un
 
 DAEMON = """
 import asyncio, sys
+from ocdsup.runtime import launcher
 from ocdsup.runtime.launcher import Process
 
 async def main():
@@ -338,3 +340,50 @@ def test_openocd_dies_with_the_daemon_however_the_daemon_dies(stopped: bool) -> 
         finally:
             daemon.kill()
             os.close(watch)
+
+
+FLOOD = "import sys; [sys.stdout.write(f'{n:099}\\n') for n in range(5000)]"
+
+
+@pytest.mark.parametrize("lively", [False, True])
+async def test_a_flood_is_read_with_rests_only_while_a_debugger_is_busy(
+    run: Callable[..., Run], until: Until, monkeypatch: pytest.MonkeyPatch, lively: bool
+) -> None:
+    """Half a megabyte; nothing of it is lost, and the exit comes after the last byte."""
+    rests: list[float] = []
+    loop = asyncio.get_running_loop()
+    later = loop.call_later
+
+    def noted(delay: float, call: Callable[..., object], *args: object) -> asyncio.TimerHandle:
+        rests.append(delay)
+        return later(delay, call, *args)
+
+    monkeypatch.setattr(loop, "call_later", noted)
+    monkeypatch.setattr(launcher, "FLOOD_S", 60.0)
+    one = run(*python(FLOOD), lively=lively)
+    await until(lambda: one.words)
+    assert one.output.split(b"\r\n")[:-1] == [b"%099d" % n for n in range(5000)]
+    assert (launcher.REST_S in rests) is lively
+
+
+async def test_a_process_that_is_killed_in_a_rest_is_seen_to_end(
+    run: Callable[..., Run], until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "FLOOD_S", 60.0)
+    monkeypatch.setattr(launcher, "REST_S", 3600.0)
+    one = run(*python("while True: print('x' * 99)"), lively=True)
+    await until(lambda: one.process._rest)
+    one.process.signal(signal.SIGKILL)
+    await until(lambda: one.words)
+    assert one.words == ["SIGKILL"]
+
+
+async def test_a_trickle_is_read_at_once_whoever_waits(
+    run: Callable[..., Run], until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A portion that took its time is no flood."""
+    monkeypatch.setattr(launcher, "FLOOD_S", 0.0)
+    monkeypatch.setattr(launcher, "REST_S", 3600.0)
+    one = run(*python(FLOOD), lively=True)
+    await until(lambda: one.words)
+    assert one.output.count(b"\n") == 5000
