@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pytest
 from ocdsup.demo.gdb import Gdb
 from ocdsup.demo.stage import Program, is_alive
 from ocdsup.demo.story import firmware
-from tests.bench.rig import PATIENCE, gone
+from tests.bench.rig import PATIENCE, SERIAL, gone
 
 if TYPE_CHECKING:
     from tests.bench.rig import Rig, Sim
@@ -33,6 +34,10 @@ IDES = {
     "west": [
         *["-s", "/tmp", "-f", "interface/stlink.cfg", *SIM, "-f", "target/stm32f4x.cfg", "-c", "tcl_port {c}"],
         *["-c", "telnet_port {t}", "-c", "gdb_port {g}", "-c init", "-c targets", "-c halt"],
+    ],
+    "ESP-IDF": [
+        *["-d2", "-c", "adapter serial {serial}", "-f", "interface/stlink.cfg", *SIM, "-f", "target/stm32f4x.cfg"],
+        *["-c", "gdb_port {g}", "-c", "telnet_port {t}", "-c", "tcl_port {c}"],
     ],
     "VisualGDB": [
         *["-c", "gdb_port {g}", "-c", "telnet_port {t}", "-c", "tcl_port {c}", "-f", "interface/stlink.cfg", *SIM],
@@ -60,7 +65,7 @@ def start(rig: Rig, sim: Sim, name: str) -> Ide:
     ports = dict(zip("gtc", _free_ports(3), strict=True))
     helpers = rig.folder / "openocd-helpers.tcl"
     helpers.write_text("proc CDSWOConfigure {} {}\n")
-    argv = [word.format(sim=sim.port, helpers=helpers, **ports) for word in IDES[name]]
+    argv = [word.format(sim=sim.port, helpers=helpers, serial=SERIAL, **ports) for word in IDES[name]]
     pidfile = rig.folder / f"ide-{ports['g']}.pid"
     ide = rig.start("ide", ["python3", "-c", PARENT, str(pidfile), "openocd", *argv])
     ide.await_line(f"Listening on port {ports['g']} for gdb connections", PATIENCE)
@@ -110,6 +115,22 @@ def test_a_live_debug_session_is_left_alone_and_named(rig: Rig, name: str) -> No
         ide.dies()
     gone(ide.pid)
     assert rig.ready()["counters"]["evictions"] == 1
+
+
+def test_an_openocd_at_the_end_of_gdbs_pipe_is_a_live_session(rig: Rig) -> None:
+    """PlatformIO's way: no port at all; GDB itself is the parent, and its end is OpenOCD's."""
+    sim = rig.sim()
+    words = ["-c", "gdb_port pipe; tcl_port disabled; telnet_port disabled", "-f", "interface/stlink.cfg"]
+    words += ["-c", "transport select hla_swd", "-c", f"hla_stlink_backend tcp {sim.port}", "-f", "target/stm32f4x.cfg"]
+    with Gdb(firmware()) as gdb:
+        gdb.command(f"-target-select extended-remote | openocd {shlex.join(words)}")
+        rig.run(one=rig.bench(sim))
+        bench = blocked(rig)
+        (holder,) = bench["probe"]["holders"]  # type: ignore[index]
+        assert (holder["name"], holder["stale"]) == ("openocd", False)
+        assert "a GDB session is live" in holder["why"]
+        assert gdb.command("-data-evaluate-expression $pc")
+    assert rig.ready()["counters"]["evictions"] == 0
 
 
 @pytest.mark.parametrize("name", IDES)
