@@ -79,6 +79,8 @@ def _next(bench: Mapping[str, Any]) -> list[str]:
     if wait is not None:
         now = f" `ocdsup restart {bench['name']}` tries at once." if wait >= _PATIENCE_S else ""
         lines.append(_NEXT[bench["phase"]].format(wait=span(wait)) + now)
+    elif bench["phase"] == "failed":
+        lines.append(f"ocdsup has given up; `ocdsup restart {bench['name']}` tries again.")
     if bench["advice"]:
         lines.append("What you can do:")
     return lines

@@ -90,3 +90,10 @@ def test_a_bench_that_was_stopped_says_how_it_comes_back(up: Bench) -> None:
     up.say(ev.StopAsked())
     up.dies()
     assert why(up.snapshot()) == "nucleo: stopped\nIt was stopped on purpose; `ocdsup start nucleo` brings it back."
+
+
+def test_a_bench_that_was_given_up_says_how_it_is_tried_again(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.dies("config-rejected", "no such command")
+    told = why(bench.snapshot()).splitlines()
+    assert told[2:4] == ["ocdsup has given up; `ocdsup restart nucleo` tries again.", "What you can do:"]
