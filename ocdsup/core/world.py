@@ -33,7 +33,8 @@ def _code(turn: Turn) -> str | None:
 
 def probe_seen_while_up(turn: Turn, event: ev.ProbeSeen) -> None:
     """A probe that is gone explains the failures; an ambiguous or forbidden one is still open in our OpenOCD."""
-    turn.state.probe = event
+    if event.presence is not ev.Presence.AMBIGUOUS:
+        turn.state.probe = event
     if event.presence is ev.Presence.ABSENT:
         trouble(turn, "probe-absent", event.text or None)
 

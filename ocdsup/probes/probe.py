@@ -20,6 +20,13 @@ class Node:
     group: str = ""
     usable: bool = False
 
+    @property
+    def missing(self) -> str:
+        """What would make it usable for us, as far as its rights tell."""
+        if self.mode & 0o060 == 0o060 and self.group != "root":
+            return f"this user has to be in the group {self.group}"
+        return "no udev rule gives it to a group: install OpenOCD's"
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -59,9 +66,17 @@ class Probe:
         return USBFS in self.drivers or bool(self.in_use)
 
     @property
+    def debug_nodes(self) -> tuple[Node, ...]:
+        """The nodes that whoever uses the probe has open; a terminal on its virtual serial port is in nobody's way."""
+        return tuple(node for node in self.nodes if node.kind in self.model.nodes)
+
+    @property
     def denied(self) -> tuple[Node, ...]:
-        """The nodes that OpenOCD under our user could not open."""
-        return tuple(node for node in self.nodes if node.kind in self.model.nodes and not node.usable)
+        """The nodes that OpenOCD under our user could not open, if it could open none.
+
+        A CMSIS-DAP probe has two ways in (hidraw, and a bulk interface), and OpenOCD tries both.
+        """
+        return () if any(node.usable for node in self.debug_nodes) else self.debug_nodes
 
     def __str__(self) -> str:
         serial = f" {shown_serial(self.serial)}" if self.serial else ""

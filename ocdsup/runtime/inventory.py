@@ -20,7 +20,7 @@ def look(wants: Mapping[str, ProbeSelector], own: Mapping[int, str]) -> dict[str
     """
     servers = {selector.server for selector in wants.values() if selector.server is not None}
     probes = (*usb.inventory(also=[selector.vid_pid for selector in wants.values()]), *_behind(servers))
-    nodes = [node.path for probe in probes if probe.server is None for node in probe.nodes]
+    nodes = [node.path for probe in probes if probe.server is None for node in probe.debug_nodes]
     report = procs.find_holders(procs.wanted(nodes, [int(server.rpartition(":")[2]) for server in servers]), ask=False)
     benches = {_key(found.probe): name for name, found in _meant(wants, probes)}
     shown = [_shown(probe, benches.get(_key(probe)), _holding(probe, report.holders), own) for probe in probes]
@@ -49,7 +49,7 @@ def _meant(wants: Mapping[str, ProbeSelector], probes: Iterable[Probe]) -> list[
 def _holding(probe: Probe, holders: Iterable[Holder]) -> list[Holder]:
     """Holders of this probe; a connection to a server does not say which of its probes is used, only its command line may."""
     if probe.server is None:
-        nodes = {node.path for node in probe.nodes}
+        nodes = {node.path for node in probe.debug_nodes}
         return [holder for holder in holders if nodes & set(holder.nodes)]
     if not probe.in_use:
         return []

@@ -145,6 +145,8 @@ class Looks:
         judged = self._judged.get((pid, start))
         if judged is None or judged.verdict.decision is not Decision.EVICT:
             return ev.HolderEnded(pid, ended=False, how="refused", text="it was not judged to be ended")
+        if self._flashing():  # begun since the verdict
+            return ev.HolderEnded(pid, ended=False, how="refused", text="a flash operation of this bench runs")
         result = await procs.evict(judged.holder, self._wanted)
         if result.ended:
             self._breaker = self._breaker.record(judged.holder, asyncio.get_running_loop().time())
@@ -169,13 +171,13 @@ def present(probe: Probe) -> ev.ProbeSeen:
     """The event that says so of a probe that was found, or that this user may not open it."""
     if probe.server is None and probe.denied:
         node = probe.denied[0]
-        text = f"{node.path} is {node.mode:04o} {node.owner}:{node.group}; this user may not open it"
+        text = f"this user may not open {node.path}, which is {node.mode:04o} {node.owner}:{node.group}; {node.missing}"
         return ev.ProbeSeen(ev.Presence.DENIED, text, probe.identity, probe.location)
     return ev.ProbeSeen(ev.Presence.PRESENT, str(probe), probe.identity, probe.location)
 
 
 def _nodes(found: Match) -> list[str]:
-    return [node.path for node in found.probe.nodes] if isinstance(found, Found) else []
+    return [node.path for node in found.probe.debug_nodes] if isinstance(found, Found) else []
 
 
 def _servers(selector: ProbeSelector) -> list[int]:

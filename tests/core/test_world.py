@@ -450,3 +450,9 @@ def test_a_probe_that_was_plugged_in_again_ends_the_wait_of_a_back_off(bench: Be
     assert bench.probe() == []
     assert bench.phase() is Phase.BACKOFF
     assert bench.probe(identity="1:8") == [Launch(bench.run, Profile())]
+
+
+def test_a_second_probe_of_the_same_kind_does_not_make_the_one_that_is_open_absent(up: Bench) -> None:
+    up.probe()
+    assert up.probe(Presence.AMBIGUOUS, "") == []
+    assert (up.phase(), up.snapshot()["probe"]["present"]) == (Phase.READY, True)

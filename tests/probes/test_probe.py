@@ -1,6 +1,8 @@
 """What is told about one probe."""
 
-from ocdsup.probes.known import ST_LINK_V2
+import pytest
+
+from ocdsup.probes.known import ST_LINK_V2, identify
 from ocdsup.probes.probe import Node, Probe
 
 MODEL = ST_LINK_V2
@@ -25,3 +27,23 @@ def test_only_nodes_that_openocd_opens_count_as_denied() -> None:
 def test_a_raw_serial_is_shown_as_its_digits() -> None:
     raw = "\xaa\xbc\x6e\x06\x50\x75\xff\x55\x17\x42\x19\x3f"
     assert str(Probe("0483:3748", raw, MODEL, "1-2")) == "ST-LINK/V2 0483:3748 AABC6E065075FF551742193F at 1-2"
+
+
+@pytest.mark.parametrize(("usable", "denied"), [((True, True), 0), ((True, False), 0), ((False, True), 0), ((False, False), 2)])
+def test_a_probe_with_two_ways_in_is_denied_when_both_are(usable: tuple[bool, bool], denied: int) -> None:
+    model = identify("0d28:0204")
+    assert model is not None
+    nodes = tuple(Node(f"/dev/{kind}", kind, usable=yes) for kind, yes in zip(("usb", "hidraw"), usable, strict=True))
+    assert len(Probe("0d28:0204", "S", model, nodes=(*nodes, Node("/dev/ttyACM0", "tty"))).denied) == denied
+
+
+@pytest.mark.parametrize(
+    ("mode", "group", "missing"),
+    [
+        (0o660, "plugdev", "in the group plugdev"),
+        (0o664, "root", "no udev rule"),
+        (0o644, "plugdev", "no udev rule"),
+    ],
+)
+def test_what_is_missing_is_named(mode: int, group: str, missing: str) -> None:
+    assert missing in Node("/dev/bus/usb/001/004", "usb", mode, "root", group).missing

@@ -91,7 +91,9 @@ async def test_a_probe_that_may_not_be_opened_is_denied_with_its_rights(
     monkeypatch.setattr(usb, "find", lambda _selector: found)
     seen = await look(sim).probe()
     assert seen.presence is ev.Presence.DENIED
-    assert "/dev/bus/usb/001/004 is 0664 root:plugdev" in seen.text
+    assert (
+        "may not open /dev/bus/usb/001/004, which is 0664 root:plugdev; this user has to be in the group plugdev" in seen.text
+    )
 
 
 async def test_nobody_holds_a_free_probe(sim: SimServer) -> None:
@@ -137,6 +139,18 @@ async def test_a_user_who_is_not_on_the_list_is_safe_from_force_too(sim: SimServ
             (seen,) = (await looks.holders(force=force)).holders
             assert (seen.evict, "whom we may not end" in seen.why) == (False, True)
             assert (await looks.end(seen.pid, seen.start)).ended is False
+        assert child.returncode is None
+
+
+async def test_a_flash_operation_that_begins_after_the_verdict_stays_the_hand(sim: SimServer, tmp_path: Path) -> None:
+    flashing = [False]
+    async with holder(tmp_path, sim) as child:
+        looks = Looks(look(sim)._selector, Policy.ANY, 0.0, frozenset, lambda: flashing[0])
+        (seen,) = (await looks.holders()).holders
+        assert seen.evict
+        flashing[0] = True
+        refused = await looks.end(seen.pid, seen.start)
+        assert (refused.ended, "flash operation" in refused.text) == (False, True)
         assert child.returncode is None
 
 
@@ -247,3 +261,27 @@ async def test_an_adapter_that_was_never_seen_on_usb_is_not_missed_there(
     looks = look(sim)
     await looks.opening()
     assert await looks.after_change() is None
+
+
+@pytest.mark.parametrize(
+    ("vid_pid", "holds"), [("0483:374b", False), ("1d50:6018", True)], ids=["ST-LINK", "Black Magic Probe"]
+)
+async def test_a_terminal_on_the_virtual_serial_port_holds_only_a_probe_that_debugs_through_it(
+    monkeypatch: pytest.MonkeyPatch, vid_pid: str, holds: bool
+) -> None:
+    """Everybody with a Nucleo has picocom on its ttyACM; it is in nobody's way."""
+    model = identify(vid_pid)
+    assert model is not None
+    found = Found(Probe(vid_pid, "S", model, nodes=(Node("/dev/full", "tty"),)))
+    monkeypatch.setattr(usb, "find", lambda _selector: found)
+    code = "import sys; port = open('/dev/full'); print('open', flush=True); sys.stdin.read()"
+    pipe = asyncio.subprocess.PIPE
+    terminal = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
+    assert terminal.stdout is not None
+    await terminal.stdout.readline()
+    looks = Looks(ProbeSelector(), Policy.STALE_OPENOCD, 0.0, frozenset, lambda: False)
+    try:
+        seen = (await looks.holders()).holders
+    finally:
+        await terminal.communicate(b"")
+    assert (terminal.pid in {holder.pid for holder in seen}) is holds
