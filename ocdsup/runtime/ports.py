@@ -78,21 +78,28 @@ class StablePorts:
     def open(self) -> None:
         """Open the listeners, or say who has them and try again every RETRY_S seconds."""
         self._retry = None
-        sockets: list[socket.socket] = []
-        try:
-            if not self._gdb:
-                sockets = self._bind(self._config.ports.gdb)
-                self._gdb.append(self._gdb_port(sockets))
-            if self._telnet is None:
-                sockets = self._bind(self._config.ports.telnet)
-                self._telnet = TelnetPort(
-                    sockets, self._answer, self._away, self._tasks, self._log, self._denied, self.outside_change
-                )
-        except PortTakenError as error:
-            self._taken(error)
+        taken: list[PortTakenError] = []
+        for opening in (self._open_gdb, self._open_telnet):  # the words of the telnet port help most when something is wrong
+            try:
+                opening()
+            except PortTakenError as error:
+                taken.append(error)
+        if taken:
+            self._taken(taken)
             return
-        self._log.info("ports_open", gdb=self._gdb[0].port, telnet=self._telnet.port)
+        self._log.info("ports_open", gdb=self.gdb_numbers[0], telnet=self.telnet_number)
         self._post(ev.PortsOpened())
+
+    def _open_gdb(self) -> None:
+        if not self._gdb:
+            self._gdb.append(self._gdb_port(self._bind(self._config.ports.gdb)))
+
+    def _open_telnet(self) -> None:
+        if self._telnet is None:
+            sockets = self._bind(self._config.ports.telnet)
+            self._telnet = TelnetPort(
+                sockets, self._answer, self._away, self._tasks, self._log, self._denied, self.outside_change
+            )
 
     def _bind(self, port: int) -> list[socket.socket]:
         sockets = bind_all(self._config.bind, port, self._store.listener)
@@ -125,11 +132,8 @@ class StablePorts:
         request = words.parse(tuple(text.split()))
         return request if isinstance(request, str) else await self._answer(request.verb, request.args)
 
-    def _taken(self, error: PortTakenError) -> None:
-        text = f"cannot bind {error.address} port {error.port}: {error.strerror}"
-        if error.errno == errno.EADDRINUSE and (owner := port_owner.find(error.port)):
-            text = f"{text}; it belongs to {owner}"
-        self._post(ev.PortTaken(text))
+    def _taken(self, errors: list[PortTakenError]) -> None:
+        self._post(ev.PortTaken("; ".join(map(_whose, errors))))
         self._retry = asyncio.get_running_loop().call_later(RETRY_S, self.open)
 
     def _open_for_targets(self, count: int) -> None:
@@ -229,3 +233,10 @@ class StablePorts:
             self._store.drop(f"{LISTENER}{self._telnet.port}")
         if self._telnet is not None:
             self._telnet.close()
+
+
+def _whose(error: PortTakenError) -> str:
+    text = f"cannot bind {error.address} port {error.port}: {error.strerror}"
+    if error.errno == errno.EADDRINUSE and (owner := port_owner.find(error.port)):
+        return f"{text}; it belongs to {owner}"
+    return text

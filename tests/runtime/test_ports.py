@@ -138,6 +138,24 @@ async def test_a_port_that_is_taken_is_told_with_its_owner_and_taken_when_it_is_
     assert number in (*ports.gdb_numbers, ports.telnet_number)
 
 
+async def test_the_telnet_port_answers_although_the_gdb_port_is_taken(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        ports = bench.ports(gdb=thief.getsockname()[1])
+        ports.open()
+        client = bench.connect(ports.telnet_number, b"ocdsup why\n")
+        assert b"answer to why" in await told(client, b"why")
+        assert ev.PortsOpened() not in bench.events
+
+
+async def test_both_ports_that_are_taken_are_named_at_once(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        gdb, telnet = one.getsockname()[1], two.getsockname()[1]
+        bench.ports(gdb, telnet).open()
+    first, second = bench.texts()[0].split("; cannot ")
+    assert f"127.0.0.1 port {gdb}: Address already in use; it belongs to PID {os.getpid()} " in first
+    assert f"127.0.0.1 port {telnet}: Address already in use; it belongs to PID {os.getpid()} " in second
+
+
 async def test_a_telnet_port_that_is_taken_does_not_open_the_gdb_port_twice(bench: Bench, until: Until) -> None:
     with socket.create_server(("127.0.0.1", 0)) as thief:
         ports = bench.ports(telnet=thief.getsockname()[1])
