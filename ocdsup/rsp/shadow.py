@@ -127,7 +127,7 @@ class Shadow:
 
     def stopped(self, reply: bytes) -> None:
         """Note a stop reply."""
-        if self.running:
+        if self.resume is not None:
             self.forget_writes()
         self.resume, self.freed = None, False
         self.attached, self.left = True, False
@@ -145,6 +145,17 @@ class Shadow:
     def planting(self, point: Point, code: bytes) -> None:
         """Note the RAM under a software breakpoint that is about to be set; an earlier note is nearer to the original."""
         self.under.setdefault(point, code)
+
+    def has_point(self, point: Point | None) -> None:
+        """Note that the backend has set a break- or watchpoint (None: one that was malformed)."""
+        if point is not None:
+            self.points[point] = None
+
+    def has_no_point(self, point: Point | None) -> None:
+        """Note that the backend has cleared one."""
+        if point is not None:
+            self.points.pop(point, None)
+            self.under.pop(point, None)
 
     def forget_writes(self) -> None:
         """Forget register and memory writes that waited: they have been flushed, or are void after a reset."""
@@ -192,16 +203,14 @@ class Shadow:
 
     def _point_set(self, body: bytes, reply: bytes) -> None:
         point = point_of(body)
-        if reply == OK and point is not None:
-            self.points[point] = None
+        if reply == OK:
+            self.has_point(point)
         elif point is not None and point not in self.points:
             self.under.pop(point, None)
 
     def _point_cleared(self, body: bytes, reply: bytes) -> None:
-        point = point_of(body)
-        if reply == OK and point is not None:
-            self.points.pop(point, None)
-            self.under.pop(point, None)
+        if reply == OK:
+            self.has_no_point(point_of(body))
 
     def _register(self, body: bytes, reply: bytes) -> None:
         if reply == OK:

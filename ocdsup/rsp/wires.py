@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .framing import ACK, NACK, Frame, Framer, Kind, Side, encode
 from .outputs import Output, ToBackend, ToClient
-from .packets import Point, Row
+from .packets import Point, Row, name
 
 
 @dataclass(slots=True, eq=False)
@@ -97,14 +97,28 @@ class ClientWire(_Wire):
 
 
 class BackendWire(_Wire):
-    """The connection to one backend, with the requests that wait for its replies, in order."""
+    """The connection to one backend, with the requests that wait for its replies, in order.
 
-    __slots__ = ("waiting",)
+    `fresh` is one that took the short way (a whole frame, asked at `since`): most are answered before anybody looks at them.
+    `older` are the others.
+    """
+
+    __slots__ = ("fresh", "older", "since")
 
     def __init__(self, limit: int, *, acks: bool) -> None:
         """Start with nothing asked; `limit` in bytes."""
         super().__init__(Framer(Side.SERVER, limit=limit, verify=acks), ToBackend)
-        self.waiting: deque[Ask] = deque()
+        self.older: deque[Ask] = deque()
+        self.fresh = b""
+        self.since = 0.0
+
+    @property
+    def waiting(self) -> deque[Ask]:
+        """Return all that wait; a fresh one is fresh no more, and its reply takes the long way."""
+        if self.fresh:
+            raw, self.fresh = self.fresh, b""
+            self.older.append(Ask(name(raw[1:-3]), raw[1:-3], raw, self.since))
+        return self.older
 
     @property
     def of_gdb(self) -> list[Ask]:

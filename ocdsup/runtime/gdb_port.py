@@ -78,7 +78,7 @@ class GdbPort:
 
     def run_state(self) -> None:
         """A session was halted or runs on; told further only when that changes the whole."""
-        halted = self.halted
+        halted = self._sessions[0].halted if len(self._sessions) == 1 else self.halted
         if halted != self._halted:
             self._halted = halted
             self.changed()

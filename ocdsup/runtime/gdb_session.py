@@ -142,16 +142,12 @@ class GdbSession:
             if self._kept:
                 self._ledger.took(len(data))
             backlog = up.send(data)
-            if taken:
-                self._taken(taken)
+            for notice in taken:
+                self._notice(notice)
             if self._timer_at > now + self._patience:  # nothing but its time limit can be due earlier than before
                 self._rearm()
         if backlog > SLOW and self._client is not None:
             self._client.pause()
-
-    def _taken(self, notices: tuple[Notice, ...]) -> None:
-        for notice in notices:
-            self._notice(notice)
 
     def _client_drained(self) -> None:
         if self._up is not None:
@@ -230,8 +226,8 @@ class GdbSession:
             backlog = client.send(data)
             if kept:
                 self._enter(partial(self._ledger.passed, len(data), self._proxy, client))
-            if taken:
-                self._taken(taken)
+            for notice in taken:
+                self._notice(notice)
         if backlog > SLOW and self._up is not None:
             self._up.pause()
 
