@@ -315,7 +315,7 @@ class LiveBench:
             return
         found = await self._looks.opening() if self._must_look else Absent("")
         self._launching = None
-        if isinstance(found, Ambiguous):
+        if isinstance(found, Ambiguous) or (isinstance(found, Absent) and self._looks.known):
             self.driver.post(ev.LaunchFailed(run, "probe-absent", found.text))
             return
         if isinstance(found, Found):

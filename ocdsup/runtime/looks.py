@@ -30,7 +30,7 @@ class Looks:
     """The eyes, and the one hand, of a bench.
 
     `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of them writes flash;
-    `uids` are the users whose processes may be ended, None for all.
+    `uids` are the users whose processes may be ended, None for all. `known`: the probe has been found before.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Looks:
         self._wanted = procs.Wanted()
         self._cured = ""
         self._opened = ""
-        self._known = False
+        self.known = False
 
     async def probe(self) -> ev.ProbeSeen:
         """Whether the probe is on the bus, and may be opened."""
@@ -69,7 +69,7 @@ class Looks:
     async def find(self) -> Match:
         """The bench's probe, as far as it can be found."""
         found = await asyncio.to_thread(usb.find, self._selector)
-        self._known |= isinstance(found, Found)
+        self.known |= isinstance(found, Found)
         return found
 
     async def opening(self) -> Match:
@@ -91,7 +91,7 @@ class Looks:
         that is told first, once; the next look finds the new one.
         """
         seen = await self.probe()
-        if not self._known:
+        if not self.known:
             return None
         if not (self._opened and seen.identity) or seen.identity == self._opened:
             return seen

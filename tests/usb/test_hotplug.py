@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from ocdsup.demo.gdb import Gdb
 from ocdsup.demo.story import firmware
-from tests.bench.rig import SERIAL, gone
+from tests.bench.rig import PATIENCE, SERIAL, gone
 
 if TYPE_CHECKING:
     from tests.usb.conftest import Bus, UsbRig
@@ -114,3 +116,41 @@ def test_a_holder_of_the_node_is_seen_by_device_and_left_alone_or_ended_by_polic
     assert done.returncode == 0, done.stderr
     gone(tool.pid)
     assert rig.status()["phase"] == "ready"
+
+
+def test_a_borrower_hears_where_a_usb_probe_is(rig: UsbRig, bus: Bus) -> None:
+    bus.plug("1-2.3")
+    rig.run(one=rig.usb_bench(rig.sim(), {}))
+    rig.ready()
+    env = dict(line.split("=", 1) for line in rig.ocdsup("lend", "one", "--", "env").stdout.splitlines() if "=" in line)
+    told = {name: value for name, value in env.items() if name.startswith(("OCDSUP_PROBE", "STLINK", "PROBE_RS"))}
+    assert told == {
+        "OCDSUP_PROBE_SERIAL": SERIAL,
+        "OCDSUP_PROBE_VID_PID": "0483:374b",
+        "OCDSUP_PROBE_LOCATION": "1-2.3",
+        "PROBE_RS_PROBE": f"0483:374b:{SERIAL}",
+        "STLINK_SERIAL": SERIAL,
+        "STLINK_DEVICE": "1:4",
+    }
+    rig.ready()
+
+
+def test_a_probe_that_is_pulled_from_its_borrower_is_missed_after_the_loan(rig: UsbRig, bus: Bus) -> None:
+    bus.plug()
+    rig.run(one=rig.usb_bench(rig.sim()))
+    rig.ready()
+    go = rig.folder / "go"
+    os.mkfifo(go)
+    borrower = rig.start(
+        "lend", [sys.executable, "-m", "ocdsup", "lend", "one", "--", "sh", "-c", f"echo begun; read line < {go}"]
+    )
+    borrower.await_line("begun")
+    bus.pull()
+    assert rig.status()["phase"] == "lent"
+    go.write_text("now\n")
+    assert borrower._process.wait(PATIENCE) == 0
+    missed = rig.until("miss it", lambda bench: bench["phase"] == "blocked")
+    assert missed["fault"]["code"] == "probe-absent"
+    assert rig.launches() == 1
+    bus.plug()
+    assert rig.ready()["fault"] is None
