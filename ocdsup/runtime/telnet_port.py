@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from ocdsup.telnet.console import PROMPT
 from ocdsup.telnet.effects import Away, Backend, Close, Effect, OwnCommand, ToBackend, ToClient
 
 MAX_CLIENTS = 16
+_FULL = f"ocdsup: {MAX_CLIENTS} clients are connected already; close one of them and connect again\r\n".encode()
 GREETING_S = 0.05  # a program that speaks first (nc in a pipe) gets answers only
 SLOW = 1024 * 1024  # bytes: a reader this far behind loses what OpenOCD prints, never an answer of ours
 DEAF_S = 30.0  # a client that lets SLOW bytes wait for so long is cut
@@ -215,7 +217,8 @@ class TelnetPort:
     def _accept(self, sock: socket.socket) -> None:
         if len(self._sessions) >= MAX_CLIENTS:
             self.log.warning("telnet_too_many_clients", port=self.port)
-            sock.close()
+            with contextlib.suppress(OSError), sock:
+                sock.send(_FULL)  # the first bytes of a connection have room
             return
         self._sessions.append(TelnetSession(sock, self))
 

@@ -326,7 +326,7 @@ async def test_one_client_too_many_is_refused_and_the_next_is_served_when_one_ha
     clients = [await port.client() for _ in range(MAX_CLIENTS)]
     await until(lambda: len(port.port._sessions) == MAX_CLIENTS)
     refused = await port.client()
-    assert await refused.rest() == ""
+    assert await refused.rest() == "ocdsup: 16 clients are connected already; close one of them and connect again\r\n"
     assert port.log.named("telnet_too_many_clients")
     clients[0].writer.close()
     await until(lambda: len(port.port._sessions) < MAX_CLIENTS)
