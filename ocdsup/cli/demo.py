@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from ocdsup.cli.front import port
 from ocdsup.demo.stage import Stage
@@ -17,8 +19,8 @@ GUIDE = """\
 
   GDB      gdb-multiarch {elf} -ex 'target extended-remote localhost:{gdb}'
   telnet   telnet localhost {telnet}        (try: ocdsup status, ocdsup why, targets)
-  status   ocdsup --socket {control} status
-  faults   ocdsup sim --control {sim} break locked    (silent, sleeping, hang, unplugged, …; `heal` ends them)
+  status   {ocdsup} --socket {control} status    (why, logs -f, restart demo, …)
+  faults   {ocdsup} sim --control {sim} break locked    (silent, sleeping, hang, unplugged, …; `heal` ends them)
 
 Ctrl-C ends it. What ocdsup does meanwhile:
 """
@@ -63,6 +65,7 @@ def _stay(stage: Stage, fault: str | None) -> int:
     ports = bench["ports"]
     print(
         GUIDE.format(
+            ocdsup=command(),
             summary=bench["summary"],
             elf=firmware(),
             gdb=ports["gdb"][0],
@@ -76,6 +79,15 @@ def _stay(stage: Stage, fault: str | None) -> int:
         stage.tell_sim({"break": fault})
     _follow(stage)
     return 0
+
+
+def command() -> str:
+    """Our own command as it can be typed here: in a clone it is in the virtual environment, and not on the PATH."""
+    own = Path(sys.executable).with_name("ocdsup")
+    if shutil.which("ocdsup") == str(own):
+        return "ocdsup"
+    shown = own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
+    return str(shown) if own.exists() else f"{sys.executable} -m ocdsup"
 
 
 def _follow(stage: Stage) -> None:

@@ -109,6 +109,31 @@ def test_the_guide_names_what_can_be_typed(stages: list[Stage], capsys: pytest.C
     assert "telnet localhost 4444" in told
 
 
+@pytest.mark.parametrize(
+    ("on_path", "there", "at", "typed"),
+    [
+        (True, True, "", "ocdsup"),
+        (False, True, "", ".venv/bin/ocdsup"),
+        (False, True, "elsewhere", "{root}/.venv/bin/ocdsup"),
+        (False, False, "", "{root}/.venv/bin/python -m ocdsup"),
+    ],
+)
+def test_the_guide_s_commands_can_be_typed_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_path: bool, there: bool, at: str, typed: str
+) -> None:
+    """A clone has the command in its virtual environment only."""
+    folder = tmp_path / ".venv/bin"
+    folder.mkdir(parents=True)
+    (tmp_path / at).mkdir(exist_ok=True)
+    if there:
+        (folder / "ocdsup").write_text("#!/bin/sh\n")
+        (folder / "ocdsup").chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", str(folder) if on_path else "/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path / at)
+    assert demo.command() == typed.format(root=tmp_path)
+
+
 def test_a_fault_is_put_into_force_once_the_bench_is_up(stages: list[Stage]) -> None:
     assert main(["demo", "--fault", "silent"]) == 0
     assert stages[0].told == [{"break": "silent"}]
