@@ -50,9 +50,10 @@ class LendEnded:
 
 @dataclass(frozen=True, slots=True)
 class EvictAsked:
-    """A person wants the holders of the probe ended, as far as the policy allows (`force`: all of them)."""
+    """A person (`by`) wants the holders of the probe ended, as far as the policy allows (`force`: all of them)."""
 
     force: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,16 @@ from ocdsup.core.effects import EndHolder
 from ocdsup.core.ladder import Rung
 from ocdsup.core.launching import afresh
 from ocdsup.core.recovering import CURE_S, record
-from ocdsup.core.state import Phase, Recovery
+from ocdsup.core.state import Evicted, Phase, Recovery
 from ocdsup.core.timers import Timer
 from ocdsup.core.turn import Turn
+
+REMEMBERED = 5  # ended processes that the status tells of
+
+
+def _remembered(turn: Turn, ended: ev.HolderEnded) -> tuple[Evicted, ...]:
+    known = (holder for holder in turn.state.holders if holder.pid == ended.pid)
+    return tuple(Evicted(turn.now, one.pid, one.name, one.user, one.why, ended.how) for one in known)
 
 
 def holders_seen(turn: Turn, seen: ev.HoldersSeen) -> None:
@@ -56,6 +63,8 @@ def holder_ended(turn: Turn, ended: ev.HolderEnded) -> None:
     state = turn.state
     turn.note("holder_ended", pid=ended.pid, ended=ended.ended, how=ended.how, text=ended.text)
     if ended.ended:
+        if ended.how != "gone":
+            state.evicted = (*state.evicted, *_remembered(turn, ended))[-REMEMBERED:]
         state.holders = tuple(h for h in state.holders if h.pid != ended.pid)
         if ended.how != "gone":
             state.evictions += 1

@@ -113,6 +113,7 @@ def _profile_after_loan(turn: Turn) -> Profile:
 def evict_asked(turn: Turn, event: ev.EvictAsked) -> None:
     """Look who has the probe; the answer ends those whom the policy (or `force`) allows."""
     turn.state.refused = frozenset()
+    turn.note("evict_asked", by=event.by, force=event.force)
     turn.do(LookForHolders(force=event.force))
 
 

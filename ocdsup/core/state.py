@@ -78,6 +78,18 @@ class Recovery:
 
 
 @dataclass(frozen=True, slots=True)
+class Evicted:
+    """A foreign process that was ended for the probe: who it was, why, and by which step."""
+
+    at: float
+    pid: int
+    name: str
+    user: str
+    why: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A core as OpenOCD names it, and the last state that was seen of it."""
 
@@ -124,6 +136,7 @@ class State:
     holders: tuple[HolderSeen, ...] = ()
     unseen: str = ""
     usb_stuck: str = ""  # why no USB cure may be tried any more: the last one sits in the kernel until the probe is replugged
+    evicted: tuple[Evicted, ...] = ()  # the last few
     refused: frozenset[tuple[int, int]] = frozenset()  # (pid, start) of holders that could not be ended
     ports_taken: str | None = None
     targets: tuple[Target, ...] = ()

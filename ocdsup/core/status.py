@@ -68,7 +68,7 @@ def snapshot(state: State, facts: Facts, clock: Clock) -> dict[str, Any]:
         "tried": list(state.recovery.rungs) if state.recovery is not None else [],
         "next_try_s": _next_try(state, clock),
         "advice": list(advice(state)),
-        "probe": _probe(state, facts),
+        "probe": _probe(state, facts, clock),
         "backend": _backend(state, clock),
         "targets": _targets(state, facts),
         "ports": {"gdb": list(facts.gdb_ports), "telnet": facts.telnet_port, "tcl": facts.tcl_port},
@@ -128,7 +128,7 @@ def advice(state: State) -> tuple[str, ...]:
     return tuple(dict.fromkeys(steps))
 
 
-def _probe(state: State, facts: Facts) -> dict[str, Any]:
+def _probe(state: State, facts: Facts, clock: Clock) -> dict[str, Any]:
     seen = state.probe
     alive = (state.backend is not None and state.backend.ready) or state.borrower is not None
     present = seen.presence not in {Presence.ABSENT, Presence.AMBIGUOUS} if seen is not None else alive
@@ -144,6 +144,10 @@ def _probe(state: State, facts: Facts) -> dict[str, Any]:
             for h in state.holders
         ],
         "unseen": state.unseen or None,
+        "evicted": [
+            {"at": clock.date(one.at), "pid": one.pid, "name": one.name, "user": one.user, "why": one.why, "how": one.how}
+            for one in state.evicted
+        ],
     }
 
 

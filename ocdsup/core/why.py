@@ -48,7 +48,11 @@ def _well(bench: Mapping[str, Any]) -> list[str]:
 
 
 def _holders(bench: Mapping[str, Any]) -> list[str]:
-    return [
+    ended = [
+        f"Ended at {e['at']}: PID {e['pid']} {e['name']}, user {e['user']}, by {e['how']}: {e['why']}."
+        for e in bench["probe"].get("evicted", ())
+    ]
+    return ended + [
         f"The probe is open in PID {h['pid']} {h['name']}, user {h['user']}, since {h['since']}: {h['why']}."
         for h in bench["probe"]["holders"]
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from ocdsup.openocd.dialect import Version
 from ocdsup.probes import eviction
 from ocdsup.probes.selector import Absent, Ambiguous, Found, ProbeSelector
 from ocdsup.runtime import clock
+from ocdsup.runtime.adoption import Adoption, Orphan
 from ocdsup.runtime.backend import LiveBackend, Order
 from ocdsup.runtime.driver import Driver
 from ocdsup.runtime.fd_store import Store
@@ -49,6 +50,7 @@ class Shared:
     answer: Answer
     changed: Callable[[], None]
     store: Store
+    orphans: dict[str, Orphan] = field(default_factory=dict)  # OpenOCD of the daemon before us, by bench; taken out by it
 
 
 class _Journal:
@@ -86,6 +88,8 @@ class LiveBench:
         self._looks = self._new_looks()
         state = State(policy=policy_of(config), has_usb=self.has_usb, since=asyncio.get_running_loop().time())
         self.driver = Driver(state, self._perform, self._changed, self._log)
+        self._adoption = Adoption(config.name, shared.store, shared.orphans.pop(config.name, None))
+        self._start: list[str] = []  # how the OpenOCD of the moment would be started without a recovery
         self.lending = Lending(self.driver.post, self._log)
         self.ports = StablePorts(config, self.driver.post, self._away, self._tasks, shared.answer, self._log, shared.store)
 
@@ -179,16 +183,24 @@ class LiveBench:
 
     async def end(self, *, park: bool = False) -> None:
         """Stop OpenOCD in order and in any case, then close the ports; `park` leaves debug sessions to the next daemon."""
-        self.driver.post(ev.StopAsked())
         self.lending.close("the daemon does not care for this bench any more")
+        if park and self._adopts and self._backend is not None and self.driver.state.phase in USABLE:
+            self._backend.leave()
+            self._log.info("openocd_parked", pid=self._backend.pid)
+        else:
+            self._adoption.refuse()
+            await self._stop()
+        self.driver.close()
+        self.ports.close(park=park)
+        await self._tasks.cancel()
+
+    async def _stop(self) -> None:
+        self.driver.post(ev.StopAsked())
         try:
             async with asyncio.timeout(2 * self.config.recovery.grace + 1.0):
                 await self.until(lambda state: state.phase is Phase.STOPPED)
         except TimeoutError:
             self._log.error("backend_left_behind", pid=self._backend.pid if self._backend else None)
-        self.driver.close()
-        self.ports.close(park=park)
-        await self._tasks.cancel()
 
     async def until(self, true: Callable[[State], bool]) -> State:
         """Wait until the state satisfies `true`; returns that state. The caller sets the limit."""
@@ -252,7 +264,7 @@ class LiveBench:
 
         self._tasks.spawn(name, report())
 
-    async def evict(self, *, force: bool, limit_s: float) -> tuple[tuple[ev.HolderSeen, ...], frozenset[int]]:
+    async def evict(self, *, force: bool, limit_s: float, by: str = "") -> tuple[tuple[ev.HolderSeen, ...], frozenset[int]]:
         """End the holders that the policy, or `force`, lets us end; returns all that were seen and the PIDs that ended."""
         looked: asyncio.Future[tuple[ev.HolderSeen, ...]] = asyncio.get_running_loop().create_future()
         answers: asyncio.Queue[ev.HolderEnded] = asyncio.Queue()
@@ -268,7 +280,7 @@ class LiveBench:
         ended: set[int] = set()
         try:
             async with asyncio.timeout(limit_s):
-                self.driver.post(ev.EvictAsked(force))
+                self.driver.post(ev.EvictAsked(force, by))
                 holders = await looked
                 for _ in range(sum(holder.evict for holder in holders)):
                     answer = await answers.get()
@@ -323,6 +335,10 @@ class LiveBench:
         self._start_backend(run, profile, version, pinned(spec_of(self.config), found, version))
 
     @property
+    def _adopts(self) -> bool:
+        return self.config.adopt and self._shared.store.there
+
+    @property
     def _must_look(self) -> bool:
         """Whether OpenOCD might take another probe, or a replug is to be noticed."""
         return self.has_usb or self.config.probe.serial is None
@@ -333,7 +349,9 @@ class LiveBench:
         try:
             ports = self.ports.private(version)
             argv = command.argv(spec, version, launch, ports, token)
-            order = Order(run, argv, token, version, ports, self._shared.catalogue)
+            self._start = command.argv(spec, version, command.LaunchProfile(), ports, "")
+            orphan = self._adoption.take(self._start if self._adopts else ())
+            order = Order(run, argv, token, version, ports, self._shared.catalogue, self._adopts, orphan)
             lively = self.ports.lively
             self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log, lively)
         except (BackendError, ValueError, OSError) as error:
@@ -344,7 +362,10 @@ class LiveBench:
         if isinstance(event, ev.BackendExited):
             self.ports.hide(f"OpenOCD ended: {event.status}")
             self._backend = None
+            self._adoption.drop()
             self._looks.closed()
+        elif isinstance(event, ev.BackendReady) and self._adopts and self._backend is not None:
+            self._adoption.keep(self._backend.held, self._backend.record(self._start))
         elif isinstance(event, ev.TargetSeen):
             self._target_seen(event)
         self.driver.post(event)

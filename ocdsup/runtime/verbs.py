@@ -183,13 +183,15 @@ class Verbs:
         bench = self.bench(request.bench)
         if bench.driver.state.phase is Phase.LENT:
             raise ControlError("refused", f"free the probe of {bench.name}", "it is lent", "`ocdsup resume` takes it back")
-        seen, ended = await bench.evict(force=bool(request.args.get("force", False)), limit_s=EVICT_S)
+        force = bool(request.args.get("force", False))
+        seen, ended = await bench.evict(force=force, limit_s=EVICT_S, by=lending.asker(request))
         if not seen:
             return {"text": "nobody else holds the probe", "ended": []}
         left = [f"PID {h.pid} {h.name}, user {h.user}: {h.why}" for h in seen if h.pid not in ended]
         text = f"ended {len(ended)} of {len(seen)}" + (f"; left alone: {'; '.join(left)}" if left else "")
         if left and not ended:
-            raise ControlError("refused", f"free the probe of {bench.name}", text, "`--force` ends them all")
+            hint = "`--force` ends them all" if not force else "what force leaves alone needs hands, as its reason says"
+            raise ControlError("refused", f"free the probe of {bench.name}", text, hint)
         return {"text": text, "ended": sorted(ended)}
 
     async def benches(self, _request: Request, _emit: Emit) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ocdsup.core import events as ev
 from ocdsup.core import evicting
 from ocdsup.core.effects import EndHolder, Note
-from ocdsup.core.state import Fault, Phase, State
+from ocdsup.core.state import Evicted, Fault, Phase, State
 from ocdsup.core.turn import Turn
 
 
@@ -30,6 +30,14 @@ def test_a_holder_that_is_seen_twice_is_ended_once() -> None:
     for _ in range(2):
         evicting.holders_seen(turn, ev.HoldersSeen((holder(1, evict=True),)))
     assert asked(turn) == [EndHolder(1, 101)]
+
+
+def test_who_was_ended_why_and_how_is_remembered_for_the_status() -> None:
+    turn = Turn(State(), 7.0)
+    for pid in range(1, 9):
+        evicting.holders_seen(turn, ev.HoldersSeen((holder(pid, evict=True),)))
+        evicting.holder_ended(turn, ev.HolderEnded(pid, ended=pid != 8, how="term" if pid != 7 else "gone", text=""))
+    assert turn.state.evicted == tuple(Evicted(7.0, pid, "openocd", "bench", "why", "term") for pid in (2, 3, 4, 5, 6))
 
 
 def test_a_pid_that_was_reused_is_another_holder() -> None:

@@ -36,6 +36,15 @@ def test_a_holder_is_named(up: Bench) -> None:
     assert expected in why(up.snapshot())
 
 
+def test_who_was_ended_for_the_probe_is_told_with_the_reason(up: Bench) -> None:
+    up.say(ev.EvictAsked())
+    up.holders(ev.HolderSeen(812, 99, "openocd", "bench", "10:00", True, True, "stale: the program that started it is gone"))
+    up.say(ev.HolderEnded(812, ended=True, how="shutdown", text=""))
+    told = why(up.snapshot())
+    assert "PID 812 openocd, user bench, by shutdown: stale: the program that started it is gone." in told
+    assert up.snapshot()["probe"]["evicted"][0]["pid"] == 812
+
+
 def test_what_was_tried_and_what_is_under_way_is_told(up: Bench) -> None:
     up.dies()
     up.comes_up()

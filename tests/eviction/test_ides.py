@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -168,7 +169,11 @@ def test_force_ends_a_live_session_because_a_person_said_so(rig: Rig) -> None:
         assert done.returncode == 0, done.stderr
         assert "ended 1 of 1" in done.stdout
         gone(ide.pid)
-        rig.ready()
+        evicted = rig.ready()["probe"]["evicted"]
+    assert [(one["pid"], one["name"], one["how"]) for one in evicted] == [(ide.pid, "openocd", "shutdown")]
+    assert f"PID {ide.pid} openocd" in rig.ocdsup("why", "one").stdout
+    assert "forced; a GDB session is live" in rig.ocdsup("why", "one").stdout
+    assert re.match(r"PID \d+, ", rig.log("evict_asked")[0]["by"])
 
 
 # Our OpenOCD never wins the race for the probe: it starts when the other one has it again.

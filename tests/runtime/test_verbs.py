@@ -228,7 +228,7 @@ SEEN = tuple(ev.HolderSeen(pid, 1, "code", "bench", "", stale=False, evict=False
 async def test_evict_tells_who_was_ended_and_who_was_not(
     rig: Rig, verbs: Verbs, monkeypatch: pytest.MonkeyPatch, seen: tuple[ev.HolderSeen, ...], ended: frozenset[int], text: str
 ) -> None:
-    async def evict(*, force: bool, limit_s: float) -> Any:
+    async def evict(*, force: bool, limit_s: float, by: str) -> Any:
         return seen, ended
 
     monkeypatch.setattr(rig.bench(), "evict", evict)
@@ -238,7 +238,7 @@ async def test_evict_tells_who_was_ended_and_who_was_not(
 async def test_an_eviction_that_ended_nobody_is_refused_with_the_way_to_insist(
     rig: Rig, verbs: Verbs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def evict(*, force: bool, limit_s: float) -> Any:
+    async def evict(*, force: bool, limit_s: float, by: str) -> Any:
         return SEEN, frozenset()
 
     monkeypatch.setattr(rig.bench(), "evict", evict)
