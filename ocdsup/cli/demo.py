@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import signal
 import sys
@@ -10,6 +11,7 @@ import threading
 from pathlib import Path
 
 from ocdsup.cli.front import port
+from ocdsup.control.render import safe
 from ocdsup.demo.stage import Stage
 from ocdsup.demo.story import firmware, play
 from ocdsup.sim.faults import FAULTS
@@ -24,6 +26,8 @@ GUIDE = """\
 
 Ctrl-C ends it. What ocdsup does meanwhile:
 """
+
+_UNTOLD = frozenset({"level", "bench", "argv"})  # there is one bench, and its command line fills a screen
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -96,5 +100,19 @@ def _follow(stage: Stage) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
     with stage.daemon.output.open(errors="replace") as log:
+        unfinished = ""
         while not over.wait(0.2):
-            print(log.read(), end="", flush=True)
+            *lines, unfinished = (unfinished + log.read()).split("\n")
+            for line in lines:
+                print(readable(line), flush=True)
+
+
+def readable(line: str) -> str:
+    """A line of the daemon's log for people: it writes JSON into files."""
+    try:
+        event = json.loads(line)
+        at, name = str(event.pop("timestamp"))[11:23], event.pop("event")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return safe(line)
+    fields = (f"{key}={value}" for key, value in event.items() if key not in _UNTOLD)
+    return safe(" ".join((at, str(name), *fields)).replace("\n", " "))

@@ -186,3 +186,25 @@ def test_it_shows_what_the_daemon_does_until_a_signal_comes(
         for one, old in usual.items():
             signal.signal(one, old)
     assert capsys.readouterr().out == "a decision\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            '{"bench": "demo", "pid": 7, "argv": ["openocd"], "event": "launched", "level": "info", '
+            '"timestamp": "2026-11-21T06:11:07.493Z"}',
+            "06:11:07.493 launched pid=7",
+        ),
+        (
+            '{"text": "a\\nb\\u001b[2J", "event": "fault", "timestamp": "2026-11-21T06:11:07.493Z"}',
+            "06:11:07.493 fault text=a b\\x1b[2J",
+        ),
+        ("no JSON \x1b[2J", "no JSON \\x1b[2J"),
+        ("[1]", "[1]"),
+        ("7", "7"),
+        ('{"event": "early"}', '{"event": "early"}'),
+    ],
+)
+def test_a_line_of_the_daemons_log_is_shown_for_people(line: str, shown: str) -> None:
+    assert demo.readable(line) == shown
