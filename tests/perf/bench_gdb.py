@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ocdsup.demo.stage import until
-from tests.perf.common import Row, compiled, median, noise, pinned, shuffled, thread_cpu_s
+from tests.perf.common import Row, best_tenth, compiled, median, noise, pinned, shuffled, thread_cpu_s
 from tests.perf.debugger import Driven
 from tests.perf.paths import DIRECT, OURS, PLAIN, Way, Ways
 
@@ -77,7 +77,8 @@ def _rows(seen: dict[str, dict[str, list[float]]], name: str) -> list[Row]:
     for command, times in seen.items():
         base = median(times[DIRECT])
         goal = GOALS[command] if name == OURS else None
-        rows.append(Row(f"{name}: {command} / direct", median(times[name]) / base, goal, f"{base * 1e6:.0f} us direct"))
+        detail = f"{best_tenth(times[name], times[DIRECT])}, {base * 1e6:.0f} us direct"
+        rows.append(Row(f"{name}: {command} / direct", median(times[name]) / base, goal, detail))
     return rows
 
 

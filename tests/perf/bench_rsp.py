@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.perf.common import HERE, Row, median, noise, pause, pinned, shuffled, thread_cpu_s
+from tests.perf.common import HERE, Row, best_tenth, median, noise, pause, pinned, shuffled, thread_cpu_s
 from tests.perf.paths import BENCH, DIRECT, OURS, PLAIN, Way, Ways
 from tests.perf.rsp_client import RspClient
 
@@ -54,7 +54,11 @@ def _ratio(case: dict[str, list[float]], name: str) -> float:
 def _rows(seen: dict[str, dict[str, list[float]]], name: str) -> list[Row]:
     ours = name in (OURS, BENCH)
     p99 = statistics.quantiles(seen["ack"][name], n=100)[98] * 1000
-    base = {case: f"{median(times[DIRECT]) * 1e6:.0f} us direct" for case, times in seen.items()}
+    base = {
+        case: f"{best_tenth(times[name], times[DIRECT])}, {median(times[DIRECT]) * 1e6:.0f} us direct"
+        for case, times in seen.items()
+        if name in times
+    }
     rows = [
         Row(f"{name}: p50 at 1 ms / direct", _ratio(seen["1 ms"], name), 1.08 if ours else None, base["1 ms"]),
         Row(f"{name}: 16 KiB read / direct", _ratio(seen["read 16 KiB"], name), 2.9 if ours else None, base["read 16 KiB"]),

@@ -64,6 +64,26 @@ def test_a_software_breakpoint_takes_the_short_way_once_the_ram_under_it_is_know
     assert bench.short_ways - before == 2
 
 
+@pytest.mark.parametrize("body", [b"Z" + SOFT, b"z5,0,2", b"p99"])
+def test_what_was_refused_or_has_to_wait_is_looked_at_again_each_time(body: bytes) -> None:
+    bench = attached()
+    assert [way(bench).request(encode(body), 100.0) for _ in range(2)] == [None, None]
+
+
+def test_a_software_breakpoint_that_was_known_goes_the_long_way_when_the_ram_under_it_is_forgotten() -> None:
+    bench = attached()
+    for body in (b"Z", b"Z", b"z"):
+        assert bench.ask(body + SOFT) == b"OK"
+    assert way(bench).request(encode(b"Z" + SOFT), 100.0) is None
+
+
+def test_only_so_many_requests_are_known_by_heart() -> None:
+    bench = attached()
+    for address in range(0x8000000, 0x8000400, 2):
+        bench.ask(b"z1,%x,2" % address)
+    assert len(way(bench)._known) == 256
+
+
 def test_a_read_on_the_short_way_is_asked_again_when_openocd_is_lost() -> None:
     bench = attached()
     bench.send(b"m20000000,4")
