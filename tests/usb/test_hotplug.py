@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -154,3 +156,30 @@ def test_a_probe_that_is_pulled_from_its_borrower_is_missed_after_the_loan(rig: 
     assert rig.launches() == 1
     bus.plug()
     assert rig.ready()["fault"] is None
+
+
+AS_NOBODY = """
+import asyncio, concurrent.futures.thread, json, os
+from ocdsup.probes.eviction import Policy
+from ocdsup.probes.selector import ProbeSelector
+from ocdsup.runtime import usb
+from ocdsup.runtime.looks import Looks
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+looks = Looks(ProbeSelector(), Policy.STALE_OPENOCD, 0.0, frozenset, lambda: False)
+seen = asyncio.run(looks.probe())
+print(json.dumps([seen.presence.value, seen.text, usb.inventory()[0].serial]))
+"""
+
+
+def test_a_user_without_rights_is_told_the_group_that_is_missing_and_still_sees_the_probe(rig: UsbRig, bus: Bus) -> None:
+    node = bus.plug()
+    for folder in (node, *node.parents)[1:6]:  # as far as umockdev's own folder, which is its user's alone
+        folder.chmod(0o755)
+    os.chown(node, 0, grp.getgrnam("plugdev").gr_gid)
+    node.chmod(0o660)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY], env=rig.environment(), capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    presence, text, serial = json.loads(done.stdout)
+    assert (presence, serial) == ("denied", SERIAL)
+    assert "/dev/bus/usb/001/004, which is 0660 root:plugdev; this user has to be in the group plugdev" in text
