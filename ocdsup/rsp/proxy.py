@@ -102,6 +102,11 @@ class Proxy:
         """Tell whether GDB has gone and the core is still to be left as the policy says: a backend is wanted for it."""
         return self._closed and self.shadow.farewell
 
+    @property
+    def asked(self) -> bool:
+        """Tell whether GDB waits for an answer other than a stop."""
+        return bool(self._backlog or self._link.waiting)
+
     def join(self) -> None:
         """Be one debugger more: the attach does not halt the core, and the end leaves it as it is."""
         self.policy = replace(self.policy, halt_on_attach=False, on_detach=OnDetach.LEAVE)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ocdsup.rsp.policy import Policy, SecondClient
 from ocdsup.rsp.shadow import Learned
 from ocdsup.runtime.fd_store import Kept, Store
-from ocdsup.runtime.gdb_session import SLOW, GdbSession, Served
+from ocdsup.runtime.gdb_session import SLOW, GdbSession
 from ocdsup.runtime.listeners import Listener
 from ocdsup.runtime.tasks import Tasks
 
@@ -27,6 +28,17 @@ _WHY = {
 }
 # Answers `monitor ocdsup …`, given the words behind `ocdsup`; never raises.
 Answer = Callable[[str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where OpenOCD serves this target, and how often the board was reset by starts of ours so far."""
+
+    host: str
+    port: int
+    resets: int
+    run: int
+    told: str = ""  # what debuggers are told instead of "the board was reset"
 
 
 class GdbPort:

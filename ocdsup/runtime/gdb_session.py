@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from time import monotonic
@@ -25,7 +24,7 @@ from ocdsup.runtime.ledger import Ledger
 from ocdsup.runtime.wire import Wire
 
 if TYPE_CHECKING:
-    from ocdsup.runtime.gdb_port import GdbPort
+    from ocdsup.runtime.gdb_port import GdbPort, Served
 
 LIVELY_S = 0.05
 SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
@@ -33,18 +32,8 @@ SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
 # Soon at first: it may only not have seen yet that the one before us has gone.
 REDIAL_S = (0.01, 0.05, 0.25, 1.0, 2.0, 5.0)
 
+HALF_OPEN_S = 30.0  # how long a client that sends no more may wait for what it has asked
 TAKEN_OVER = "ocdsup: another debugger has taken this session over (second_client: takeover)\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """Where OpenOCD serves this target, and how often the board was reset by starts of ours so far."""
-
-    host: str
-    port: int
-    resets: int
-    run: int
-    told: str = ""  # what debuggers are told instead of "the board was reset"
 
 
 class GdbSession:
@@ -74,7 +63,9 @@ class GdbSession:
         self._refusals = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
-        self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._client_drained)
+        self._half = False  # the client sends no more, and may still read
+        on_eof = self._client_eof if port.policy.transparent else None
+        self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._client_drained, on_eof)
         self._client.read_by(self._ledger.read)
         if kept is None:
             self._do(self._proxy.client_open(self._loop.time()))
@@ -99,9 +90,7 @@ class GdbSession:
     @property
     def idle(self) -> bool:
         """Whether its debugger has said nothing for a while although it is its turn, see `Policy.idle_after`."""
-        if self._proxy.shadow.running:
-            return False
-        return self._loop.time() - self._heard >= self._port.policy.idle_after
+        return not self._proxy.shadow.running and monotonic() - self._heard >= self._port.policy.idle_after
 
     @property
     def lively(self) -> bool:
@@ -153,6 +142,20 @@ class GdbSession:
         if self._up is not None:
             self._up.resume()
 
+    def _client_eof(self) -> None:
+        """The client sends no more. As after a half-open detach, the server hears just that, and what was asked is answered."""
+        self._half = self._proxy.asked and (self._up is not None or self._dialling is not None)
+        if not self._half:
+            self._half_over()
+        elif self._up is not None:
+            self._up.half_close()
+        self._loop.call_later(HALF_OPEN_S, self._half_over)
+
+    def _half_over(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client_gone("closed by peer")
+
     def _client_gone(self, reason: str, *, leave: bool = False) -> None:
         self._client = None
         self._port.log.info("gdb_gone", port=self._port.port, reason=reason, spoke=self._spoke)
@@ -199,6 +202,8 @@ class GdbSession:
         up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run, told=served.told)
         self._resets, self._run = served.resets, served.run
         self._do(self._proxy.backend_ready(up, self._loop.time()))
+        if self._half and self._up is not None:
+            self._up.half_close()
 
     def _dial_later(self) -> None:
         """The connection failed while OpenOCD is still there. It is dialled again after a pause, if nothing else happens."""
@@ -238,6 +243,8 @@ class GdbSession:
     def _backend_gone(self, reason: str) -> None:
         self._up = None
         self._do(self._proxy.backend_lost(reason, self._loop.time()))
+        if self._half:
+            self._half_over()
         if self._client is not None:
             self._client.resume()
         self._dial_later()

@@ -65,6 +65,7 @@ class Wire:
         self._on_eof = on_eof
         self._out = bytearray()
         self._closing = False
+        self._half_closing = False
         self._open = True
         self._reading = True
         self._ended_by_peer = False
@@ -125,6 +126,8 @@ class Wire:
         self._loop.remove_writer(self._fd)
         if self._closing:
             self._finish()
+        elif self._half_closing:
+            self.half_close()
         elif self._on_drained is not None:
             self._on_drained()
 
@@ -139,6 +142,13 @@ class Wire:
         if self.is_open and not self._reading and not self._ended_by_peer:
             self._reading = True
             self._listen()
+
+    def half_close(self) -> None:
+        """Send no more, after what is still to be written; the peer may go on."""
+        self._half_closing = True
+        if self._open and not self._out:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
 
     def read_by(self, recv: Callable[[int], bytes]) -> None:
         """From now on read with this instead of the socket's own `recv`."""

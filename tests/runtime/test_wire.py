@@ -251,6 +251,20 @@ async def test_a_half_close_can_be_told_from_the_end(ends: Ends) -> None:
     assert await read_all(far) == b"ready"
 
 
+@pytest.mark.parametrize("said", [b"$D#44", BIG], ids=["little", "much"])
+async def test_a_half_close_follows_the_last_byte_and_leaves_the_other_way_open(ends: Ends, said: bytes) -> None:
+    """The peer gets everything, then the end, and its answer still arrives."""
+    near, far = ends
+    line, seen = wired(near)
+    line.send(said)
+    line.half_close()
+    assert await read_all(far) == said
+    far.send(b"$OK#9a")
+    while seen.data != b"$OK#9a":
+        await seen.news()
+    line.close()
+
+
 async def test_an_abrupt_end_is_told_with_its_reason(tcp: Ends) -> None:
     """A reset is the end of the stream like any other."""
     near, far = tcp
