@@ -190,7 +190,7 @@ class ProbeSeen:
 
 @dataclass(frozen=True, slots=True)
 class HolderSeen:
-    """A foreign process that has the probe open, and what the policy says of it."""
+    """A foreign process that has the probe open, and what the policy says of it. PID 0: there is one, but we may not see it."""
 
     pid: int
     start: int
@@ -200,6 +200,11 @@ class HolderSeen:
     stale: bool
     evict: bool
     why: str
+
+    @property
+    def who(self) -> str:
+        """Who it is, for people."""
+        return f"PID {self.pid} {self.name}, user {self.user}" if self.pid else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +256,11 @@ class PortTaken:
 
 @dataclass(frozen=True, slots=True)
 class SessionsChanged:
-    """Debug sessions per target, in the order of the targets, and whether the user has the core halted."""
+    """Debug sessions per GDB port, whether a user has a core halted, and which ones, where that is known."""
 
     counts: tuple[int, ...]
     halted: bool
+    cores: tuple[str, ...] = ()
 
 
 BackendEvent = (

@@ -9,13 +9,13 @@ from ocdsup.core.effects import Examine, LookForHolders, LookForProbe, Profile, 
 from ocdsup.core.faults import FAULTS, Whose
 from ocdsup.core.ladder import Need, Rung, next_rung
 from ocdsup.core.launching import (
-    after_reset,
     again,
     blame,
     block,
     default_profile,
     is_stuck,
     rest_failed,
+    under_reset,
     wedged,
 )
 from ocdsup.core.policy import AfterRecovery, UnderReset
@@ -88,9 +88,9 @@ def _able(turn: Turn) -> frozenset[Need]:
 def _profile(turn: Turn, rung: Rung) -> Profile:
     match rung:
         case Rung.UNDER_RESET:
-            return Profile(under_reset=True, after=after_reset(turn))
+            return under_reset(turn)
         case Rung.SLOW_UNDER_RESET:
-            return Profile(under_reset=True, speed_khz=turn.state.policy.slow_speed_khz, after=after_reset(turn))
+            return under_reset(turn, turn.state.policy.slow_speed_khz)
         case Rung.HOLD_HALTED:
             return Profile(under_reset=True, after="halt")
         case Rung.EVICT:
@@ -199,7 +199,7 @@ def _obstacle(turn: Turn) -> tuple[str, str | None] | None:
 
 def held_text(holders: tuple[ev.HolderSeen, ...]) -> str:
     """Who has the probe and why they were left alone."""
-    who = ", ".join(f"PID {h.pid} {h.name}, user {h.user}, since {h.since} ({h.why})" for h in holders)
+    who = ", ".join(f"{h.who}{f', since {h.since}' if h.since else ''} ({h.why})" for h in holders)
     return f"held by {who}"
 
 

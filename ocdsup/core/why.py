@@ -54,6 +54,8 @@ def _holders(bench: Mapping[str, Any]) -> list[str]:
     ]
     return ended + [
         f"The probe is open in PID {h['pid']} {h['name']}, user {h['user']}, since {h['since']}: {h['why']}."
+        if h["pid"]
+        else f"The probe is open in {h['name']}: {h['why']}."
         for h in bench["probe"]["holders"]
     ]
 

@@ -118,7 +118,8 @@ class Looks:
         self._judged = {(h.pid, h.start_ticks): _Judged(h, self._breaker.check(h, judge(h, rules, now), now)) for h in holders}
         again = [judged.verdict.again_at for judged in self._judged.values() if judged.verdict.again_at is not None]
         unseen = "; ".join(map(str, report.unseen))
-        return ev.HoldersSeen(tuple(map(_seen, self._judged.values())), unseen, min(again, default=None))
+        seen = tuple(map(_seen, self._judged.values())) if report.holders else _hidden(found, unseen)
+        return ev.HoldersSeen(seen, unseen, min(again, default=None))
 
     def _of_this_probe(self, holders: list[Holder]) -> list[Holder]:
         """Those that hold *this* probe. Blocks.
@@ -174,6 +175,17 @@ def present(probe: Probe) -> ev.ProbeSeen:
         text = f"this user may not open {node.path}, which is {node.mode:04o} {node.owner}:{node.group}; {node.missing}"
         return ev.ProbeSeen(ev.Presence.DENIED, text, probe.identity, probe.location)
     return ev.ProbeSeen(ev.Presence.PRESENT, str(probe), probe.identity, probe.location)
+
+
+def _hidden(found: Match, unseen: str) -> tuple[ev.HolderSeen, ...]:
+    """Somebody of whom only the claim is seen: sysfs tells everybody that libusb has an interface, not in which process.
+
+    Without this, a probe that another user has would be tried again and again instead of waited for.
+    """
+    if not (unseen and isinstance(found, Found) and found.probe.server is None and found.probe.claimed):
+        return ()
+    name = "a process that this user cannot see"
+    return (ev.HolderSeen(0, 0, name, "", "", stale=False, evict=False, why=unseen),)
 
 
 def _nodes(found: Match) -> list[str]:

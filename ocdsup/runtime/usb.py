@@ -190,8 +190,11 @@ class UdevWatch:
     def changed(self) -> bool:
         """Read all that has been reported; changes of attributes alone do not count."""
         actions = set()
-        while (device := self._monitor.poll(timeout=0)) is not None:
-            actions.add(device.action)
+        try:
+            while (device := self._monitor.poll(timeout=0)) is not None:
+                actions.add(device.action)
+        except OSError:  # more news than the socket holds (ENOBUFS), hence certainly some
+            return True
         return bool(actions & {"add", "remove", "bind", "unbind"})
 
     def close(self) -> None:

@@ -187,7 +187,7 @@ class Verbs:
         seen, ended = await bench.evict(force=force, limit_s=EVICT_S, by=lending.asker(request))
         if not seen:
             return {"text": "nobody else holds the probe", "ended": []}
-        left = [f"PID {h.pid} {h.name}, user {h.user}: {h.why}" for h in seen if h.pid not in ended]
+        left = [f"{h.who}: {h.why}" for h in seen if h.pid not in ended]
         text = f"ended {len(ended)} of {len(seen)}" + (f"; left alone: {'; '.join(left)}" if left else "")
         if left and not ended:
             hint = "`--force` ends them all" if not force else "what force leaves alone needs hands, as its reason says"

@@ -12,6 +12,7 @@ from ocdsup.core.effects import EndHolder, Launch, LookForHolders, LookForProbe,
 from ocdsup.core.events import Presence
 from ocdsup.core.policy import Policy
 from ocdsup.core.state import Phase
+from ocdsup.core.why import why
 
 if TYPE_CHECKING:
     from tests.core.conftest import Bench
@@ -456,3 +457,15 @@ def test_a_second_probe_of_the_same_kind_does_not_make_the_one_that_is_open_abse
     up.probe()
     assert up.probe(Presence.AMBIGUOUS, "") == []
     assert (up.phase(), up.snapshot()["probe"]["present"]) == (Phase.READY, True)
+
+
+def test_a_holder_that_cannot_be_seen_is_waited_for_with_what_is_missing(bench: Bench) -> None:
+    hidden = ev.HolderSeen(0, 0, "a process that this user cannot see", "", "", False, False, "needs CAP_SYS_PTRACE")
+    bench.say(ev.StartAsked())
+    bench.dies("probe-held")
+    bench.say(ev.ProbeSeen(Presence.PRESENT, "", "1:7"), ev.HoldersSeen((hidden,), "needs CAP_SYS_PTRACE"))
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-held")
+    assert bench.snapshot()["fault"]["text"] == "held by a process that this user cannot see (needs CAP_SYS_PTRACE)"
+    assert "The probe is open in a process that this user cannot see: needs CAP_SYS_PTRACE." in why(bench.snapshot())
+    assert launches(bench.wait(60.0)) == 0
+    assert bench.holders() == [Launch(bench.run, Profile())]

@@ -14,10 +14,11 @@ from ocdsup.core import events as ev
 from ocdsup.core.effects import UsbCure
 from ocdsup.errors import ProbeError
 from ocdsup.probes.eviction import Policy
+from ocdsup.probes.holders import Report, Unseen
 from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Node, Probe
 from ocdsup.probes.selector import Absent, Found, ProbeSelector
-from ocdsup.runtime import stlink_server, usb, usb_reset
+from ocdsup.runtime import procs, stlink_server, usb, usb_reset
 from ocdsup.runtime.looks import Looks
 from ocdsup.sim.probe import DEFAULT_SERIAL
 from ocdsup.sim.server import SimServer, make_probe
@@ -285,3 +286,28 @@ async def test_a_terminal_on_the_virtual_serial_port_holds_only_a_probe_that_deb
     finally:
         await terminal.communicate(b"")
     assert (terminal.pid in {holder.pid for holder in seen}) is holds
+
+
+@pytest.mark.parametrize(
+    ("drivers", "unseen", "hidden"),
+    [
+        (("usbfs", ""), (Unseen("3 processes of alice cannot be looked at", "CAP_SYS_PTRACE"),), True),
+        (("usbfs", ""), (), False),
+        (("", "cdc_acm"), (Unseen("3 processes of alice cannot be looked at", "CAP_SYS_PTRACE"),), False),
+    ],
+    ids=["claimed, and not all is seen", "all is seen: it has just ended", "not claimed"],
+)
+async def test_a_claim_without_a_process_is_a_holder_that_cannot_be_seen(
+    sim: SimServer, monkeypatch: pytest.MonkeyPatch, drivers: tuple[str, ...], unseen: tuple[Unseen, ...], hidden: bool
+) -> None:
+    model = identify("0483:374b")
+    assert model is not None
+    found = Found(Probe("0483:374b", "066B", model, drivers=drivers))
+    monkeypatch.setattr(usb, "find", lambda _selector: found)
+    monkeypatch.setattr(procs, "find_holders", lambda _wanted: Report((), unseen))
+    looks = Looks(ProbeSelector(), Policy.ANY, 0.0, frozenset, lambda: False)
+    seen = (await looks.holders(force=True)).holders
+    assert bool(seen) is hidden
+    for one in seen:
+        assert (one.pid, one.evict, one.who) == (0, False, "a process that this user cannot see")
+        assert "CAP_SYS_PTRACE" in one.why
