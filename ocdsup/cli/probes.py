@@ -40,7 +40,7 @@ def _probe(probe: Mapping[str, Any]) -> Iterator[str]:
     for node in probe.get("nodes", []):
         if not node["usable"]:
             rights = f"{node['mode']} {node['owner']}:{node['group']}"
-            yield f"    {node['path']} is {rights}, not open to ocdsup; `ocdsup doctor` says what to do"
+            yield f"    {node['path']} is {rights}, not open to ocdsup: {node['missing']}"
     for holder in probe.get("holders", []):
         whose = f"the OpenOCD of bench {holder['ours']}" if holder.get("ours") else holder["what"]
         yield f"    held by PID {holder['pid']} {holder['name']} ({whose}), user {holder['user']}, since {holder['since']}"

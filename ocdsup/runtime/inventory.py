@@ -68,7 +68,14 @@ def _shown(probe: Probe, bench: str | None, holders: list[Holder], own: Mapping[
         "server": probe.server,
         "usable": probe.server is not None or not probe.denied,
         "nodes": [
-            {"path": node.path, "mode": f"{node.mode:04o}", "owner": node.owner, "group": node.group, "usable": node.usable}
+            {
+                "path": node.path,
+                "mode": f"{node.mode:04o}",
+                "owner": node.owner,
+                "group": node.group,
+                "usable": node.usable,
+                "missing": None if node.usable else node.missing,
+            }
             for node in probe.nodes
         ],
         "bench": bench,

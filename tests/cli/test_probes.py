@@ -12,6 +12,7 @@ from ocdsup.cli.main import main
 from ocdsup.cli.probes import text
 
 NODE = {"path": "/dev/bus/usb/001/004", "mode": "0664", "owner": "root", "group": "root", "usable": False}
+NODE |= {"missing": "no udev rule gives it to a group"}
 FREE = {
     "vid_pid": "0483:374b",
     "serial": "066B",
@@ -51,7 +52,7 @@ HELD = {
             {"probes": [HELD], "unseen": ["2 processes of root cannot be looked at"]},
             [
                 "0483:3748  no serial  1-4  ST-LINK/V2, no bench",
-                "    /dev/bus/usb/001/004 is 0664 root:root, not open to ocdsup; `ocdsup doctor` says what to do",
+                "    /dev/bus/usb/001/004 is 0664 root:root, not open to ocdsup: no udev rule gives it to a group",
                 "    held by PID 7 openocd (OpenOCD), user bench, since 2026-01-01T10:00:00+00:00",
                 "    held by PID 8 openocd (the OpenOCD of bench nucleo), user ocdsup, since 2026-01-01T10:00:00+00:00",
                 "not seen: 2 processes of root cannot be looked at",
