@@ -114,13 +114,15 @@ def _learn(mine: Learned, theirs: Learned) -> None:
 class Recorder:
     """Makes the records of one session: each for the slot that holds the older one.
 
-    The description of the target is large and grows a few times only: its text is kept from one record to the next.
+    A step brings a dozen records, and GDB waits for each. Most of one is what the one before was: the text of every field is
+    kept, and that of the description of the target, which is large and grows a few times only.
     """
 
     def __init__(self, generation: int = 0) -> None:
         self.generation = generation
         self._sizes = (-1, -1)
         self._learned = ""
+        self._texts: dict[str, tuple[Any, str]] = {}  # field -> its value in the record before, and the text of that
 
     def record(self, proxy: Proxy, taken: int = 0, given: int = 0, unsent: bytes = b"") -> tuple[int, bytes]:
         """The slot (0 or 1) and what to write into it. Raises RecordError when it does not fit."""
@@ -129,13 +131,29 @@ class Recorder:
         if sizes != self._sizes:
             self._sizes, self._learned = sizes, _json(_plain(learned))
         self.generation = (self.generation + 1) % 10**8
-        return self.generation % 2, encode(park(proxy, taken, given, unsent), self.generation, self._learned)
+        text = f'{self._object(park(proxy, taken, given, unsent))[:-1]},"learned":{self._learned}}}'
+        return self.generation % 2, _record(text, self.generation)
+
+    def _object(self, value: Parked | Shadow) -> str:
+        return "{" + ",".join(f'"{name}":{self._text(name, getattr(value, name))}' for name in _FIELDS[type(value)]) + "}"
+
+    def _text(self, name: str, value: Any) -> str:
+        if isinstance(value, Shadow):
+            return self._object(value)
+        before = self._texts.get(name)
+        now = tuple(value.items()) if isinstance(value, dict) else value
+        if before is None or before[0] != now:
+            before = self._texts[name] = now, _json(_plain(value))
+        return before[1]
 
 
-def encode(parked: Parked, generation: int, learned: str | None = None) -> bytes:
-    """The record; `learned` is the text of what was learned, if it is known. Raises RecordError when it does not fit a slot."""
-    learned = learned if learned is not None else _json(_plain(parked.shadow.learned))
-    text = f'{_json(_plain(parked))[:-1]},"learned":{learned}}}'.encode("ascii")
+def encode(parked: Parked, generation: int) -> bytes:
+    """The record. Raises RecordError when it does not fit a slot."""
+    return _record(f'{_json(_plain(parked))[:-1]},"learned":{_json(_plain(parked.shadow.learned))}}}', generation)
+
+
+def _record(json_text: str, generation: int) -> bytes:
+    text = json_text.encode("ascii")
     head = _MAGIC + b"%08d %08d %08d %08x" % (VERSION, generation, len(text), zlib.crc32(text))
     record = head[: _HEAD - 1] + b"\n" + text
     if len(record) > SLOT:
@@ -186,11 +204,13 @@ def _json(tree: Any) -> str:
     return json.dumps(tree, separators=(",", ":"))
 
 
-def _names(kind: type) -> list[str]:
-    """The fields that are written with a value of this kind; what was learned stands beside the session."""
-    if kind is Point:
-        return list(Point._fields)
-    return [field.name for field in fields(kind) if (kind, field.name) != (Shadow, "learned")]
+# The fields that are written with a value of each kind; what was learned stands beside the session.
+_FIELDS: dict[type, tuple[str, ...]] = {
+    Parked: tuple(field.name for field in fields(Parked)),
+    Shadow: tuple(field.name for field in fields(Shadow) if field.name != "learned"),
+    Learned: tuple(field.name for field in fields(Learned)),
+    Point: Point._fields,
+}
 
 
 def _plain(value: Any) -> Any:
@@ -203,7 +223,7 @@ def _plain(value: Any) -> Any:
         case dict():
             return [[_plain(key), _plain(part)] for key, part in value.items()]
         case Parked() | Shadow() | Learned() | Point():  # a Point is also a tuple
-            return {name: _plain(getattr(value, name)) for name in _names(type(value))}
+            return {name: _plain(getattr(value, name)) for name in _FIELDS[type(value)]}
         case tuple() | list():
             return [_plain(part) for part in value]
         case _:
@@ -218,7 +238,7 @@ def _built(kind: Any, value: Any) -> Any:
     origin, parts = get_origin(kind), get_args(kind)
     if kind in (Parked, Shadow, Learned, Point):
         hints = _HINTS.setdefault(kind, get_type_hints(kind))
-        if not isinstance(value, dict) or value.keys() != set(_names(kind)):
+        if not isinstance(value, dict) or value.keys() != set(_FIELDS[kind]):
             raise TypeError(f"the fields of {kind.__name__} differ")
         return kind(**{name: _built(hints[name], part) for name, part in value.items()})
     if origin is UnionType:

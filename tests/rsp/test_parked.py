@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocdsup.rsp.framing import encode as frame
@@ -139,6 +139,33 @@ def test_records_go_into_both_slots_in_turn_and_hold_what_was_learned_since() ->
         proxy.shadow.learned.replies[reply] = reply
     assert set(slots) == {0, 1}
     assert newest(list(slots.values()))[0].shadow.learned.replies == {b"a": b"a", b"b": b"b"}
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(SHADOWS, min_size=2, max_size=3), st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=3, max_size=3))
+def test_a_record_is_the_same_as_if_there_had_been_none_before_it(shadows: list[Shadow], rest: list[tuple[bool, int]]) -> None:
+    """Whatever the one before it was: the text of a field is taken over only when the field has not changed."""
+    proxy, recorder = Proxy(), Recorder()
+    for shadow, (interrupted, taken) in zip(shadows, rest, strict=False):
+        for field in fields(Shadow):
+            if field.name != "learned":
+                setattr(proxy.shadow, field.name, getattr(shadow, field.name))
+        proxy._session.interrupted = interrupted
+        record = recorder.record(proxy, taken, 7)[1]
+        assert record == encode(park(proxy, taken, 7), recorder.generation)
+
+
+def test_a_record_sees_what_changed_inside_of_a_mapping() -> None:
+    proxy, recorder = Proxy(), Recorder()
+    for points in ({Point(1, 2, 2): None}, {}):
+        proxy.shadow.points.clear()
+        proxy.shadow.points.update(points)
+        assert decode(recorder.record(proxy)[1])[0] == park(proxy)
+
+
+def test_no_two_fields_of_a_record_have_one_name() -> None:
+    names = [field.name for field in (*fields(Parked), *fields(Shadow))]
+    assert len(names) == len(set(names))
 
 
 def attached(*, no_ack: bool = True) -> Proxy:
