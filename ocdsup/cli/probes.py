@@ -43,4 +43,22 @@ def _probe(probe: Mapping[str, Any]) -> Iterator[str]:
             yield f"    {node['path']} is {rights}, not open to ocdsup: {node['missing']}"
     for holder in probe.get("holders", []):
         whose = f"the OpenOCD of bench {holder['ours']}" if holder.get("ours") else holder["what"]
-        yield f"    held by PID {holder['pid']} {holder['name']} ({whose}), user {holder['user']}, since {holder['since']}"
+        who = f"PID {holder['pid']} {holder['name']} ({whose}), user {holder['user']}, since {holder['since']}"
+        yield f"    held by {who}{_more(holder)}"
+    if probe.get("claimed") and not probe.get("holders"):
+        yield "    in use by a process that ocdsup cannot see"
+
+
+_GDB = {"True": "a GDB is attached", "False": "no GDB"}
+_STATES = {"T": "stopped", "t": "stopped", "D": "stuck in the kernel"}
+
+
+def _more(holder: Mapping[str, Any]) -> str:
+    """What tells whether it is still wanted: who started it, whether somebody debugs through it, whether it can react."""
+    parts = [
+        "its parent is gone" if holder.get("orphaned") else f"started by {holder['parent']}" if holder.get("parent") else "",
+        f"GDB port {holder['gdb_port']}" if holder.get("gdb_port") else "",
+        "" if holder.get("ours") else _GDB.get(str(holder.get("gdb_connected")), ""),
+        _STATES.get(str(holder.get("state")), ""),
+    ]
+    return "".join(f", {part}" for part in parts if part)

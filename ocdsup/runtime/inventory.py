@@ -78,9 +78,26 @@ def _shown(probe: Probe, bench: str | None, holders: list[Holder], own: Mapping[
             }
             for node in probe.nodes
         ],
+        "drivers": list(probe.drivers),
+        "claimed": probe.claimed,
         "bench": bench,
-        "holders": [
-            {"pid": h.pid, "name": h.name, "what": h.title, "user": h.user, "since": h.since, "ours": own.get(h.pid)}
-            for h in holders
-        ],
+        "holders": [_holder(holder, own.get(holder.pid)) for holder in holders],
+    }
+
+
+def _holder(holder: Holder, ours: str | None) -> dict[str, Any]:
+    return {
+        "pid": holder.pid,
+        "name": holder.name,
+        "what": holder.title,
+        "user": holder.user,
+        "since": holder.since,
+        "ours": ours,
+        "exe": holder.exe,
+        "cmdline": list(holder.cmdline),
+        "parent": holder.parent.name if holder.parent is not None and not holder.orphaned else None,
+        "orphaned": holder.orphaned,
+        "state": holder.state,
+        "gdb_port": holder.gdb_port,
+        "gdb_connected": holder.gdb_connected,
     }

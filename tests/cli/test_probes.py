@@ -44,6 +44,25 @@ HELD = {
 
 
 @pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"orphaned": True, "parent": None, "gdb_connected": False, "state": "T"}, ", its parent is gone, no GDB, stopped"),
+        ({"parent": "code", "gdb_port": 50000, "gdb_connected": True}, ", started by code, GDB port 50000, a GDB is attached"),
+        ({"gdb_connected": None, "state": "D"}, ", stuck in the kernel"),
+        ({"ours": "nucleo", "parent": "ocdsup", "gdb_connected": False, "state": "S"}, ", started by ocdsup"),
+    ],
+)
+def test_a_holder_is_told_with_what_shows_whether_it_is_still_wanted(fields: dict[str, Any], told: str) -> None:
+    holder = {"pid": 7, "name": "openocd", "what": "OpenOCD", "user": "bench", "since": "10:00", "ours": None}
+    assert text({"probes": [FREE | {"holders": [holder | fields]}]}).endswith(f"since 10:00{told}")
+
+
+def test_a_claim_of_nobody_who_can_be_seen_is_told() -> None:
+    assert text({"probes": [FREE | {"claimed": True}]}).endswith("in use by a process that ocdsup cannot see")
+    assert "in use" not in text({"probes": [HELD | {"claimed": True}]})
+
+
+@pytest.mark.parametrize(
     ("answer", "lines"),
     [
         ({"probes": [], "unseen": []}, ["no debug probe is on USB"]),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
-from ocdsup.probes.holders import Report, Unseen
+from ocdsup.probes.holders import Holder, Parent, Process, Report, Unseen, describe
 from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Node, Probe
 from ocdsup.probes.selector import ProbeSelector
@@ -15,17 +13,10 @@ from ocdsup.runtime import inventory, procs, stlink_server, usb
 SERVER = "127.0.0.1:7184"
 
 
-@dataclass(frozen=True)
-class Holding:
-    """As much of a holder as the list shows."""
-
-    pid: int
-    nodes: tuple[str, ...]
-    cmdline: tuple[str, ...] = ("openocd",)
-    name: str = "openocd"
-    title: str = "OpenOCD"
-    user: str = "bench"
-    since: str = "2026-01-01T10:00:00+00:00"
+def holding(pid: int, nodes: tuple[str, ...], *words: str) -> Holder:
+    """An OpenOCD that has these open."""
+    process = Process(pid, 1, 700, 1000, "S", "openocd", "/usr/bin/openocd", ("openocd", *words), 0.0, 9.0, nodes, user="bench")
+    return describe(process, Parent(700, "code"))
 
 
 def probe(serial: str, device: int = 4, server: str | None = None, in_use: bool | None = None) -> Probe:
@@ -43,11 +34,11 @@ def pc(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two probes on USB, two behind a server, and who holds them."""
     behind = (probe("A", server=SERVER, in_use=True), probe("B", server=SERVER, in_use=True))
     holders = (
-        Holding(10, ("/dev/bus/usb/001/004",)),
-        Holding(11, (f"tcp:{SERVER}",), ("openocd", "-c", "adapter serial A")),
-        Holding(12, (f"tcp:{SERVER}",), ("openocd", "-c", "adapter serial B")),
+        holding(10, ("/dev/bus/usb/001/004",)),
+        holding(11, (f"tcp:{SERVER}",), "-c", "adapter serial A"),
+        holding(12, (f"tcp:{SERVER}",), "-c", "adapter serial B"),
     )
-    report = Report(holders, (Unseen("1 process", "CAP_X"),), 0.0)  # type: ignore[arg-type]  # only what is shown
+    report = Report(holders, (Unseen("1 process", "CAP_X"),), 0.0)
     monkeypatch.setattr(usb, "inventory", lambda also: (probe("S1", 4), probe("S2", 5)))
     monkeypatch.setattr(stlink_server, "list_probes", lambda _server: behind)
     monkeypatch.setattr(procs, "find_holders", lambda _what, ask: report)
@@ -64,4 +55,9 @@ def test_every_probe_has_its_bench_and_its_holders() -> None:
     shown = [(p["serial"], p["bench"], [(h["pid"], h["ours"]) for h in p["holders"]]) for p in found["probes"]]
     assert shown == [("S1", None, [(10, None)]), ("S2", "one", []), ("A", None, [(11, None)]), ("B", "two", [(12, "two")])]
     assert found["unseen"] == ["1 process; needs CAP_X"]
-    assert found["probes"][0]["nodes"][0]["mode"] == "0660"
+    first = found["probes"][0]
+    assert first["nodes"][0]["mode"] == "0660"
+    assert (first["drivers"], first["claimed"]) == ([], False)
+    (who,) = first["holders"]
+    assert (who["parent"], who["orphaned"], who["gdb_connected"], who["state"]) == ("code", False, False, "S")
+    assert (who["exe"], who["cmdline"]) == ("/usr/bin/openocd", ["openocd"])
