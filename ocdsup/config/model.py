@@ -144,6 +144,8 @@ class Bench:
     holders: HolderPolicy = HolderPolicy.STALE_OPENOCD
     holder_users: tuple[Text, ...] = ()
     """Whose processes may be ended at all, by force too: names or numbers of users; empty = whomever the kernel lets us end."""
+    adopt: bool = False
+    """Whether OpenOCD itself outlives a restart or crash of the daemon, in the service manager's store (systemd/README.md)."""
     monitor: MonitorPolicy = MonitorPolicy.FULL
     on_detach: OnDetachPolicy = OnDetachPolicy.RESUME
     second_client: SecondClientPolicy = SecondClientPolicy.REFUSE

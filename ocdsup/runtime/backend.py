@@ -20,7 +20,8 @@ from ocdsup.openocd.findings import Finding
 from ocdsup.openocd.lines import Level, Line, LineSplitter
 from ocdsup.openocd.rule import Role
 from ocdsup.openocd.tcl import parse_notification, parse_reply, wrap
-from ocdsup.runtime.launcher import Process
+from ocdsup.runtime.adoption import Orphan, Record
+from ocdsup.runtime.launcher import Held, Process
 from ocdsup.runtime.log_ring import LogRing
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.tcl_link import TclEvents, TclLink
@@ -45,6 +46,8 @@ class Order:
     version: Version
     ports: command.Ports
     catalogue: Catalogue
+    adopt: bool = False  # it outlives the daemon
+    orphan: Orphan | None = None  # it runs already: that of the daemon before us
 
 
 @dataclass(slots=True)
@@ -97,9 +100,40 @@ class LiveBackend:
         self._alive_at = 0.0
         self._tcl = TclLink()
         self._news = TclEvents(self._news_frame)
-        self._process = Process(order.argv, environment(), self._output, self._exited, lively)
+        orphan = order.orphan
+        held = orphan.held if orphan is not None else None
+        self._process = Process(order.argv, environment(), self._output, self._exited, lively, outlives=order.adopt, held=held)
         self.pid = self._process.pid
-        post(ev.Launched(self.run, self.pid, tuple(order.argv), str(order.version)))
+        post(ev.Launched(self.run, self.pid, self._argv(), str(order.version)))
+        if orphan is not None:
+            record = orphan.record
+            self._targets, self.ports = record.targets, Private(list(record.gdb), record.telnet, record.tcl)
+            self._greet()
+
+    @property
+    def held(self) -> Held:
+        """Its PID and descriptors."""
+        return self._process.held
+
+    def leave(self) -> None:
+        """Let it run on without us: the next daemon takes it up."""
+        self._process.leave()
+        self._hang_up()
+
+    def record(self, start: Sequence[str]) -> Record:
+        """What the next daemon has to know of it; `start` is how it would be started."""
+        ports = self.ports
+        return Record(self.pid, tuple(start), self._argv(), self._targets or (), tuple(ports.gdb), ports.telnet, ports.tcl or 0)
+
+    def _argv(self) -> tuple[str, ...]:
+        """The command line it was started with, be it by us or by the daemon before us."""
+        return tuple(self._order.argv) if self._order.orphan is None else self._order.orphan.record.argv
+
+    def _hang_up(self) -> None:
+        self._tcl.close()
+        self._news.close()
+        if self._silence is not None:
+            self._silence.cancel()
 
     # What it prints
 
@@ -256,10 +290,7 @@ class LiveBackend:
     def _exited(self, status: str) -> None:
         for line in self._splitter.flush():
             self._line(line)
-        self._tcl.close()
-        self._news.close()
-        if self._silence is not None:
-            self._silence.cancel()
+        self._hang_up()
         verdict = self._classifier.explain_exit(status, ready=self._greeted)
         self._ring.add("ocdsup", f"OpenOCD (PID {self.pid}) ended: {status}")
         self._post(ev.BackendExited(self.run, status, verdict.fault, verdict.text, verdict.evidence))

@@ -183,19 +183,21 @@ class LiveBench:
 
     async def end(self, *, park: bool = False) -> None:
         """Stop OpenOCD in order and in any case, then close the ports; `park` leaves debug sessions to the next daemon."""
-        self.lending.close("the daemon does not care for this bench any more")
-        if park and self._adopts and self._backend is not None and self.driver.state.phase in USABLE:
+        parks = park and self._adopts and self._backend is not None and self.driver.state.phase in USABLE
+        if parks and self._backend is not None:
             self._backend.leave()
             self._log.info("openocd_parked", pid=self._backend.pid)
         else:
             self._adoption.refuse()
-            await self._stop()
+            self.driver.post(ev.StopAsked())
+        self.lending.close("the daemon does not care for this bench any more")
+        if not parks:
+            await self._stopped()
         self.driver.close()
         self.ports.close(park=park)
         await self._tasks.cancel()
 
-    async def _stop(self) -> None:
-        self.driver.post(ev.StopAsked())
+    async def _stopped(self) -> None:
         try:
             async with asyncio.timeout(2 * self.config.recovery.grace + 1.0):
                 await self.until(lambda state: state.phase is Phase.STOPPED)
@@ -351,6 +353,8 @@ class LiveBench:
             argv = command.argv(spec, version, launch, ports, token)
             self._start = command.argv(spec, version, command.LaunchProfile(), ports, "")
             orphan = self._adoption.take(self._start if self._adopts else ())
+            if orphan is not None:
+                self._log.info("openocd_taken_up", pid=orphan.record.pid)
             order = Order(run, argv, token, version, ports, self._shared.catalogue, self._adopts, orphan)
             lively = self.ports.lively
             self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log, lively)

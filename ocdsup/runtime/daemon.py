@@ -16,7 +16,7 @@ from ocdsup.config.paths import control_path
 from ocdsup.core.state import Phase
 from ocdsup.core.status import whole
 from ocdsup.errors import ConfigError, ControlError
-from ocdsup.runtime import catalogue_file, config_file
+from ocdsup.runtime import adoption, catalogue_file, config_file
 from ocdsup.runtime.bench import LiveBench, Shared
 from ocdsup.runtime.control_port import ControlPort
 from ocdsup.runtime.fd_store import LISTENER, Given, Store, from_manager
@@ -91,6 +91,10 @@ class Daemon:
                 self._log.warning("session_given_up", name=kept.name, error=f"no bench has port {kept.port}")
                 self._store.drop(kept.name)
                 kept.close()
+        for bench, orphan in self._given.orphans.items():
+            self._log.warning("openocd_given_up", bench=bench, pid=orphan.record.pid, error="no bench has this name")
+            orphan.end()
+            self._store.drop(adoption.NAME + bench)
         for name, why in self._given.broken:
             self._log.warning("session_given_up", name=name, error=why)
             self._store.drop(name)
@@ -127,6 +131,7 @@ class Daemon:
             answer=self._telnet_answer(name),
             changed=self._changed,
             store=self._store,
+            orphans=self._given.orphans,
         )
 
     def _own_pids(self) -> frozenset[int]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 
 from ocdsup.rsp.parked import SLOT, Parked, RecordError, newest
+from ocdsup.runtime import adoption
 from ocdsup.runtime.account import Balance, Page, balance
 from ocdsup.runtime.inherited import Inherited, descriptors
 from ocdsup.runtime.systemd import Notify
@@ -115,6 +116,7 @@ class Given:
     listeners: Inherited
     sessions: tuple[Kept, ...]
     broken: tuple[tuple[str, str], ...]
+    orphans: dict[str, adoption.Orphan]  # OpenOCD of the daemon before us, by the name of its bench
 
 
 def from_manager(environment: MutableMapping[str, str] | None = None) -> Given:
@@ -122,23 +124,33 @@ def from_manager(environment: MutableMapping[str, str] | None = None) -> Given:
     groups: dict[str, list[int]] = {}
     others: list[tuple[int, str]] = []
     for number, name in descriptors(os.environ if environment is None else environment, os.getpid()):
-        if name.startswith(SESSION):
+        if name.startswith((SESSION, adoption.NAME)):
             groups.setdefault(name, []).append(number)
         else:
             others.append((number, name))
-    sessions, broken = [], []
+    sessions, broken, orphans = [], [], {}
     for name, numbers in groups.items():
         try:
-            sessions.append(_session(name, numbers))
+            if name.startswith(SESSION):
+                sessions.append(_session(name, numbers))
+            else:
+                orphans[name.removeprefix(adoption.NAME)] = adoption.sorted_out(numbers)
         except (RecordError, OSError) as error:
             broken.append((name, str(error)))
-            for number in numbers:
-                os.close(number)
-    return Given(Inherited(others), tuple(sessions), tuple(broken))
+    return Given(Inherited(others), tuple(sessions), tuple(broken), orphans)
 
 
 def _session(name: str, numbers: list[int]) -> Kept:
-    """Raises RecordError or OSError; then the descriptors are still open."""
+    """Raises RecordError or OSError; then the descriptors are closed."""
+    try:
+        return _taken_up(name, numbers)
+    except (RecordError, OSError):
+        for number in numbers:
+            os.close(number)
+        raise
+
+
+def _taken_up(name: str, numbers: list[int]) -> Kept:
     sockets = [number for number in numbers if stat.S_ISSOCK(os.fstat(number).st_mode)]
     files = [number for number in numbers if number not in sockets]
     if len(sockets) != 1 or len(files) != 1:

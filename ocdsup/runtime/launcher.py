@@ -16,6 +16,7 @@ import signal
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pexpect
@@ -30,6 +31,20 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC})
 _HINT_BINARY = "install OpenOCD or set openocd.binary to its path"
 _HINT_LIMITS = "this PC is short of processes, descriptors, ptys or memory; end something or raise the limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A process that outlived the daemon before us, with the descriptors that it was stored under."""
+
+    pid: int
+    pty: int
+    pidfd: int
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.pty)
+        os.close(self.pidfd)
 
 
 def _die_with(parent: int) -> Callable[[], None]:
@@ -54,6 +69,9 @@ class Process:
     somebody waits whom the reading of a flood would slow down.
 
     `status` reads like `exit code 1` or `SIGSEGV`. Raises BackendError when the program cannot be started.
+
+    With `outlives` the end of the daemon does not end it, only that of the last copy of its terminal. `held` is one that runs
+    already; it is nobody's child here, so its exit status stays unknown.
     """
 
     def __init__(
@@ -63,6 +81,9 @@ class Process:
         on_output: Callable[[bytes], None],
         on_exit: Callable[[str], None],
         lively: Callable[[], bool] = lambda: False,
+        *,
+        outlives: bool = False,
+        held: Held | None = None,
     ) -> None:
         self._on_output = on_output
         self._on_exit = on_exit
@@ -71,11 +92,13 @@ class Process:
         self._since = 0.0
         self._rest: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._child = _spawn(argv, env)
-        self.pid: int = self._child.pid
-        self._pty: int = self._child.child_fd
+        self._child: Any = None
+        if held is None:
+            self._child = _spawn(argv, env, outlives=outlives)
+            held = Held(self._child.pid, self._child.child_fd, _watch(self._child, argv[0]))
+        self.held = held
+        self.pid, self._pty, self._pidfd = held.pid, held.pty, held.pidfd
         os.set_blocking(self._pty, False)
-        self._pidfd = _watch(self._child, argv[0])
         self._alive = True
         self._loop.add_reader(self._pty, self._readable)
         self._loop.add_reader(self._pidfd, self._gone)
@@ -127,9 +150,25 @@ class Process:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self._alive = False
+        if self._child is None:
+            os.close(self._pty)
+            self._on_exit("exit code unknown")
+            return
         status = _reap(self._child)
         self._child.close()
         self._on_exit(status)
+
+    def leave(self) -> None:
+        """Let it run on without us: somebody else holds its terminal."""
+        if self._alive:
+            self._alive = False
+            if self._rest is not None:
+                self._rest.cancel()
+            self._loop.remove_reader(self._pty)
+            self._loop.remove_reader(self._pidfd)
+            if self._child is not None:  # pexpect ends what it closes
+                self._child.closed = self._child.ptyproc.closed = True
+            self.held.close()
 
     def signal(self, number: signal.Signals) -> None:
         """Signal this very process; a process that is gone is not an error."""
@@ -138,7 +177,7 @@ class Process:
                 signal.pidfd_send_signal(self._pidfd, number)
 
 
-def _spawn(argv: Sequence[str], env: Mapping[str, str]) -> Any:  # its stubs miss `ptyproc`, which holds the delays
+def _spawn(argv: Sequence[str], env: Mapping[str, str], *, outlives: bool) -> Any:  # pexpect's stubs miss `ptyproc`
     if shutil.which(argv[0], path=env.get("PATH", os.defpath)) is None:
         raise not_runnable(argv[0])
     try:
@@ -153,7 +192,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str]) -> Any:  # its stubs mis
                 maxread=READ,
                 echo=False,
                 env=dict(env),
-                preexec_fn=_die_with(os.getpid()),
+                preexec_fn=None if outlives else _die_with(os.getpid()),
             )
     except (pexpect.ExceptionPexpect, OSError) as error:
         traceback.clear_frames(error.__traceback__)  # lets go of a half-made child: its pty is closed, its zombie reaped

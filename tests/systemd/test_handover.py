@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,14 @@ ELF = Path(__file__).parents[2] / "ocdsup/sim/firmware/blink-f4.elf"
 class Desk:
     """A developer on a service: the manager, the daemon of the moment, and one GDB that stays."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **changes: Any) -> None:
         self.rig = Rig(folder)
         self.manager = Manager(folder)
         self.sim: Sim = self.rig.sim()
         with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
             self.port, telnet = one.getsockname()[1], two.getsockname()[1]
-        self.rig.write(one=self.rig.bench(self.sim, ports={"gdb": self.port, "telnet": telnet}, bind=["127.0.0.1"]))
+        ports = {"gdb": self.port, "telnet": telnet}
+        self.rig.write(one=self.rig.bench(self.sim, ports=ports, bind=["127.0.0.1"], **changes))
         self.gdb = Gdb(ELF)
         self.start()
         self.rig.ready()
