@@ -82,9 +82,11 @@ def check(function: Callable[[Bench], str | None]) -> Callable[[Bench], str | No
     return function
 
 
-def sh(line: str, code: int | None = 0) -> str:
+def sh(line: str, code: int | None = 0, limit_s: float = PATIENCE) -> str:
     """What a shell line prints; its exit code must be `code` unless that is None."""
-    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(
+        line, shell=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s, check=False
+    )
     said = done.stdout + done.stderr
     assert code is None or done.returncode == code, f"{line}: exit code {done.returncode}\n{said}"
     return said.strip()
@@ -258,7 +260,7 @@ def nothing_is_done_that_the_filter_forbids(bench: Bench) -> str:
     sh("systemctl daemon-reload && systemctl restart ocdsup")
     ready()
     bench.goes_on()
-    _recovery("ocdsup sim --control /run/board.sock break locked --set after-ms=1000 --set boots=0")
+    _recovery("ocdsup sim --control /run/board.sock break locked --boots 0")
     bench.debugger().command("-gdb-set confirm off", PATIENCE)
     _evicts()
     ready()
@@ -357,7 +359,7 @@ def the_readme_leads_a_new_user_to_a_session(_bench: Bench) -> str:
     script = Path("/payload/readme.sh")
     environment = f"HOME=/home/newcomer XDG_RUNTIME_DIR=/run/user/{uid} PATH=/home/newcomer/.local/bin:/usr/bin:/bin"
     as_newcomer = f"cd /home/newcomer/ocdsup && runuser -u newcomer -- env {environment}"
-    sh(f"{as_newcomer} sh -ex {script}")
+    sh(f"{as_newcomer} sh -ex {script}", limit_s=900)
     sh(f"{as_newcomer} sh -c 'setsid ocdsup sim >/dev/null 2>&1 &'")
     sh(f"{as_newcomer} ocdsup wait simulated --timeout 200s")
     fresh = Bench()

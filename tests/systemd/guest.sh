@@ -10,6 +10,6 @@ disable-pip-version-check = true
 CONF
 export HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 python3 -m venv /opt/ocdsup
-/opt/ocdsup/bin/pip install --quiet --no-compile "$(echo /payload/ocdsup-*.whl)[sim]"
+/opt/ocdsup/bin/pip install --quiet "$(echo /payload/ocdsup-*.whl)[sim]"
 ln -s /opt/ocdsup/bin/ocdsup /usr/local/bin/ocdsup
 exec /opt/ocdsup/bin/python /payload/guest.py
