@@ -66,7 +66,7 @@ def _natural(location: str) -> list[int]:
 
 def _probe(device: Path, dev: Path, also: Collection[str]) -> Probe | None:
     vid_pid = f"{_text(device / 'idVendor')}:{_text(device / 'idProduct')}".lower()
-    product = _text(device / "product")
+    product = _string(device, "product")
     interfaces = sorted(path for path in device.glob(f"{device.name}:*") if path.is_dir())
     model = identify(vid_pid, product, [_text(path / "interface") for path in interfaces])
     if model is None and vid_pid in also:
@@ -76,7 +76,7 @@ def _probe(device: Path, dev: Path, also: Collection[str]) -> Probe | None:
         return None
     return Probe(
         vid_pid=vid_pid,
-        serial=_text(device / "serial"),
+        serial=_string(device, "serial"),
         model=model,
         location=device.name,
         product=printable(product),
@@ -93,6 +93,30 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8", "replace").removesuffix("\n")[:TEXT_LIMIT]
     except OSError:
         return ""
+
+
+_strings: dict[tuple[str, int, str, str], str] = {}
+MANY_STRINGS = 1024
+
+
+def _string(device: Path, name: str) -> str:
+    """Return a string of the device, read once as long as it is plugged in.
+
+    Reading it takes the device's lock, which a reset that hangs keeps (drivers/usb/core/sysfs.c, usb_string_attr): the look at
+    one wedged probe would hang too, and with it the looks of all benches. A new device has a new directory in sysfs.
+    """
+    try:
+        key = (str(device), device.stat().st_ino, _text(device / "devnum"), name)
+    except OSError:
+        return ""
+    if key in _strings:
+        return _strings[key]
+    text = _text(device / name)
+    if text:  # what is not there yet may come
+        if len(_strings) >= MANY_STRINGS:
+            _strings.clear()
+        _strings[key] = text
+    return text
 
 
 def _driver(interface: Path) -> str:

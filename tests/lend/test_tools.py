@@ -173,23 +173,3 @@ def test_pyocd_fails_for_lack_of_a_probe_and_the_bench_goes_on(rig: Rig, sim: Si
         assert f"No connected debug probe matches unique ID '{SERIAL}'" in done.stdout + done.stderr
         assert done.returncode == 1
         still_debugs(rig, gdb)
-
-
-@pytest.mark.system
-def test_the_real_cargo_runs_its_runner_with_the_probe(rig: Rig, sim: Sim, tmp_path: Path) -> None:
-    installed("cargo", "cargo")
-    home = scripts(tmp_path, runner=RUNNER.format(port=sim.port, last="shutdown"))
-    for name, text in {
-        "Cargo.toml": '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n',
-        "src/main.rs": "fn main() {}\n",
-        ".cargo/config.toml": f'[target."cfg(all())"]\nrunner = "{home}/runner"\n',
-    }.items():
-        file = tmp_path / "app" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    with Gdb(firmware()) as gdb:
-        attach(rig, gdb)
-        done = run_documented(rig, "`cargo run` with probe-rs", tmp_path / "app")
-        assert done.returncode == 0, done.stderr
-        assert f"runner 0483:374b:{SERIAL} target/debug/app" in done.stdout
-        still_debugs(rig, gdb)

@@ -48,6 +48,23 @@ def test_a_device_that_only_the_configuration_calls_a_probe_is_one(bus: Bus) -> 
     assert (found.probe.serial, found.probe.model.kind) == ("A", "configured")
 
 
+def test_a_probe_that_is_locked_in_the_kernel_is_still_listed(bus: Bus) -> None:
+    """While a reset hangs, sysfs answers for its number and not for its strings; here a pipe that nobody writes to."""
+    home = bus.plug("1-2", "0483:3748", "A", "ST-LINK/V2")
+    before = usb.inventory(bus.sys, bus.dev)
+    for name in ("serial", "product"):
+        (home / name).unlink()
+        os.mkfifo(home / name)
+    assert usb.inventory(bus.sys, bus.dev) == before
+
+
+def test_the_strings_of_a_replugged_device_are_read_again(bus: Bus) -> None:
+    for serial in ("A", "B"):
+        bus.plug("1-2", "0483:3748", serial)
+        assert usb.inventory(bus.sys, bus.dev)[0].serial == serial
+        bus.unplug("1-2")
+
+
 def test_a_pc_without_usb_has_no_probes(tmp_path: Path) -> None:
     assert usb.inventory(tmp_path, tmp_path) == ()
 
