@@ -22,13 +22,15 @@ class Profile:
     """How one backend is started.
 
     `after` is what happens behind `init`: `leave` touches nothing, `run` and `halt` reset the target, `hold` and `resume` see
-    to it that the core is halted, or runs, and do nothing to one that already does. A start under reset must reset: `init`
+    to it that the core is halted, or runs, and do nothing to one that already does. With names in `held`, `halt` and `hold` are
+    for these targets, and the others run. A start under reset must reset: `init`
     alone never releases NRST (openocd-facts, reset: seen in 0.10 … master).
     """
 
     under_reset: bool = False
     speed_khz: int | None = None
     after: str = "leave"
+    held: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.under_reset and self.after not in RESETS:

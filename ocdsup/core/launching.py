@@ -32,8 +32,20 @@ AS_BEFORE = {"halted": "hold", "running": "resume"}
 def default_profile(turn: Turn) -> Profile:
     """How this bench starts when nothing is wrong."""
     if turn.state.policy.under_reset is UnderReset.ALWAYS:
-        return Profile(under_reset=True, after=after_reset(turn))
+        return under_reset(turn)
     return Profile()
+
+
+def under_reset(turn: Turn, speed_khz: int | None = None) -> Profile:
+    """A start that resets the board and leaves it as its user had it: of several cores only those halted that were."""
+    after, state = after_reset(turn), turn.state
+    by_session = after == "halt" and state.policy.after_recovery is AfterRecovery.AUTO
+    return Profile(True, speed_khz, after, some_of(turn, state.session_cores) if by_session else ())
+
+
+def some_of(turn: Turn, targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of some of the bench's targets; none when it is all of them."""
+    return () if {target.name for target in turn.state.targets} <= set(targets) else targets
 
 
 def after_reset(turn: Turn) -> str:
@@ -90,6 +102,7 @@ def launch(turn: Turn) -> None:
     state.restarts += state.run > 1
     state.evidence = ()
     state.failures = ()
+    state.lost = frozenset()
     state.remark = None
     state.backend = Backend(state.run, state.profile, turn.now)
     turn.go(Phase.STARTING)

@@ -95,19 +95,22 @@ def line_while_up(turn: Turn, event: ev.LineFound) -> None:
     _remember(turn, event)
     if event.finding == "target-poll-failed":
         _poll_failed(turn, event)
-    elif event.finding == "target-recovered" and turn.state.phase is Phase.DEGRADED:
-        turn.go(Phase.READY)
+    elif event.finding == "target-recovered":
+        turn.state.lost = turn.state.lost - {event.target} if event.target else frozenset()
+        if turn.state.phase is Phase.DEGRADED and not turn.state.lost:
+            turn.go(Phase.READY)
     elif event.fault is not None and FAULTS[event.fault].whose is Whose.PROBE and turn.state.phase is Phase.READY:
         _degrade(turn)
 
 
 def _poll_failed(turn: Turn, event: ev.LineFound) -> None:
-    """Count a failed examination; the repeated ones within the window are the fault this program exists for."""
-    state = turn.state
+    """Count a failed examination; the repeated ones of one target within the window are the fault this program exists for."""
+    state, target = turn.state, event.target or ""
     window = state.policy.window_s
-    recent = (at for at in state.failures if turn.now - at < window)
-    state.failures = (*recent, turn.now)
-    count = len(state.failures)
+    recent = (failure for failure in state.failures if turn.now - failure[0] < window)
+    state.failures = (*recent, (turn.now, target))
+    state.lost |= {target}
+    count = sum(name == target for _, name in state.failures)
     if count >= state.policy.failures:
         text = f"{count} failed examinations within {window:g} s on {event.target or 'the target'}"
         trouble(turn, "target-poll-failing", text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ocdsup.core import events as ev
 from ocdsup.core.effects import LookForHolders, Profile
-from ocdsup.core.launching import AS_BEFORE, afresh, after_reset, close_recovery, default_profile, stop
+from ocdsup.core.launching import AS_BEFORE, afresh, close_recovery, default_profile, some_of, stop, under_reset
 from ocdsup.core.policy import UnderReset
 from ocdsup.core.recovering import clear
 from ocdsup.core.state import Fault, Phase
@@ -45,7 +45,7 @@ def _asked_profile(turn: Turn, event: ev.RestartAsked) -> Profile:
     if turn.state.policy.under_reset is UnderReset.NEVER:
         turn.note("under_reset_refused", reason="recovery.under_reset is never for this bench")
         return default_profile(turn)
-    return Profile(under_reset=True, after=after_reset(turn))
+    return under_reset(turn)
 
 
 def fresh_start(turn: Turn, profile: Profile) -> None:
@@ -68,10 +68,14 @@ def lend(turn: Turn, event: ev.LendAsked) -> None:
     """Free the probe for another tool; how the core was left is to be found again afterwards."""
     state = turn.state
     if state.borrower is None and state.backend is not None and state.backend.ready:
+        halted = {target.name for target in state.targets if target.state == "halted"} | set(state.session_cores)
         cores = {target.state for target in state.targets}
-        state.core_before = "halted" if state.session_halted else cores.pop() if len(cores) == 1 else None
+        held = state.session_halted or cores == {"halted", "running"}
+        state.core_before = "halted" if held else cores.pop() if len(cores) == 1 else None
+        state.cores_before = some_of(turn, tuple(target.name for target in state.targets if target.name in halted))
     elif state.borrower is None:
         state.core_before = _BEFORE.get(state.profile.after)  # the start that was to bring it back did not get there
+        state.cores_before = state.profile.held
     state.borrower = event.borrower
     turn.note("lent", borrower=event.borrower)
     stop(turn)
@@ -107,7 +111,7 @@ def _profile_after_loan(turn: Turn) -> Profile:
     usual = default_profile(turn)
     if usual.under_reset or before not in AS_BEFORE:
         return usual
-    return Profile(after=AS_BEFORE[before])
+    return Profile(after=AS_BEFORE[before], held=turn.state.cores_before if before == "halted" else ())
 
 
 def evict_asked(turn: Turn, event: ev.EvictAsked) -> None:

@@ -107,6 +107,7 @@ class State:
     since: float = 0.0
     wanted: bool = False
     borrower: str | None = None
+    cores_before: tuple[str, ...] = ()  # those of several that were halted then
     core_before: str | None = None  # the core's state when the probe was lent, to be found again afterwards
     run: int = 0
     backend: Backend | None = None
@@ -114,7 +115,8 @@ class State:
 
     fault: Fault | None = None
     remark: Fault | None = None
-    failures: tuple[float, ...] = ()
+    failures: tuple[tuple[float, str], ...] = ()  # when, and of which target
+    lost: frozenset[str] = frozenset()  # targets whose last examination failed
     evidence: tuple[str, ...] = ()
     recovery: Recovery | None = None
     history: tuple[Recovery, ...] = ()
@@ -142,6 +144,7 @@ class State:
     targets: tuple[Target, ...] = ()
     sessions: tuple[int, ...] = ()
     session_halted: bool = False
+    session_cores: tuple[str, ...] = ()  # the targets that are meant, as far as their names are known
     voltage: float | None = None
     restarts: int = 0
     recoveries: int = 0

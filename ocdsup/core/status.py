@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ class Facts:
     gdb_ports: tuple[int, ...]
     telnet_port: int | None
     tcl_port: int | None
+    places: Mapping[str, int] = field(default_factory=dict)  # which GDB port a target has; one each while nothing is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +169,20 @@ def _backend(state: State, clock: Clock) -> dict[str, Any] | None:
 
 
 def _targets(state: State, facts: Facts) -> list[dict[str, Any]]:
+    places = facts.places or {target.name: index for index, target in enumerate(state.targets)}
     return [
         {
             "name": target.name,
             "state": target.state,
-            "gdb_port": facts.gdb_ports[index] if index < len(facts.gdb_ports) else None,
-            "gdb_sessions": state.sessions[index] if index < len(state.sessions) else 0,
+            "gdb_port": _at(facts.gdb_ports, places.get(target.name), None),
+            "gdb_sessions": _at(state.sessions, places.get(target.name), 0),
         }
-        for index, target in enumerate(state.targets)
+        for target in state.targets
     ]
+
+
+def _at(values: Sequence[int], place: int | None, other: int | None) -> int | None:
+    return values[place] if place is not None and place < len(values) else other
 
 
 def _recovery(recovery: Recovery, clock: Clock) -> dict[str, Any]:
@@ -194,7 +201,7 @@ def summary(state: State, facts: Facts, clock: Clock) -> str:
         case Phase.READY:
             return _ready_summary(state, facts)
         case Phase.DEGRADED:
-            return f"degraded: {len(state.failures)} failed examination(s), {state.policy.failures} make a recovery"
+            return f"degraded: {_failed(state)} failed examination(s), {state.policy.failures} make a recovery"
         case Phase.BACKOFF:
             wait = _next_try(state, clock)
             return f"waiting {span(wait or 0.0)} for the next try: {_why(state)}"
@@ -209,6 +216,11 @@ def summary(state: State, facts: Facts, clock: Clock) -> str:
         case _:
             rung = _rung(state)
             return f"recovering from {_code(state)}: {rung or 'looking'}" if state.recovery else "starting OpenOCD"
+
+
+def _failed(state: State) -> int:
+    """Failed examinations of the target that has most of them."""
+    return max(Counter(target for _, target in state.failures).values(), default=0)
 
 
 def _ready_summary(state: State, facts: Facts) -> str:

@@ -229,3 +229,4 @@ def sessions_changed(turn: Turn, event: ev.SessionsChanged) -> None:
     """Remember who debugs, which decides how a recovery leaves the core."""
     turn.state.sessions = event.counts
     turn.state.session_halted = event.halted
+    turn.state.session_cores = event.cores

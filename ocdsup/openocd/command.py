@@ -15,9 +15,12 @@ from ocdsup.openocd.tcl import parse_list, tcl_list, tcl_quote
 
 RESETS = ("run", "halt", "init")
 AFTER = ("leave", *RESETS, "hold", "resume")
+DEFERRED = "examine deferred"  # the state of a target that nobody has examined yet, as it was told to (target.c, 0.10 … master)
 UNDER_RESET = "reset_config srst_only srst_nogate connect_assert_srst"
 # An empty gdb-attach body counts as unset and brings `halt` back (0.11+); with this one an attach disturbs nothing.
 _ATTACH = "foreach _t [target names] {$_t configure -event gdb-attach {set _ 0}}"
+# A target file may give a target a port of its own (`-gdb-port 3334`), which would be in the way of our stable one.
+_PRIVATE = "foreach _t [target names] {if {[string is integer -strict [$_t cget -gdb-port]]} {$_t configure -gdb-port 0}}; list"
 _SAFE_PATH = re.compile(r"[^{}\\\x00-\x1f]+")
 
 
@@ -29,11 +32,13 @@ class LaunchProfile:
     must issue one: `init` alone keeps NRST low for ever (0.10 … master). Raises ValueError otherwise. `hold` halts a core that
     runs. `resume` lets a core run that is halted, from its reset vector: what left it halted was mostly a flash tool, and an
     OpenOCD that shuts down behind `program` leaves the registers of its flash loader in it (seen with 0.12).
+    `halt` and `hold` are for the targets in `held` only, if any are named: the other ones run.
     """
 
     under_reset: bool = False
     speed_khz: int | None = None
     after: str = "leave"
+    held: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.after not in AFTER:
@@ -90,7 +95,8 @@ def argv(spec: BackendSpec, version: Version, profile: LaunchProfile, ports: Por
     for path in spec.config:
         # OpenOCD itself builds the text `script {PATH}` (options.c): a brace in the path would be evaluated as Tcl.
         line += ["-f", path] if _SAFE_PATH.fullmatch(path) else ["-c", f"script {tcl_quote(path)}"]
-    return line + _commands([*_setup(spec, known, profile), _listen(ports), _ATTACH, *_clients(spec), *_go(profile, token)])
+    setup = [*_setup(spec, known, profile), _listen(ports), *([_PRIVATE] if known.announces_ports else []), _ATTACH]
+    return line + _commands([*setup, *_clients(spec), *_go(profile, token)])
 
 
 def _clients(spec: BackendSpec) -> list[str]:
@@ -127,17 +133,36 @@ def _go(profile: LaunchProfile, token: str) -> list[str]:
         case "leave":
             reset = []
         case "hold":
-            reset = [_EACH % "if {[$_t curstate] ne {halted}} {catch {$_t arp_halt; $_t arp_waitstate halted 1000}}" + "; list"]
+            reset = [f"{_held_only(profile.held)}; list" if profile.held else f"{_EACH % _HOLD}; list"]
         case "resume":
             reset = [
                 f"set _h 0; {_EACH % 'if {[$_t curstate] eq {halted}} {set _h 1}'}; if {{$_h}} {{catch {{reset run}}}}; list"
             ]
+        case "halt" if profile.held:
+            reset = [f"catch {{reset halt}}; {_others_run(profile.held)}; list"]
         case mode:
             reset = [f"catch {{reset {mode}}}; list"]
-    return ["init", *reset, f'echo "{token} [target names]"']
+    return ["init", *reset, f'echo "{token} [join [target names]]"']  # master puts each name on a line
 
 
 _EACH = "foreach _t [target names] {catch {$_t arp_poll}; %s}"
+_HOLD = "if {[$_t curstate] ne {halted}} {catch {$_t arp_halt; $_t arp_waitstate halted 1000}}"
+
+
+def _others_run(held: Sequence[str]) -> str:
+    """Tcl that lets every target run that is not named."""
+    free = f"[lsearch -exact {tcl_quote(tcl_list(held))} $_t] < 0 && [$_t curstate] eq {{halted}}"
+    back = "targets $_c"
+    return f"set _c [target current]; {_EACH % f'if {{{free}}} {{targets $_t; catch {{resume}}}}'}; {back}"
+
+
+def _held_only(held: Sequence[str]) -> str:
+    """Tcl that halts the named targets; another one that is halted was left so by a flash tool, as for `resume`."""
+    names = tcl_quote(tcl_list(held))
+    free = f"[lsearch -exact {names} $_t] < 0"
+    look = _EACH % f"if {{{free} && [$_t curstate] eq {{halted}}}} {{set _h 1}}"
+    hold = f"foreach _t {names} {{catch {{$_t arp_poll}}; {_HOLD}}}"
+    return f"set _h 0; {look}; if {{$_h}} {{catch {{reset halt}}; {_others_run(held)}}} else {{{hold}}}"
 
 
 def pins(spec: BackendSpec, version: Version) -> list[str]:
@@ -209,15 +234,33 @@ _FORGET_STEP = (
 def verify_cores() -> str:
     """Tcl that polls every target now: a list of name, code of the poll (0 = answered) and state, for `parse_cores`.
 
-    The poll is needed: under HLA `curstate` alone says `running` of a dead target for ever (seen with 0.12).
+    The poll is needed: under HLA `curstate` alone says `running` of a dead target for ever (seen with 0.12). A target whose
+    examination is deferred until somebody asks for it (`-defer-examine`) cannot be polled, and nothing is wrong with it.
     """
-    poll = f"set _c [catch {{$_t arp_poll}}]; {_FORGET_STEP}; lappend _ocdsup_l $_t $_c [$_t curstate]"
-    return f"set _ocdsup_l {{}}; foreach _t [target names] {{{poll}}}; set _ocdsup_l"
+    poll = f"set _c [expr {{[catch {{$_t arp_poll}}] && [$_t curstate] ne {{{DEFERRED}}}}}]"
+    each = f"{poll}; {_FORGET_STEP}; lappend _ocdsup_l $_t $_c [$_t curstate]"
+    return f"set _ocdsup_l {{}}; foreach _t [target names] {{{each}}}; set _ocdsup_l"
+
+
+def core_states(token: str) -> str:
+    """Tcl that prints the states that OpenOCD's own polling found last: a line with the token and a list for `parse_cores`.
+
+    Printed, and with nothing as its result: OpenOCD logs every result of the Tcl port that is not empty, and the log goes to
+    each GDB whose core runs.
+    """
+    each = "foreach _t [target names] {lappend _ocdsup_l $_t 0 [$_t curstate]}"
+    return f'catch {{set _ocdsup_l {{}}; {each}; puts "{token} $_ocdsup_l"}}; list'
+
+
+def parse_states(text: str, token: str) -> tuple[Core, ...] | None:
+    """The cores of a line printed by `core_states`, None for any other line. Raises ProtocolError."""
+    head, _, rest = text.partition(" ")
+    return parse_cores(rest) if head == token else None
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """One target as OpenOCD sees it now: `state` is unknown, running, halted, reset or debug-running."""
+    """One target as OpenOCD sees it now: `state` is unknown, running, halted, reset, debug-running or DEFERRED."""
 
     target: str
     answers: bool
@@ -236,7 +279,16 @@ def _core(words: list[str]) -> tuple[str, bool, str]:
 
 def examine() -> str:
     """Tcl that examines every target again, the mildest cure: a running core keeps running."""
-    return "foreach _t [target names] {$_t arp_examine}"
+    return "foreach _t [target names] {$_t arp_examine allow-defer}"
+
+
+def without_gdb() -> str:
+    """Tcl for the targets that are meant to have no GDB server; a mem_ap is one by itself (0.12 mem_ap.c).
+
+    Of the others that have none each is in a group with one that has (`target smp`): OpenOCD has one server for a group.
+    """
+    off = "[$_t cget -gdb-port] eq {disabled} || [$_t cget -gdb-max-connections] eq {0}"
+    return f"set _ocdsup_l {{}}; foreach _t [target names] {{catch {{if {{{off}}} {{lappend _ocdsup_l $_t}}}}}}; set _ocdsup_l"
 
 
 def halt(target: str) -> str:

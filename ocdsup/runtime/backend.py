@@ -7,20 +7,22 @@ import os
 import re
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ocdsup.core import events as ev
 from ocdsup.errors import ProtocolError
-from ocdsup.openocd import command
+from ocdsup.openocd import command, servers
 from ocdsup.openocd.catalogue import Catalogue
 from ocdsup.openocd.classify import Classifier
-from ocdsup.openocd.dialect import Version
+from ocdsup.openocd.dialect import Version, names
 from ocdsup.openocd.findings import Finding
 from ocdsup.openocd.lines import Level, Line, LineSplitter
 from ocdsup.openocd.rule import Role
-from ocdsup.openocd.tcl import parse_notification, parse_reply, wrap
+from ocdsup.openocd.tcl import parse_list, parse_notification, parse_reply, wrap
 from ocdsup.runtime.adoption import Orphan, Record
+from ocdsup.runtime.core_states import CoreStates
 from ocdsup.runtime.launcher import Held, Process
 from ocdsup.runtime.log_ring import LogRing
 from ocdsup.runtime.tasks import Tasks
@@ -57,6 +59,12 @@ class Private:
     gdb: list[int] = field(default_factory=list)
     telnet: int | None = None
     tcl: int | None = None
+    names: dict[int, str] = field(default_factory=dict)  # which target each GDB port was opened for
+    without: frozenset[str] = frozenset()  # targets that are meant to have none
+
+    def of(self, targets: Sequence[str]) -> dict[str, int]:
+        """The GDB port of every target that has one."""
+        return servers.served(targets, self.gdb, self.names, self.without)
 
     @classmethod
     def given(cls, ports: command.Ports) -> Private:
@@ -100,6 +108,9 @@ class LiveBackend:
         self._alive_at = 0.0
         self._tcl = TclLink()
         self._news = TclEvents(self._news_frame)
+        self._states = CoreStates(self._ask_states, tasks)
+        self._states_token = f"ocdsup-states-{os.urandom(8).hex()}"  # a firmware's semihosting must not pass for it
+        self._starting = ""  # the target whose GDB server opens its port next
         orphan = order.orphan
         held = orphan.held if orphan is not None else None
         self._process = Process(order.argv, environment(), self._output, self._exited, lively, outlives=order.adopt, held=held)
@@ -151,6 +162,8 @@ class LiveBackend:
             if self._targets is not None:
                 self._greet()
                 return
+        if line.level is Level.USER and self._states_seen(line.text):
+            return
         if line.level is not Level.USER or _ECHO.fullmatch(line.text) is None:
             self._ring.add("openocd", _PREFIX[line.level] + line.text)
         findings = self._classifier.feed(line, self._loop.time())
@@ -159,6 +172,15 @@ class LiveBackend:
         if not findings and line.level in {Level.ERROR, Level.WARN}:
             self._post(ev.LineFound(self.run, UNKNOWN, None, line.text[:200]))
         self._await_silence()
+
+    def _states_seen(self, text: str) -> bool:
+        """Whether a line was the answer to our question for the states of the cores."""
+        if not text.startswith(self._states_token):
+            return False
+        with suppress(ProtocolError):
+            for core in command.parse_states(text, self._states_token) or ():
+                self._post(ev.TargetSeen(self.run, core.target, core.state))
+        return True
 
     def _await_silence(self) -> None:
         """A failed poll that nothing follows was survived (HLA): only time tells."""
@@ -174,6 +196,8 @@ class LiveBackend:
 
     def _found(self, finding: Finding) -> None:
         match finding.rule_id:
+            case "gdb-server-starting":
+                self._starting = finding.target or ""
             case "listening":
                 self._listening(finding.fields["service"], int(finding.fields["port"]))
             case "target-voltage" | "jlink-voltage":
@@ -187,6 +211,9 @@ class LiveBackend:
         match service:
             case "gdb" if self._targets is None:
                 self.ports.gdb.append(port)
+                if self._starting:
+                    self.ports.names[port] = self._starting
+                self._starting = ""
             case "telnet" if self.ports.telnet is None:
                 self.ports.telnet = port
             case "tcl" if self.ports.tcl is None:
@@ -208,13 +235,27 @@ class LiveBackend:
         except OSError as error:
             self._log.warning("tcl_refused", run=self.run, error=error.strerror)
             return  # the exit or the start's deadline decides
+        if len(targets) > 1:
+            await self._look_at_servers(targets)
         self._post(ev.BackendReady(self.run, targets))
+
+    async def _look_at_servers(self, targets: tuple[str, ...]) -> None:
+        """Learn which targets have no GDB server by intention; 0.10 gives the others one port after the other, unsaid."""
+        ports = self.ports
+        if len(targets) == len(ports.gdb):
+            return
+        with suppress(ProtocolError):
+            ports.without = frozenset(parse_list(await self._ask(command.without_gdb()) or ""))
+        if ports.gdb and not names(self.version).announces_ports:
+            ports.gdb = [ports.gdb[0] + number for number in range(len(targets) - len(ports.without))]
 
     # What we ask it
 
     def beat(self) -> None:
         """Ask for a sign of life; the answer comes as `Alive`, a hung OpenOCD stays silent."""
         self._tcl.ask().add_done_callback(self._beaten)
+        if len(self._targets or ()) > 1:
+            self._states.hint()  # what starts to run by itself, or is examined late, sends no notification
 
     def _beaten(self, answer: asyncio.Future[bytes]) -> None:
         if not answer.cancelled() and answer.exception() is None:
@@ -253,6 +294,14 @@ class LiveBackend:
             self._ring.add("openocd", reply.text[:500])
         return reply.text if reply.ok else None
 
+    async def _ask_states(self) -> bool:
+        try:
+            async with asyncio.timeout(ASK_S):
+                await self._tcl.ask(command.core_states(self._states_token).encode())
+        except (TimeoutError, ConnectionError):
+            return False
+        return True
+
     async def evaluate(self, script: str) -> tuple[bool, str]:
         """Run a user's Tcl on a connection of its own, however long it takes; whether it went well, and its result.
 
@@ -270,6 +319,8 @@ class LiveBackend:
         news = parse_notification(frame)
         if news is None or not self._targets:
             return
+        if len(self._targets) > 1 and news.kind in {"target_state", "target_event"}:
+            self._states.hint()
         if news.kind == "target_state" and len(self._targets) == 1:
             self._post(ev.TargetSeen(self.run, self._targets[0], news.value))
         elif news.kind == "target_event" and news.value in _FLASH_BEGINS | _FLASH_ENDS:

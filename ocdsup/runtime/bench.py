@@ -156,6 +156,7 @@ class LiveBench:
             serial=probe.serial,
             location=probe.location,
             gdb_ports=self.ports.gdb_numbers,
+            places=self.ports.places,
             telnet_port=self.ports.telnet_number,
             tcl_port=None,
         )
@@ -218,11 +219,9 @@ class LiveBench:
             self.ports.lent(after.borrower)
         self.ports.recovering(after.phase is not Phase.READY)
         if usable and self._backend is not None and after.backend is not None and not self.ports.exposed:
-            self.ports.expose(self._backend.ports, after.backend, len(after.targets))
+            self.ports.expose(self._backend.ports, after.backend, tuple(target.name for target in after.targets))
         elif not usable:
             self.ports.hide(public_phase(after))
-        if before.findings.get("target-recovered") != after.findings.get("target-recovered"):
-            self.ports.reexamined()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -347,7 +346,7 @@ class LiveBench:
 
     def _start_backend(self, run: int, profile: ef.Profile, version: Version, spec: command.BackendSpec) -> None:
         token = f"ocdsup-ready-{os.urandom(8).hex()}"
-        launch = command.LaunchProfile(profile.under_reset, profile.speed_khz, profile.after)
+        launch = command.LaunchProfile(profile.under_reset, profile.speed_khz, profile.after, profile.held)
         try:
             ports = self.ports.private(version)
             argv = command.argv(spec, version, launch, ports, token)
@@ -371,13 +370,10 @@ class LiveBench:
         elif isinstance(event, ev.BackendReady) and self._adopts and self._backend is not None:
             self._adoption.keep(self._backend.held, self._backend.record(self._start))
         elif isinstance(event, ev.TargetSeen):
-            self._target_seen(event)
+            self.ports.target_seen(event.target, halted=event.state == "halted")
         self.driver.post(event)
-
-    def _target_seen(self, event: ev.TargetSeen) -> None:
-        names = [target.name for target in self.driver.state.targets]
-        if event.target in names:
-            self.ports.target_seen(names.index(event.target), halted=event.state == "halted")
+        if isinstance(event, ev.LineFound) and event.finding == "target-recovered":
+            self.ports.reexamined(event.target)
 
     def _terminate(self) -> None:
         borrower = self.driver.state.borrower

@@ -13,14 +13,14 @@ from ocdsup.config.model import MonitorPolicy, SecondClientPolicy
 from ocdsup.core import events as ev
 from ocdsup.core.effects import RESETS
 from ocdsup.core.state import Backend
-from ocdsup.openocd import command
+from ocdsup.openocd import command, servers
 from ocdsup.openocd.dialect import Version, names
 from ocdsup.rsp import monitor
 from ocdsup.rsp.policy import Monitor, OnDetach, Policy, SecondClient
 from ocdsup.runtime import port_owner
 from ocdsup.runtime.backend import Private
 from ocdsup.runtime.door import behind_doors
-from ocdsup.runtime.fd_store import LISTENER, Kept, Store
+from ocdsup.runtime.fd_store import LISTENER, Kept, KeptTelnet, Store
 from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.listeners import PortTakenError, bind_all
 from ocdsup.runtime.tasks import Tasks
@@ -56,10 +56,15 @@ class StablePorts:
         self._gdb: list[GdbPort] = []
         self._telnet: TelnetPort | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._further: asyncio.TimerHandle | None = None
         self.exposed = False
         self._resets = 0
         self._recovering = False
         self._borrower: str | None = None
+        self._targets: tuple[str, ...] = ()
+        self._served: dict[int, Served] = {}  # by place, while OpenOCD is exposed
+        self.places: dict[str, int] = {}
+        """Which of the GDB ports each target is reached by, counted from 0."""
 
     @property
     def gdb_numbers(self) -> tuple[int, ...]:
@@ -98,7 +103,7 @@ class StablePorts:
         if self._telnet is None:
             sockets = self._bind(self._config.ports.telnet)
             self._telnet = TelnetPort(
-                sockets, self._answer, self._away, self._tasks, self._log, self._denied, self.outside_change
+                sockets, self._answer, self._away, self._tasks, self._log, self._denied, self.outside_change, self._store
             )
 
     def _bind(self, port: int) -> list[socket.socket]:
@@ -136,16 +141,35 @@ class StablePorts:
         self._post(ev.PortTaken("; ".join(map(_whose, errors))))
         self._retry = asyncio.get_running_loop().call_later(RETRY_S, self.open)
 
-    def _open_for_targets(self, count: int) -> None:
-        """Further targets of a multi-core chip: the ports that follow the first."""
+    def _open_for_targets(self, count: int, *, again: bool = False) -> None:
+        """Further targets of a multi-core chip: the ports that follow the first. One that is taken is tried again."""
+        self._stop_further()
         while self._gdb and len(self._gdb) < count:
-            wanted = self._config.ports.gdb + len(self._gdb) if self._config.ports.gdb else 0
+            wanted = self._wanted(len(self._gdb))
             try:
                 sockets = self._bind(wanted)
             except PortTakenError as error:
-                self._log.warning("target_port_taken", port=wanted, error=error.strerror, owner=port_owner.find(wanted))
+                if not again:
+                    owner = port_owner.find(wanted)
+                    self._log.warning("target_port_taken", port=wanted, error=error.strerror, owner=owner)
+                self._further = asyncio.get_running_loop().call_later(RETRY_S, self._open_further, count)
                 return
             self._gdb.append(self._gdb_port(sockets))
+
+    def _open_further(self, count: int) -> None:
+        before = len(self._gdb)
+        self._open_for_targets(count, again=True)
+        for place in range(before, len(self._gdb)):
+            if place in self._served:
+                self._gdb[place].backend_up(self._served[place])
+
+    def _stop_further(self) -> None:
+        if self._further is not None:
+            self._further.cancel()
+            self._further = None
+
+    def _wanted(self, place: int) -> int:
+        return self._config.ports.gdb + place if self._config.ports.gdb else 0
 
     def private(self, version: Version) -> command.Ports:
         """The ports to start OpenOCD with: any free ones, or chosen by us for versions that do not announce theirs."""
@@ -156,17 +180,32 @@ class StablePorts:
                 sock.bind((HOST, 0))
             return command.Ports(*(sock.getsockname()[1] for sock in (gdb, telnet, tcl)))
 
-    def expose(self, private: Private, backend: Backend, targets: int) -> None:
+    def expose(self, private: Private, backend: Backend, targets: tuple[str, ...]) -> None:
         """OpenOCD can be used: let clients reach it. A start that reset the board is counted, so that debuggers learn of it."""
         self.exposed = True
         told = f"ocdsup: {self._borrower} had the probe; the board may have been reset or flashed\n" if self._borrower else ""
         self._resets += backend.profile.after in RESETS or bool(told)
         self._borrower = None
-        self._open_for_targets(targets)
-        for port, number in zip(self._gdb, private.gdb, strict=False):
-            port.backend_up(Served(HOST, number, self._resets, backend.run, told))
+        found = private.of(targets)
+        self._place(found, targets)
+        self._open_for_targets(max(self.places.values(), default=0) + 1)
+        self._served = {
+            self.places[target]: Served(HOST, number, self._resets, backend.run, told) for target, number in found.items()
+        }
+        for place, port in enumerate(self._gdb):
+            if place in self._served:
+                port.backend_up(self._served[place])
         if self._telnet is not None and private.telnet is not None:
             self._telnet.backend_up((HOST, private.telnet), backend.version or "")
+
+    def _place(self, found: dict[str, int], targets: tuple[str, ...]) -> None:
+        """Give every target its port. The same targets keep theirs, also when OpenOCD could not serve one of them this time."""
+        if targets == self._targets and found.keys() <= self.places.keys():
+            return
+        self._targets = targets
+        self.places = servers.places(found)
+        if any(port.sessions for port in self._gdb):
+            self._sessions_changed()  # only now is it known whose they are
 
     def lent(self, borrower: str) -> None:
         """Somebody else gets the probe: debug sessions are told, and told again what that may mean when OpenOCD is back."""
@@ -181,26 +220,31 @@ class StablePorts:
             for port in self._gdb:
                 port.recovering(active)
 
-    def target_seen(self, target: int, *, halted: bool) -> None:
-        """OpenOCD's poll has found a core in another state than before; `target` counts from 0."""
-        if target < len(self._gdb):
-            self._gdb[target].target_seen(halted=halted)
+    def target_seen(self, target: str, *, halted: bool) -> None:
+        """OpenOCD's poll has found a core in this state. Of a group the first one counts: the others stop and go with it."""
+        place = self.places.get(target, len(self._gdb))
+        first = next((name for name, at in self.places.items() if at == place), None)
+        if target == first and place < len(self._gdb):
+            self._gdb[place].target_seen(halted=halted)
 
     def outside_change(self) -> None:
         """Somebody other than GDB may have changed a target: answers that are kept for GDB (`cache`) are void."""
         for port in self._gdb:
             port.outside_change()
 
-    def reexamined(self) -> None:
-        """OpenOCD examined a target anew, which clears its break- and watchpoints."""
-        for port in self._gdb:
-            port.reexamined()
+    def reexamined(self, target: str | None) -> None:
+        """OpenOCD examined a target anew, which clears its break- and watchpoints; of a name we do not know, any."""
+        place = self.places.get(target or "")
+        for at, port in enumerate(self._gdb):
+            if place in {None, at}:
+                port.reexamined()
 
     def hide(self, reason: str) -> None:
         """OpenOCD is going or gone: telnet clients are told, debug sessions wait."""
         if not self.exposed:
             return
         self.exposed = False
+        self._served = {}
         for port in self._gdb:
             port.backend_down(reason)
         if self._telnet is not None:
@@ -208,7 +252,9 @@ class StablePorts:
 
     def _sessions_changed(self) -> None:
         counts = tuple(port.sessions for port in self._gdb)
-        self._post(ev.SessionsChanged(counts, halted=any(port.halted for port in self._gdb)))
+        halted = {place for place, port in enumerate(self._gdb) if port.halted}
+        cores = tuple(target for target, place in self.places.items() if place in halted)
+        self._post(ev.SessionsChanged(counts, halted=bool(halted), cores=cores))
 
     def adopt(self, kept: Kept) -> bool:
         """Go on with a debug session of the daemon before us; False when it came to no port of this bench."""
@@ -219,19 +265,28 @@ class StablePorts:
             port.adopt(kept)
         return port is not None
 
+    def adopt_telnet(self, kept: KeptTelnet) -> bool:
+        """Go on with a console connection of the daemon before us; False when it came to another port."""
+        if self._telnet is None or self._telnet.port != kept.port:
+            return False
+        self._telnet.adopt(kept)
+        return True
+
     def close(self, *, park: bool = False) -> None:
         """Close the listeners and every session; `park`: leave those that can be kept to the next daemon."""
         if self._retry is not None:
             self._retry.cancel()
+        self._stop_further()
         for port in self._gdb:
             if park:
                 port.park()
             else:
                 self._store.drop(f"{LISTENER}{port.port}")
             port.close()
-        if self._telnet is not None and not park:
+        if self._telnet is not None and park:
+            self._telnet.park()
+        elif self._telnet is not None:
             self._store.drop(f"{LISTENER}{self._telnet.port}")
-        if self._telnet is not None:
             self._telnet.close()
 
 

@@ -299,3 +299,29 @@ def test_last_words_before_an_exit_are_the_evidence(bench: Bench) -> None:
     bench.say(ev.LineFound(1, "init-failed", "target-not-answering", "Error: init mode failed"))
     bench.dies("target-not-answering")
     assert bench.snapshot()["fault"]["evidence"] == ["Error: init mode failed"]
+
+
+def fails(bench: Bench, target: str, times: int = 1) -> None:
+    """Failed examinations of one of several targets."""
+    for _ in range(times):
+        bench.say(ev.LineFound(bench.run, "target-poll-failed", "target-poll-failing", "Examination failed", target))
+
+
+def test_failures_are_counted_for_each_target(up: Bench) -> None:
+    """Two cores that miss two polls each are no core that missed three."""
+    fails(up, "a", 2)
+    fails(up, "b", 2)
+    assert up.phase() is Phase.DEGRADED
+    fails(up, "b")
+    assert up.state.fault is not None
+    assert up.state.fault.text.startswith("3 failed examinations")
+    assert up.state.fault.text.endswith("on b")
+
+
+def test_a_bench_is_well_again_when_all_its_targets_are(up: Bench) -> None:
+    fails(up, "a")
+    fails(up, "b")
+    up.say(ev.LineFound(up.run, "target-recovered", None, "processor detected", "a"))
+    assert up.phase() is Phase.DEGRADED
+    up.say(ev.LineFound(up.run, "target-recovered", None, "processor detected", "b"))
+    assert up.phase() is Phase.READY

@@ -10,7 +10,7 @@ import pytest
 from ocdsup.openocd import command
 from ocdsup.openocd.command import UNDER_RESET, BackendSpec, Core, LaunchProfile, Ports, argv
 from ocdsup.openocd.dialect import Family, Version
-from ocdsup.openocd.tcl import tcl_quote, wrap_script
+from ocdsup.openocd.tcl import parse_list, tcl_quote, wrap_script
 
 V10, V11, V12 = Version(0, 10, 0), Version(0, 11, 0), Version(0, 12, 0)
 MASTER = Version(0, 12, 0, "+dev-01234")
@@ -40,10 +40,11 @@ def test_a_start_under_reset_reads_word_for_word() -> None:
         command._REMEMBER,
         "reset_config srst_only srst_nogate connect_assert_srst",
         listen,
+        command._PRIVATE,
         "foreach _t [target names] {$_t configure -event gdb-attach {set _ 0}}",
         "init",
         "catch {reset run}; list",
-        'echo "TOKEN [target names]"',
+        'echo "TOKEN [join [target names]]"',
     ]
 
 
@@ -259,3 +260,27 @@ def test_openocds_own_tcl_reads_hostile_words_as_text() -> None:
 
 def test_every_family_that_starts_is_in_the_table() -> None:
     assert {version.family for version in (V10, V11, V12, MASTER)} == {f for f in Family if f >= Family.V0_10}
+
+
+@pytest.mark.parametrize(
+    ("profile", "first"),
+    [
+        (LaunchProfile(under_reset=True, after="halt", held=("a", "b c")), "catch {reset halt}"),
+        (LaunchProfile(after="hold", held=("a", "b c")), "set _h 0"),
+    ],
+)
+def test_a_start_for_some_of_the_cores_lets_the_others_run(profile: LaunchProfile, first: str) -> None:
+    """The names are one Tcl word that is the list of them."""
+    [_, reset, _] = scripts(argv(BackendSpec(config=("t.cfg",)), V12, profile, Ports(), "T"))[-3:]
+    assert reset.startswith(first)
+    word = reset.partition("lsearch -exact ")[2].partition(" $_t]")[0]
+    assert parse_list(parse_list(word)[0]) == ["a", "b c"]
+    assert "targets $_t; catch {resume}" in reset
+
+
+def test_states_are_read_from_a_line_with_our_word_only() -> None:
+    assert command.parse_states("T a 0 running b 0 {examine deferred}", "T") == (
+        Core("a", True, "running"),
+        Core("b", True, "examine deferred"),
+    )
+    assert command.parse_states("U a 0 running", "T") is None

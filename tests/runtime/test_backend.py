@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ Until = Callable[[Callable[[], object]], Awaitable[None]]
 E = TypeVar("E", bound=ev.Event)
 TOKEN = "ocdsup-ready-0123456789abcdef"
 RUN = 7
+V12 = Version(0, 12, 0)
 HALTED = "0 {f4.cpu 0 halted}"
 
 
@@ -45,9 +47,9 @@ class Runs:
         self.started.append(LiveBackend(order, self.events.append, self.ring, self.tasks, self.log))
         return self.started[-1]
 
-    def fake(self, body: str = fake_openocd.WELL, ports: command.Ports | None = None) -> LiveBackend:
+    def fake(self, body: str = fake_openocd.WELL, ports: command.Ports | None = None, version: Version = V12) -> LiveBackend:
         """Start a program that passes for OpenOCD."""
-        return self.start([fake_openocd.write(self._folder / "openocd", body), TOKEN], Version(0, 12, 0), ports)
+        return self.start([fake_openocd.write(self._folder / "openocd", body), TOKEN], version, ports)
 
     def of(self, kind: type[E]) -> list[E]:
         """The events of one kind so far."""
@@ -274,10 +276,76 @@ async def test_notifications_tell_the_state_of_the_only_target_and_that_flash_is
     assert [event.busy for event in runs.of(ev.FlashBusy)] == [True, False]
 
 
-async def test_of_two_targets_no_notification_says_which_one_is_meant(runs: Runs) -> None:
-    runs.fake(NEWS.format(targets='"a b"'))
-    await runs.event(ev.FlashBusy, 2)
-    assert runs.of(ev.TargetSeen) == []
+TWO = """
+sock = up("a b")
+def each(command):
+    if command == "tcl_notifications on":
+        return "\\x1atype target_event event halted"
+    if "puts" in command:
+        token = re.search("ocdsup-states-\\\\w+", command)[0]
+        say("ocdsup-states-0 a 0 unknown")
+        say(token + " {")
+        say(token + " a 0 running b 0 {examine deferred}")
+        return ""
+    return usual(command)
+tcl(sock, each)
+"""
+
+
+async def test_of_two_targets_a_notification_makes_us_ask_which_one_is_meant(runs: Runs) -> None:
+    """The answer is a line with a word of ours, so that no GDB is shown it; another one with such a word is no answer."""
+    runs.fake(TWO)
+    await runs.event(ev.TargetSeen, 2)
+    assert runs.of(ev.TargetSeen) == [ev.TargetSeen(RUN, "a", "running"), ev.TargetSeen(RUN, "b", "examine deferred")]
+    assert [text for text in runs.texts() if "ocdsup-states" in text] == ["ocdsup-states-0 a 0 unknown"]
+
+
+async def test_a_heartbeat_of_several_targets_asks_for_their_states(runs: Runs) -> None:
+    started = runs.fake(TWO.replace("type target_event event halted", ""))
+    await runs.event(ev.BackendReady)
+    started.beat()
+    await runs.event(ev.TargetSeen, 2)
+
+
+SERVERS = """
+for name in {named}:
+    say("Info : starting gdb server for " + name + " on 0")
+    listen("gdb")
+listen("telnet")
+sock = listen("tcl")
+say(TOKEN + " {targets}")
+tcl(sock, lambda command: "0 {{{without}}}" if "gdb-max-connections" in command else usual(command))
+"""
+
+
+@pytest.mark.parametrize(
+    ("targets", "named", "without", "places"),
+    [
+        ("a b", ["a", "b"], "", {"a": 0, "b": 1}),
+        ("b a", ["a", "b"], "", {"b": 1, "a": 0}),
+        ("ap a b", ["a", "b"], "ap", {"a": 0, "b": 1}),
+        ("a b", ["a"], "", {"a": 0, "b": 0}),
+        ("a b", ["b"], "a", {"b": 0}),
+    ],
+    ids=["two", "another order", "a mem_ap", "a group", "a disabled one"],
+)
+async def test_every_target_is_found_by_the_name_openocd_said_before_its_port(
+    runs: Runs, targets: str, named: list[str], without: str, places: dict[str, int]
+) -> None:
+    started = runs.fake(SERVERS.format(targets=targets, named=named, without=without))
+    names = (await runs.event(ev.BackendReady)).targets
+    assert started.ports.of(names) == {name: started.ports.gdb[place] for name, place in places.items()}
+
+
+async def test_an_openocd_that_says_no_ports_serves_one_target_after_the_other(runs: Runs) -> None:
+    """0.10: the ports are the ones it was given, and those that follow."""
+    targets = 'sock = socket.create_server(("127.0.0.1", {tcl})); say(TOKEN + " ap a b")'
+    answer = 'tcl(sock, lambda command: "0 ap" if "gdb-max-connections" in command else usual(command))'
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        tcl = free.getsockname()[1]
+    body = f"{targets.replace('{tcl}', str(tcl))}\n{answer}"
+    started = runs.fake(body, command.Ports(3000, 4000, tcl), Version(0, 10, 0))
+    assert started.ports.of((await runs.event(ev.BackendReady)).targets) == {"a": 3000, "b": 3001}
 
 
 # Its end

@@ -181,7 +181,7 @@ async def test_a_second_target_gets_the_port_that_follows(bench: Bench, until: U
     with socket.create_server(("127.0.0.1", 0)) as free:
         base = free.getsockname()[1]
     ports = bench.opened(gdb=base)
-    ports.expose(Private([one.port for one in bench.upstreams]), backend(), 2)
+    ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
     if ports.gdb_numbers == (base,):  # somebody took the next number meanwhile: that is said instead
         assert bench.log.named("target_port_taken")[0]["port"] == base + 1
         return
@@ -199,7 +199,7 @@ async def test_a_port_for_a_second_target_that_is_taken_costs_that_target_only(b
         second.listen()
         first.close()
         ports = bench.opened(gdb=base)
-        ports.expose(Private([one.port for one in bench.upstreams]), backend(), 2)
+        ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
         assert ports.gdb_numbers == (base,)
         (said,) = bench.log.named("target_port_taken")
         assert (said["port"], f"PID {os.getpid()}" in said["owner"]) == (base + 1, True)
@@ -207,15 +207,84 @@ async def test_a_port_for_a_second_target_that_is_taken_costs_that_target_only(b
         await until(lambda: bench.upstreams[0].accepted)
 
 
+async def test_a_port_that_was_taken_is_opened_when_it_is_free_and_leads_to_its_target(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    first = socket.create_server(("127.0.0.1", 0))
+    base = first.getsockname()[1]
+    with socket.socket() as second:
+        second.bind(("127.0.0.1", base + 1))
+        second.listen()
+        first.close()
+        ports = bench.opened(gdb=base)
+        ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
+        assert ports.gdb_numbers == (base,)
+    await until(lambda: ports.gdb_numbers == (base, base + 1))
+    assert len(bench.log.named("target_port_taken")) == 1
+    bench.connect(base + 1, HELLO)
+    await until(lambda: bench.upstreams[1].accepted)
+
+
+async def test_a_target_is_reached_by_its_name_whatever_the_order_of_openocds_ports(bench: Bench, until: Until) -> None:
+    ports = bench.opened()
+    one, two = (upstream.port for upstream in bench.upstreams)
+    ports.expose(Private([two, one], names={one: "a", two: "b"}, without=frozenset({"ap"})), backend(), ("ap", "a", "b"))
+    assert ports.places == {"a": 0, "b": 1}
+    bench.connect(ports.gdb_numbers[0], HELLO)
+    await until(lambda: bench.upstreams[0].accepted)
+    assert bench.upstreams[1].accepted == []
+
+
+async def test_the_same_targets_keep_their_ports_when_one_is_not_served_this_time(bench: Bench, until: Until) -> None:
+    """And others get theirs anew: a new configuration may name other targets."""
+    ports = bench.opened()
+    one, two = (upstream.port for upstream in bench.upstreams)
+    both = {one: "a", two: "b"}
+    ports.expose(Private([one, two], names=both), backend(), ("a", "b"))
+    ports.hide("again")
+    ports.expose(Private([two], names=both, without=frozenset("a")), backend(2), ("a", "b"))
+    assert ports.places == {"a": 0, "b": 1}
+    bench.connect(ports.gdb_numbers[1], HELLO)
+    await until(lambda: bench.upstreams[1].accepted)
+    ports.hide("reload")
+    ports.expose(Private([two], names=both), backend(3), ("b",))
+    assert ports.places == {"b": 0}
+    assert len(ports.gdb_numbers) == 2  # what was opened stays open
+
+
+async def test_a_group_has_one_port_and_its_first_target_speaks_for_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = bench.opened()
+    ports.expose(Private([bench.upstreams[0].port], names={bench.upstreams[0].port: "a"}), backend(), ("a", "b"))
+    assert (ports.places, len(ports.gdb_numbers)) == ({"a": 0, "b": 0}, 1)
+    told: list[bool] = []
+    monkeypatch.setattr(ports._gdb[0], "target_seen", lambda *, halted: told.append(halted))
+    for target, halted in (("b", True), ("a", True), ("c", True), ("a", False)):
+        ports.target_seen(target, halted=halted)
+    assert told == [True, False]
+
+
+async def test_an_examination_is_told_to_the_sessions_of_that_target(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = bench.opened()
+    ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
+    told: list[int] = []
+    for place, port in enumerate(ports._gdb):
+        monkeypatch.setattr(port, "reexamined", lambda place=place: told.append(place))
+    ports.reexamined("b")
+    assert told == [1]
+    ports.reexamined(None)
+    assert told == [1, 0, 1]
+
+
 async def test_openocd_is_reached_while_it_is_exposed_and_waited_for_while_it_is_not(bench: Bench, until: Until) -> None:
     ports = bench.opened()
     client = bench.connect(ports.gdb_numbers[0], HELLO)
-    ports.expose(Private([bench.upstreams[0].port]), backend(1), 1)
+    ports.expose(Private([bench.upstreams[0].port]), backend(1), ("a",))
     await until(lambda: bench.upstreams[0].accepted)
     ports.hide("OpenOCD ended")
     assert not ports.exposed
     assert await ended(bench.upstreams[0].accepted[0])
-    ports.expose(Private([bench.upstreams[1].port]), backend(2), 1)
+    ports.expose(Private([bench.upstreams[1].port]), backend(2), ("a",))
     await until(lambda: bench.upstreams[1].accepted)
     client.getpeername()  # the session is the same
 
@@ -230,7 +299,7 @@ async def test_only_a_start_that_reset_the_board_counts_as_a_reset(bench: Bench)
     ports = bench.opened()
     counts = []
     for run, after in enumerate(("leave", "run", "halt", "leave"), 1):
-        ports.expose(Private([bench.upstreams[0].port]), backend(run, after), 1)
+        ports.expose(Private([bench.upstreams[0].port]), backend(run, after), ("a",))
         counts.append(ports._gdb[0].resets)
         ports.hide("again")
     assert counts[0] == 0
@@ -242,19 +311,19 @@ async def test_only_a_start_that_reset_the_board_counts_as_a_reset(bench: Bench)
 @pytest.mark.parametrize("after", ["hold", "resume"])
 async def test_a_start_that_only_halts_or_resumes_is_no_reset(bench: Bench, after: str) -> None:
     ports = bench.opened()
-    ports.expose(Private([bench.upstreams[0].port]), backend(1, after), 1)
+    ports.expose(Private([bench.upstreams[0].port]), backend(1, after), ("a",))
     assert ports._gdb[0].resets == 0
 
 
 async def test_after_a_loan_debuggers_learn_that_the_board_may_be_another(bench: Bench) -> None:
     ports = bench.opened()
     ports.lent("cargo run")
-    ports.expose(Private([bench.upstreams[0].port]), backend(), 1)
+    ports.expose(Private([bench.upstreams[0].port]), backend(), ("a",))
     served = ports._gdb[0].served
     assert served is not None
     assert (served.resets, "cargo run had the probe" in served.told) == (1, True)
     ports.hide("again")
-    ports.expose(Private([bench.upstreams[0].port]), backend(2), 1)
+    ports.expose(Private([bench.upstreams[0].port]), backend(2), ("a",))
     again = ports._gdb[0].served
     assert again is not None
     assert (again.resets, again.told) == (1, "")

@@ -1,0 +1,66 @@
+"""Many hints are one question, and no hint is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from ocdsup.runtime import core_states as module
+from ocdsup.runtime.core_states import CoreStates
+from ocdsup.runtime.tasks import Tasks
+from tests.runtime.kept_log import KeptLog
+
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+class Asked:
+    """An OpenOCD that takes questions when it is told to."""
+
+    def __init__(self) -> None:
+        self.log = KeptLog()
+        self.tasks = Tasks(self.log.failed)
+        self.questions: list[asyncio.Future[bool]] = []
+        self.states = CoreStates(self._ask, self.tasks)
+
+    async def _ask(self) -> bool:
+        self.questions.append(asyncio.get_running_loop().create_future())
+        return await self.questions[-1]
+
+
+@pytest.fixture
+async def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Nothing asked yet; no pause between two questions."""
+    monkeypatch.setattr(module, "PAUSE_S", 0.0)
+    return Asked()
+
+
+async def test_hints_while_a_question_is_open_make_one_more(asked: Asked, until: Until) -> None:
+    asked.states.hint()
+    await until(lambda: asked.questions)
+    for _ in range(100):
+        asked.states.hint()
+    asked.questions[0].set_result(True)
+    await until(lambda: len(asked.questions) == 2)
+    asked.questions[1].set_result(True)
+    await until(lambda: not asked.states._asking)
+    assert len(asked.questions) == 2
+
+
+async def test_a_question_that_was_not_taken_ends_the_asking_until_the_next_hint(asked: Asked, until: Until) -> None:
+    asked.states.hint()
+    await until(lambda: asked.questions)
+    asked.questions[0].set_result(False)
+    await until(lambda: not asked.states._asking)
+    asked.states.hint()
+    await until(lambda: len(asked.questions) == 2)
+    await asked.tasks.cancel()
+
+
+async def test_the_end_of_the_bench_is_the_end_of_the_asking(asked: Asked, until: Until) -> None:
+    asked.states.hint()
+    await until(lambda: asked.questions)
+    await asked.tasks.cancel()
+    assert not asked.states._asking
+    assert asked.log.named("task_failed") == []
