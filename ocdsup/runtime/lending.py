@@ -16,7 +16,7 @@ from ocdsup.control.protocol import Request
 from ocdsup.core import events as ev
 from ocdsup.core.state import Phase
 from ocdsup.errors import ControlError
-from ocdsup.probes.selector import Found
+from ocdsup.probes.selector import Found, openocd_serial
 from ocdsup.runtime import usb
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ async def identity(bench: LiveBench) -> dict[str, str | None]:
             node = f"{seen.bus}:{seen.device}" if seen.server is None else None
             return {
                 "vid_pid": seen.vid_pid,
-                "serial": seen.serial,
+                "serial": openocd_serial(seen),  # 24 digits for the raw bytes of an old ST-LINK/V2, as every tool takes them
                 "location": seen.location,
                 "server": seen.server,
                 "node": node,

@@ -10,7 +10,10 @@ import pytest
 from ocdsup.control.protocol import Request
 from ocdsup.core import events as ev
 from ocdsup.errors import ControlError
-from ocdsup.runtime import lending
+from ocdsup.probes.known import identify
+from ocdsup.probes.probe import Probe
+from ocdsup.probes.selector import Found, ProbeSelector
+from ocdsup.runtime import lending, usb
 from ocdsup.runtime.lending import Lending, lend
 from tests.runtime.kept_log import KeptLog
 
@@ -128,3 +131,25 @@ async def test_on_telnet_a_lent_probe_is_not_waited_for(desk: Desk) -> None:
 def test_who_asks_is_known_by_process_and_user(peer: tuple[int, int] | None, asker: str) -> None:
     request = Request(1, "lend", "nucleo", {"by": "cargo run"}, peer=peer)
     assert lending.borrower(request) == f"cargo run ({asker})"
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ("066BFF55", "066BFF55"),
+        ("\xaa\xbc\x6e\x06\x50\x75\xff\x0a\x17\x42\x19\x3f", "AABC6E065075FF0A1742193F"),
+        ("\xaa\xbc", None),
+        ("", None),
+    ],
+    ids=["text", "raw bytes", "raw bytes cut by Linux", "none"],
+)
+async def test_a_borrower_is_told_a_serial_that_tools_understand(
+    monkeypatch: pytest.MonkeyPatch, raw: str, told: str | None
+) -> None:
+    model = identify("0483:3748")
+    assert model is not None
+    probe = Probe("0483:3748", raw, model, location="1-2", bus=1, device=4)
+    monkeypatch.setattr(usb, "find", lambda _selector: Found(probe))
+    bench = cast("Any", SimpleNamespace(selector=ProbeSelector()))
+    expected = {"vid_pid": "0483:3748", "serial": told, "location": "1-2", "server": None, "node": "1:4"}
+    assert await lending.identity(bench) == expected
