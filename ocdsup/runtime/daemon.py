@@ -91,6 +91,10 @@ class Daemon:
                 self._log.warning("session_given_up", name=kept.name, error=f"no bench has port {kept.port}")
                 self._store.drop(kept.name)
                 kept.close()
+        for telnet in self._given.telnets:
+            if not any(bench.ports.adopt_telnet(telnet) for bench in self._benches):
+                self._store.drop(telnet.name)
+                telnet.sock.close()
         for bench, orphan in self._given.orphans.items():
             self._log.warning("openocd_given_up", bench=bench, pid=orphan.record.pid, error="no bench has this name")
             orphan.end()

@@ -20,6 +20,7 @@ from ocdsup.runtime.inherited import Inherited, descriptors
 from ocdsup.runtime.systemd import Notify
 
 SESSION = "ocdsup.gdb."
+TELNET = "ocdsup.telnet."
 LISTENER = "ocdsup.listen."
 
 
@@ -82,6 +83,14 @@ class Store:
         self.keep(name, (sock.fileno(), file))
         return shelf
 
+    def keep_telnet(self, sock: socket.socket) -> str:
+        """Store a console connection; returns the name it has there, or nothing."""
+        if not self.there:
+            return ""
+        name = f"{TELNET}{os.urandom(8).hex()}"
+        self.keep(name, [sock.fileno()])
+        return name
+
     def again(self, kept: Kept) -> Shelf:
         """The place of a session that was taken up; it is stored already."""
         return Shelf(self, kept.name, kept.file)
@@ -110,6 +119,19 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptTelnet:
+    """A console connection of the daemon before us."""
+
+    name: str
+    sock: socket.socket
+
+    @property
+    def port(self) -> int:
+        """The stable port that it came to."""
+        return int(self.sock.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
 class Given:
     """All that this process was started with; `broken` are names of sessions that cannot be taken up, each with the reason."""
 
@@ -117,6 +139,7 @@ class Given:
     sessions: tuple[Kept, ...]
     broken: tuple[tuple[str, str], ...]
     orphans: dict[str, adoption.Orphan]  # OpenOCD of the daemon before us, by the name of its bench
+    telnets: tuple[KeptTelnet, ...]
 
 
 def from_manager(environment: MutableMapping[str, str] | None = None) -> Given:
@@ -124,20 +147,36 @@ def from_manager(environment: MutableMapping[str, str] | None = None) -> Given:
     groups: dict[str, list[int]] = {}
     others: list[tuple[int, str]] = []
     for number, name in descriptors(os.environ if environment is None else environment, os.getpid()):
-        if name.startswith((SESSION, adoption.NAME)):
+        if name.startswith((SESSION, TELNET, adoption.NAME)):
             groups.setdefault(name, []).append(number)
         else:
             others.append((number, name))
-    sessions, broken, orphans = [], [], {}
+    sessions, broken, orphans, telnets = [], [], {}, []
     for name, numbers in groups.items():
         try:
             if name.startswith(SESSION):
                 sessions.append(_session(name, numbers))
+            elif name.startswith(TELNET):
+                telnets.append(_telnet(name, numbers))
             else:
                 orphans[name.removeprefix(adoption.NAME)] = adoption.sorted_out(numbers)
         except (RecordError, OSError) as error:
             broken.append((name, str(error)))
-    return Given(Inherited(others), tuple(sessions), tuple(broken), orphans)
+    return Given(Inherited(others), tuple(sessions), tuple(broken), orphans, tuple(telnets))
+
+
+def _telnet(name: str, numbers: list[int]) -> KeptTelnet:
+    """Raises OSError; then the descriptors are closed."""
+    first, *more = numbers
+    for number in more:
+        os.close(number)
+    sock = socket.socket(fileno=first)
+    try:
+        sock.getpeername()
+    except OSError:
+        sock.close()
+        raise
+    return KeptTelnet(name, sock)
 
 
 def _session(name: str, numbers: list[int]) -> Kept:

@@ -103,8 +103,9 @@ class StablePorts:
         if self._telnet is None:
             sockets = self._bind(self._config.ports.telnet)
             self._telnet = TelnetPort(
-                sockets, self._answer, self._away, self._tasks, self._log, self._denied, self.outside_change, self._store
+                sockets, self._answer, self._away, self._tasks, self._log, self._denied, self.outside_change
             )
+            self._telnet.store = self._store
 
     def _bind(self, port: int) -> list[socket.socket]:
         sockets = bind_all(self._config.bind, port, self._store.listener)

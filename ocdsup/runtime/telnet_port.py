@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ocdsup.runtime import wire
+from ocdsup.runtime.fd_store import KeptTelnet, Store
 from ocdsup.runtime.listeners import Listener
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.wire import Wire
@@ -38,8 +39,10 @@ Answer = Callable[[str, dict[str, Any]], Awaitable[str]]
 class TelnetSession:
     """One client and, while there is an OpenOCD, its own console connection to it."""
 
-    def __init__(self, sock: socket.socket, port: TelnetPort) -> None:
+    def __init__(self, sock: socket.socket, port: TelnetPort, kept: str = "") -> None:
         self._port = port
+        self._sock = sock
+        self._kept = kept  # its name in the manager's store
         self._loop = asyncio.get_running_loop()
         self._bridge = Bridge(port.away(), port.denied)
         self._up: Wire | None = None
@@ -51,10 +54,22 @@ class TelnetSession:
         self._early_eof = False
         self._greeting = self._loop.call_later(GREETING_S, self._greet)
         self._client = Wire(sock, self._from_client, self._client_gone, self._drained, on_eof=self._client_eof)
+        if kept:
+            self._greeting.cancel()
+            self._do(self._bridge.taken_up())
         self.dial()
 
     def _greet(self) -> None:
+        """Whoever waits for a greeting is somebody who stays: such a connection outlives this process, if there is a store."""
+        if self._client.is_open:
+            self._kept = self._port.store.keep_telnet(self._sock) if self._port.store is not None else ""
         self._do(self._bridge.greet())
+
+    def park(self) -> None:
+        """Leave the connection to the next process, if it is stored."""
+        if self._kept and self._client.leave():
+            self._kept = ""
+        self.close()
 
     def _from_client(self, data: bytes) -> None:
         if self._dialling is not None:
@@ -185,6 +200,9 @@ class TelnetSession:
         if self._up is not None:
             self._up.abort()
             self._up = None
+        if self._kept and self._port.store is not None:
+            self._port.store.drop(self._kept)
+        self._kept = ""
         self._client.close()
         self._port.forget(self)
 
@@ -203,6 +221,7 @@ class TelnetPort:
         spoke: Callable[[], None] = lambda: None,
     ) -> None:
         self.answer = answer
+        self.store: Store | None = None  # where the connections of people who stay outlive this process
         self.spoke = spoke  # OpenOCD's console has said something: a line that it carried out may have changed the target
         self.denied = denied
         self.away = away  # why OpenOCD is away, and when the next try comes, as of now
@@ -221,6 +240,16 @@ class TelnetPort:
                 sock.send(_FULL)  # the first bytes of a connection have room
             return
         self._sessions.append(TelnetSession(sock, self))
+
+    def adopt(self, kept: KeptTelnet) -> None:
+        """Go on with a connection of the daemon before us."""
+        self._sessions.append(TelnetSession(kept.sock, self, kept.name))
+
+    def park(self) -> None:
+        """End the port; its connections wait for the next daemon where that can be."""
+        for session in tuple(self._sessions):
+            session.park()
+        self.close()
 
     def forget(self, session: TelnetSession) -> None:
         """A session is over."""

@@ -67,6 +67,13 @@ class Bridge:
             self._settle()
         return self._effects()
 
+    def taken_up(self) -> list[Effect]:
+        """The client was served by another process before: it sees a prompt, or waits for an answer that will not come."""
+        self._begun, self._first, self._at_prompt = True, None, True
+        self._missed = self._away is not None
+        self._notice("ocdsup: the supervisor was restarted; an answer that was awaited is lost")
+        return self._effects()
+
     def client_bytes(self, data: bytes) -> list[Effect]:
         """The client sent bytes, in any chunking."""
         plain, reply = self._options.feed(data)

@@ -138,7 +138,7 @@ def test_everything_else_is_a_listener_or_nothing(monkeypatch: pytest.MonkeyPatc
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     given = passed(monkeypatch, (listening.detach(), "ocdsup.listen.1"))
-    assert (given.sessions, given.broken) == ((), ())
+    assert (given.sessions, given.broken, given.telnets) == ((), (), ())
     assert given.listeners.unused() == (f"127.0.0.1:{port}",)
     assert given.listeners.name(f"127.0.0.1:{port}") == "ocdsup.listen.1"
     given.listeners.close()
@@ -147,3 +147,17 @@ def test_everything_else_is_a_listener_or_nothing(monkeypatch: pytest.MonkeyPatc
 def test_a_proxy_goes_through_the_store_unchanged() -> None:
     """What is tested of records in rsp holds for the slots here: both have room for one."""
     assert len(encode(Parked(Proxy().shadow), 1)) < SLOT
+
+
+def test_a_console_connection_is_taken_up(
+    manager: Manager, client: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One descriptor under a name of its own; one that has ended is none."""
+    name = manager.store.keep_telnet(client[1])
+    lines, (number,) = manager.hear()
+    assert lines == ["FDSTORE=1", f"FDNAME={name}"]
+    (kept,) = passed(monkeypatch, (number, name)).telnets
+    assert (kept.name, kept.port) == (name, client[1].getsockname()[1])
+    kept.sock.close()
+    given = passed(monkeypatch, (os.dup(manager.sock.fileno()), name))
+    assert (given.telnets, [broken for broken, _ in given.broken]) == ((), [name])

@@ -16,7 +16,7 @@ import pytest
 from ocdsup.demo.gdb import Gdb, GdbError
 from ocdsup.demo.stage import until
 from ocdsup.rsp.parked import SLOT
-from tests.bench.rig import PATIENCE, Rig, Sim
+from tests.bench.rig import PATIENCE, Rig, Sim, connect, read_until
 from tests.sessions.desk import value
 from tests.systemd.manager import Manager
 
@@ -32,8 +32,8 @@ class Desk:
         self.manager = Manager(folder)
         self.sim: Sim = self.rig.sim()
         with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-            self.port, telnet = one.getsockname()[1], two.getsockname()[1]
-        ports = {"gdb": self.port, "telnet": telnet}
+            self.port, self.telnet = one.getsockname()[1], two.getsockname()[1]
+        ports = {"gdb": self.port, "telnet": self.telnet}
         self.rig.write(one=self.rig.bench(self.sim, ports=ports, bind=["127.0.0.1"], **changes))
         self.gdb = Gdb(ELF)
         self.start()
@@ -100,6 +100,20 @@ def test_a_session_that_runs_goes_on(desk: Desk, end: str) -> None:
     desk.gdb.send("-exec-interrupt")
     assert "SIGINT" in desk.gdb.wait_stop()
     assert desk.sessions() == 1
+
+
+@pytest.mark.parametrize("end", ["restart", "kill"])
+def test_a_telnet_connection_goes_on(desk: Desk, end: str) -> None:
+    """Whoever sits at a prompt is told what happened, and the next line is answered by the next OpenOCD."""
+    with connect(desk.telnet) as sock:
+        read_until(sock, b"> ")
+        desk.rig.stop() if end == "restart" else desk.rig.kill()
+        desk.start()
+        read_until(sock, b"the supervisor was restarted")
+        read_until(sock, b"OpenOCD is back")
+        sock.sendall(b"targets\r\n")
+        assert b"stm32f4x.cpu" in read_until(sock, b"little")
+    until("drop it", lambda: not [name for name in desk.manager.store if name.startswith("ocdsup.telnet.")], PATIENCE)
 
 
 def test_a_stop_ends_the_session(desk: Desk) -> None:

@@ -302,3 +302,17 @@ def test_a_line_that_the_bench_does_not_allow_is_answered_with_the_reason_and_re
     assert text(effects).startswith(b"ocdsup: not today; nothing was executed\r\n")
     assert [effect.data for effect in effects if isinstance(effect, ToBackend)] == [b"targets\n"]
     assert any(isinstance(effect, OwnCommand) for effect in effects)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_client_of_the_process_before_is_told_and_prompted(there: bool) -> None:
+    """It is not greeted again, and its first line here is not taken for that of a stranger."""
+    bridge = Bridge(AWAY)
+    if there:
+        up(bridge)
+    shown = text(bridge.taken_up())
+    assert shown.startswith(b"\r\nocdsup: the supervisor was restarted")
+    assert shown.endswith(b"\r\n> ")
+    assert bridge.greet() == []
+    assert (b"OpenOCD is back" in text(up(bridge))) is not there
+    assert bridge.client_bytes(b"GET / HTTP/1.1\r\n") == [ToBackend(b"GET / HTTP/1.1\n")]
