@@ -54,6 +54,7 @@ class HotPlug:
             self._poll()
         else:
             asyncio.get_running_loop().add_reader(number, self._news)
+        self._tell_all()  # what is there now: also for an OpenOCD that was taken over, and not started by us
 
     def _poll(self) -> None:
         self._news()
@@ -69,9 +70,12 @@ class HotPlug:
     async def _tell(self) -> None:
         for pause in (0.0, *SETTLE_S):
             await asyncio.sleep(pause)
-            for bench in self._benches():
-                if bench.has_usb:
-                    bench.bus_changed()
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        for bench in self._benches():
+            if bench.has_usb:
+                bench.bus_changed()
 
     def close(self) -> None:
         """Watch no longer."""
