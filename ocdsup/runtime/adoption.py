@@ -37,6 +37,7 @@ class Record:
     argv: tuple[str, ...]
     targets: tuple[str, ...]
     gdb: tuple[int, ...]
+    named: tuple[str, ...]  # for each of these ports the target that OpenOCD named for it, or nothing
     telnet: int | None
     tcl: int
 
@@ -65,7 +66,7 @@ def decode(data: bytes) -> Record:
     try:
         tree = json.loads(data)
         version = tree.pop("version")
-        names = {name: tuple(map(_word, tree.pop(name))) for name in ("start", "argv", "targets")}
+        names = {name: tuple(map(_word, tree.pop(name))) for name in ("start", "argv", "targets", "named")}
         telnet = tree.pop("telnet")
         record = Record(
             pid=_number(tree.pop("pid")),

@@ -118,7 +118,8 @@ class LiveBackend:
         post(ev.Launched(self.run, self.pid, self._argv(), str(order.version)))
         if orphan is not None:
             record = orphan.record
-            self._targets, self.ports = record.targets, Private(list(record.gdb), record.telnet, record.tcl)
+            named = {port: name for port, name in zip(record.gdb, record.named, strict=False) if name}
+            self._targets, self.ports = record.targets, Private(list(record.gdb), record.telnet, record.tcl, named)
             self._greet()
 
     @property
@@ -134,7 +135,9 @@ class LiveBackend:
     def record(self, start: Sequence[str]) -> Record:
         """What the next daemon has to know of it; `start` is how it would be started."""
         ports = self.ports
-        return Record(self.pid, tuple(start), self._argv(), self._targets or (), tuple(ports.gdb), ports.telnet, ports.tcl or 0)
+        named = tuple(ports.names.get(port, "") for port in ports.gdb)
+        servers = (tuple(ports.gdb), named, ports.telnet, ports.tcl or 0)
+        return Record(self.pid, tuple(start), self._argv(), self._targets or (), *servers)
 
     def _argv(self) -> tuple[str, ...]:
         """The command line it was started with, be it by us or by the daemon before us."""

@@ -19,7 +19,8 @@ from ocdsup.runtime.inherited import Inherited
 from ocdsup.runtime.launcher import Held
 from ocdsup.runtime.systemd import Notify
 
-RECORD = Record(4711, ("openocd", "-f", "a.cfg"), ("openocd", "-f", "a.cfg", "-c", "init"), ("cpu",), (4000,), None, 4002)
+START = ("openocd", "-f", "a.cfg")
+RECORD = Record(4711, START, (*START, "-c", "init"), ("cpu",), (4000,), ("cpu",), None, 4002)
 
 
 class Child:
