@@ -10,6 +10,7 @@ from itertools import permutations
 from ocdsup.config import kinds
 from ocdsup.config.model import Bench, Config, Probe
 
+LAST_PORT = 65535
 Issue = tuple[tuple[str | int, ...], str, str]
 
 
@@ -27,8 +28,11 @@ def _ports(config: Config) -> Iterator[Issue]:
     if config.http is not None:
         taken[kinds.split_endpoint(config.http)[1]] = "http"
     for bench in config.benches:
-        ports = (("gdb", bench.ports.gdb), ("telnet", bench.ports.telnet), ("tcl", bench.ports.tcl))
-        for name, port in ports:
+        first, further = bench.ports.gdb, range(1, bench.ports.targets) if bench.ports.gdb else ()
+        if first + len(further) > LAST_PORT:
+            yield ("benches", bench.name, "ports", "gdb"), f"no port {LAST_PORT + 1} for the next target", "choose a lower one"
+        ports = (("gdb", first), ("telnet", bench.ports.telnet), ("tcl", bench.ports.tcl))
+        for name, port in (*ports, *(("gdb", first + number) for number in further)):
             if not port:
                 continue  # 0 takes a free port, None is off
             owner = taken.setdefault(port, where := f"benches.{bench.name}.ports.{name}")

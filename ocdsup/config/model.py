@@ -90,6 +90,8 @@ class Ports:
     gdb: Port = 3333
     telnet: Port = 4444
     tcl: Port | None = None
+    targets: Annotated[int, Within(1, 16)] = 1
+    """How many targets have their port before OpenOCD is first started; more of them get theirs when it names them."""
 
 
 @dataclass(frozen=True, slots=True)

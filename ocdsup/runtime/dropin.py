@@ -36,7 +36,7 @@ async def described(bench: LiveBench) -> dict[str, Any]:
         "search": list(openocd.search),
         "pins": pins,
         "version": state.backend.version if state.backend is not None else None,
-        "targets": [target.name for target in state.targets],
+        "targets": bench.ports.names,
         "ports": {"gdb": list(bench.ports.gdb_numbers), "telnet": bench.ports.telnet_number},
         "private_tcl": backend.ports.tcl if backend is not None and open_to_all and bench.ports.exposed else None,
     }

@@ -69,7 +69,13 @@ class StablePorts:
     @property
     def gdb_numbers(self) -> tuple[int, ...]:
         """The GDB ports, first target first; those of the configuration while they are not open."""
-        return tuple(port.port for port in self._gdb) or (self._config.ports.gdb,)
+        configured = tuple(self._wanted(place) for place in range(self._config.ports.targets))
+        return tuple(port.port for port in self._gdb) + configured[len(self._gdb) :]
+
+    @property
+    def names(self) -> list[str]:
+        """The targets that the GDB ports are named after, in their order: of a group it is the first."""
+        return list({place: name for name, place in reversed(self.places.items())}.values())[::-1]
 
     @property
     def telnet_number(self) -> int:
@@ -96,8 +102,8 @@ class StablePorts:
         self._post(ev.PortsOpened())
 
     def _open_gdb(self) -> None:
-        if not self._gdb:
-            self._gdb.append(self._gdb_port(self._bind(self._config.ports.gdb)))
+        while len(self._gdb) < self._config.ports.targets:
+            self._gdb.append(self._gdb_port(self._bind(self._wanted(len(self._gdb)))))
 
     def _open_telnet(self) -> None:
         if self._telnet is None:

@@ -49,9 +49,9 @@ class Bench:
         self.asked.append((verb, args))
         return f"answer to {verb}"
 
-    def ports(self, gdb: int = 0, telnet: int = 0) -> StablePorts:
+    def ports(self, gdb: int = 0, telnet: int = 0, targets: int = 1) -> StablePorts:
         """Ports that are not open yet."""
-        config = BenchConfig("nucleo", OpenOcd(("x.cfg",)), ports=Ports(gdb, telnet), bind=("127.0.0.1",))
+        config = BenchConfig("nucleo", OpenOcd(("x.cfg",)), ports=Ports(gdb, telnet, targets=targets), bind=("127.0.0.1",))
         store = Store(Notify(""), Inherited())
         away = Away("recovering", "", None)
         self.made.append(StablePorts(config, self.events.append, lambda: away, self.tasks, self.answer, self.log, store))
@@ -106,6 +106,16 @@ async def told(sock: socket.socket, part: bytes) -> bytes:
         while part not in seen:
             seen += await receive(sock, 1)
     return seen
+
+
+def neighbours() -> tuple[socket.socket, socket.socket]:
+    """Listeners on two ports that follow each other."""
+    while True:
+        first = socket.create_server(("127.0.0.1", 0))
+        try:
+            return first, socket.create_server(("127.0.0.1", first.getsockname()[1] + 1))
+        except (OSError, OverflowError):
+            first.close()
 
 
 async def test_open_ports_are_known_by_their_real_numbers(bench: Bench) -> None:
@@ -177,6 +187,28 @@ async def test_ports_that_are_closed_while_they_wait_are_not_tried_again(bench: 
     assert len(bench.events) == before
 
 
+async def test_ports_of_several_targets_can_be_open_before_openocd_starts(bench: Bench) -> None:
+    """`ports.targets`: a GDB of the second core may come first; one that is taken counts like the first."""
+    ports = bench.ports(targets=2)
+    ports.open()
+    assert bench.events == [ev.PortsOpened()]
+    assert len({*ports.gdb_numbers, 0}) == 3
+    assert bench.ports(3333, targets=2).gdb_numbers == (3333, 3334)
+    first, thief = neighbours()
+    with thief:
+        first.close()
+        number = thief.getsockname()[1]
+        bench.ports(number - 1, targets=2).open()
+        assert [text for text in bench.texts() if f"port {number}:" in text]
+
+
+async def test_the_names_of_the_ports_are_those_of_the_targets_they_were_opened_for(bench: Bench) -> None:
+    ports = bench.opened()
+    one, two = (upstream.port for upstream in bench.upstreams)
+    ports.expose(Private([one, two], names={one: "a", two: "c"}, without=frozenset({"m"})), backend(), ("m", "a", "b", "c"))
+    assert (ports.places, ports.names) == ({"a": 0, "b": 0, "c": 1}, ["a", "c"])
+
+
 async def test_a_second_target_gets_the_port_that_follows(bench: Bench, until: Until) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         base = free.getsockname()[1]
@@ -192,11 +224,9 @@ async def test_a_second_target_gets_the_port_that_follows(bench: Bench, until: U
 
 
 async def test_a_port_for_a_second_target_that_is_taken_costs_that_target_only(bench: Bench, until: Until) -> None:
-    first = socket.create_server(("127.0.0.1", 0))
+    first, second = neighbours()
     base = first.getsockname()[1]
-    with socket.socket() as second:
-        second.bind(("127.0.0.1", base + 1))
-        second.listen()
+    with second:
         first.close()
         ports = bench.opened(gdb=base)
         ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
@@ -211,11 +241,9 @@ async def test_a_port_that_was_taken_is_opened_when_it_is_free_and_leads_to_its_
     bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_S", 0.01)
-    first = socket.create_server(("127.0.0.1", 0))
+    first, second = neighbours()
     base = first.getsockname()[1]
-    with socket.socket() as second:
-        second.bind(("127.0.0.1", base + 1))
-        second.listen()
+    with second:
         first.close()
         ports = bench.opened(gdb=base)
         ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
