@@ -261,10 +261,11 @@ def nothing_is_done_that_the_filter_forbids(bench: Bench) -> str:
     ready()
     bench.goes_on()
     _recovery("ocdsup sim --control /run/board.sock break locked --boots 0")
-    bench.debugger().command("-gdb-set confirm off", PATIENCE)
+    bench.debugger().command("-target-download", PATIENCE)  # through OpenOCD in the unit
     _evicts()
     ready()
-    sh(f'ocdsup-openocd -f interface/stlink.cfg -f target/stm32f4x.cfg -c "program {{{ELF}}} verify reset exit"')
+    files = "-f interface/stlink.cfg -f target/stm32f4x.cfg"
+    sh(f'/opt/ocdsup/bin/ocdsup-openocd {files} -c "program {{{ELF}}} verify reset exit"')
     ready()
     assert "halted" in (said := sh("printf 'ocdsup status\\ntargets\\nexit\\n' | nc -q 60 localhost 4444")) or "running" in said
     sh("ocdsup restart simulated --under-reset")
