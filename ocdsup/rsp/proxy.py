@@ -207,7 +207,7 @@ class Proxy:
     def next_deadline(self) -> float | None:
         """Return when `tick` is due, in seconds of the caller's clock; None when nothing is awaited."""
         link, held = self._link, self._session.held
-        due = [ask.since + self.policy.answer_within for ask in self._mortal()]
+        due = [ask.since + self._session.patience for ask in self._mortal()]
         if self._own is not None:
             due.append(self._own.since + self.policy.answer_within)
         if self._greet_until is not None:
@@ -221,8 +221,9 @@ class Proxy:
     def tick(self, now: float) -> list[Output]:
         """Do what is due."""
         out: list[Output] = []
-        for ask in [ask for ask in self._mortal() if ask.since + self.policy.answer_within <= now]:
-            self._expire(ask, out)
+        for ask in [ask for ask in self._mortal() if ask.since + self._session.patience <= now]:
+            if not self._session.holds(ask, now, out):
+                self._expire(ask, out)
         if self._own is not None and self._own.since + self.policy.answer_within <= now:
             out += self.own_answer(self._own.id, "ocdsup: no answer from the supervisor", now)
         if self._greet_until is not None and self._greet_until <= now:

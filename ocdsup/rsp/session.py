@@ -15,6 +15,7 @@ from .wires import Ask, ClientWire
 
 UNTOLD_STOPS = (b"T00", b"S00")
 INTERRUPTS = (b"T02", b"S02")
+_KEEPALIVE = b"%" + encode(b"oocd_keepalive:00")[1:]  # OpenOCD's own word, from 0.12
 
 
 @dataclass(slots=True)
@@ -103,6 +104,28 @@ class Session:
             self.held = Held(b"", now + self.policy.stop_patience)
         elif not halted and self.held is not None and not self.held.body:
             self.held = None
+
+    @property
+    def attaching(self) -> bool:
+        """Tell whether GDB has begun to talk and does not know the target yet."""
+        return not (self.shadow.attached or self.shadow.ended or self.transparent)
+
+    @property
+    def patience(self) -> float:
+        """Return for how many seconds a request may wait until something has to be said."""
+        return self.policy.hold_every if self.attaching else self.policy.answer_within
+
+    def holds(self, ask: Ask, now: float, out: list[Output]) -> bool:
+        """Let a GDB that attaches wait on, for `hold_for` at the most; tell whether it does.
+
+        At every notification, also one it does not know, GDB's three tries begin anew (13.1 remote.c getpkt).
+        """
+        if not self.attaching or ask.held >= self.policy.hold_for:
+            return False
+        ask.held += now - ask.since
+        ask.since = now
+        self.client.send(_KEEPALIVE, out)
+        return True
 
     def give(self, ask: Ask, here: Here, out: list[Output]) -> None:
         """Send an answer of our own to a request."""

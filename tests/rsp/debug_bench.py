@@ -49,6 +49,7 @@ class Bench:
         self.short_ways = 0  # how often the proxy let bytes pass without looking further
         self.running = False
         self.stops: list[bytes] = []
+        self.notifications: list[bytes] = []
         self._asking: Answer | None = None
         self._reply: bytes | None = None
         self._framer = Framer(Side.SERVER)
@@ -162,6 +163,8 @@ class Bench:
 
     def _gdb_takes(self, frame: Frame) -> None:
         assert frame.kind is not Kind.DAMAGED
+        if frame.kind is Kind.NOTIFICATION:
+            self.notifications.append(frame.body)
         if frame.kind is not Kind.PACKET:
             return
         if self._framer.verify:

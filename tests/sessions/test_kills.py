@@ -176,3 +176,18 @@ def test_a_gdb_that_attaches_while_openocd_is_away_waits_for_it(desk: Desk) -> N
     gdb.result("attach", PATIENCE)
     gdb.command("-break-insert -h blink")
     hits(gdb)
+
+
+@pytest.mark.parametrize("mode", ["hla"])
+def test_a_gdb_that_attaches_waits_longer_than_its_own_patience(desk: Desk) -> None:
+    """It gives up after six silent seconds, and so it is told to wait, eight times, until the probe is back."""
+    with desk.outage():
+        gdb = desk.gdb(attach=False)
+        gdb.command("-gdb-set debug remote 1")
+        gdb.send(f"-target-select extended-remote localhost:{desk.port}")
+        until("be held", lambda: sum("oocd_keepalive" in line for line in gdb.log) >= 8, PATIENCE)
+    gdb.result("attach", PATIENCE)
+    gdb.wait_stop(PATIENCE, attach=True)
+    gdb.command("-break-insert -h blink")
+    hits(gdb)
+    assert "gnoring packet error" not in console(gdb)
