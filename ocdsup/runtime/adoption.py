@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ocdsup.rsp.parked import RecordError
-from ocdsup.runtime.launcher import Held
 
 if TYPE_CHECKING:
     from ocdsup.runtime.fd_store import Store
@@ -26,6 +25,20 @@ if TYPE_CHECKING:
 VERSION = 1
 NAME = "ocdsup.openocd."
 _SIZE = 64 * 1024  # bytes of a record at most
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A process that outlived the daemon before us, with the descriptors that it was stored under."""
+
+    pid: int
+    pty: int
+    pidfd: int
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.pty)
+        os.close(self.pidfd)
 
 
 @dataclass(frozen=True, slots=True)

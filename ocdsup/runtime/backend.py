@@ -21,9 +21,9 @@ from ocdsup.openocd.findings import Finding
 from ocdsup.openocd.lines import Level, Line, LineSplitter
 from ocdsup.openocd.rule import Role
 from ocdsup.openocd.tcl import parse_list, parse_notification, parse_reply, wrap
-from ocdsup.runtime.adoption import Orphan, Record
+from ocdsup.runtime.adoption import Held, Orphan, Record
 from ocdsup.runtime.core_states import CoreStates
-from ocdsup.runtime.launcher import Held, Process
+from ocdsup.runtime.launcher import Process
 from ocdsup.runtime.log_ring import LogRing
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.tcl_link import TclEvents, TclLink

@@ -16,12 +16,12 @@ import signal
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pexpect
 
 from ocdsup.errors import BackendError
+from ocdsup.runtime.adoption import Held
 
 READ = 64 * 1024
 PORTION, REST_S = 14 * 1024, 0.003  # bytes between rests: some 40,000 lines/s, more than an adapter lets OpenOCD write
@@ -31,20 +31,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC})
 _HINT_BINARY = "install OpenOCD or set openocd.binary to its path"
 _HINT_LIMITS = "this PC is short of processes, descriptors, ptys or memory; end something or raise the limit"
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A process that outlived the daemon before us, with the descriptors that it was stored under."""
-
-    pid: int
-    pty: int
-    pidfd: int
-
-    def close(self) -> None:
-        """Let go of it."""
-        os.close(self.pty)
-        os.close(self.pidfd)
 
 
 def _die_with(parent: int) -> Callable[[], None]:

@@ -13,10 +13,9 @@ from dataclasses import replace
 import pytest
 
 from ocdsup.rsp.parked import RecordError
-from ocdsup.runtime.adoption import NAME, VERSION, Adoption, Orphan, Record, decode, encode, sorted_out
+from ocdsup.runtime.adoption import NAME, VERSION, Adoption, Held, Orphan, Record, decode, encode, sorted_out
 from ocdsup.runtime.fd_store import Store
 from ocdsup.runtime.inherited import Inherited
-from ocdsup.runtime.launcher import Held
 from ocdsup.runtime.systemd import Notify
 
 START = ("openocd", "-f", "a.cfg")
