@@ -73,6 +73,11 @@ class Policy:
         """Tell whether packets pass as they are."""
         return self.dialect is Dialect.ANY
 
+    @property
+    def server(self) -> str:
+        """Name what stands behind the proxy, for people."""
+        return "the GDB server" if self.transparent else "OpenOCD"
+
 
 TRANSPARENT = Policy(dialect=Dialect.ANY, keep_session=False, request_limit=1 << 22, on_detach=OnDetach.LEAVE)
 

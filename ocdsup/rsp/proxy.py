@@ -52,7 +52,7 @@ class Proxy:
         self._backlog: deque[Ask] = deque()
         self._own: _Own | None = None
         self._own_id = 0
-        self._why = "OpenOCD is not there yet"
+        self._why = f"{self.policy.server} is not there yet"
         self._impatient = False  # GDB has already waited in vain in this outage
         self._greet_until: float | None = None
         self._greeted = False
@@ -370,7 +370,7 @@ class Proxy:
         self._link.ask(ask, now, out)
 
     def _expire(self, ask: Ask, out: list[Output]) -> None:
-        why = self._why if not self._link.up else "OpenOCD does not answer"
+        why = self._why if not self._link.up else f"{self.policy.server} does not answer"
         self._impatient = self._impatient or not self._link.up
         if ask in self._backlog:
             self._backlog.remove(ask)
@@ -381,7 +381,7 @@ class Proxy:
             self._close_client(why, out)
 
     def _lose(self, reason: str, out: list[Output]) -> None:
-        self._why = f"OpenOCD is away ({reason})"
+        self._why = f"{self.policy.server} is away ({reason})"
         again = self._link.lost(self._why, out)
         self._backlog.extendleft(reversed(again))
         idle = self.policy.transparent and not (self.shadow.attached or self.shadow.running)  # no program to go on with
