@@ -16,6 +16,7 @@ from ocdsup.probes.holders import Endpoint, Holder
 SEEING = "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (or the same user)"
 ONE_SHOT_S = 120.0
 """Seconds after which an orphaned `program …` run is no longer believed to be writing flash."""
+_SERVERS = 3
 STUCK_S = 2.0
 """Seconds in D state after which only a replug helps; a single sight of D may be an ordinary disk or USB wait."""
 
@@ -138,14 +139,29 @@ def _neglected(holder: Holder, rules: Rules, now: float) -> Verdict:
         (holder.orphaned, "the program that started it is gone"),
         (holder.state in "Tt", "it is stopped and cannot answer"),
         (holder.tcl_answers is False and not starting, "it is wedged: its Tcl port does not answer"),
-        (holder.target_dead, "its target is dead and no GDB is connected"),
-        (idle >= rules.grace_s and holder.tcl_answers is not False, f"no GDB has been connected for {idle:.0f} s"),
+        (holder.target_dead and not starting, "its target is dead and no GDB is connected"),
+        (idle >= rules.grace_s and _serves(holder), f"no GDB has been connected for {idle:.0f} s"),
     )
     sign = next((text for true, text in signs if true), None)
     if sign:
         return Verdict(Decision.EVICT, f"stale: {sign}", True)
+    if idle >= rules.grace_s and holder.tcl_answers is None:
+        reason = "it has opened no console: it may be carrying out what its configuration files say, a flash write too"
+        return Verdict(Decision.CANNOT_TELL, reason, None, now + rules.grace_s, _release(holder))
     again = now + (rules.starting_s - holder.age_s if holder.tcl_answers is False else rules.grace_s - idle)
     return Verdict(Decision.LEAVE, "no GDB is connected, but not for long enough yet", False, again, _release(holder))
+
+
+def _serves(holder: Holder) -> bool:
+    """Whether it waits for clients: the consoles are opened behind all of its configuration, unlike its GDB ports (0.12).
+
+    With ports of any number only their count tells: GDB, telnet, Tcl.
+    """
+    return bool(holder.tcl_answers) or (holder.tcl_answers is None and _has_console(holder))
+
+
+def _has_console(holder: Holder) -> bool:
+    return holder.ports.telnet is not None or len(holder.ports.unknown) >= _SERVERS
 
 
 def _release(holder: Holder) -> str:

@@ -22,7 +22,7 @@ _SAFE = re.compile(
             r"init",
             r"targets(?: [\w.\-]+)?",
             r"target (?:current|names|types)",
-            r"[\w.\-]+ curstate",
+            r"[\w\-]+\.[\w.\-]+ curstate",  # a dot is in the names of targets and in no command's
             rf"reg(?: [\w]+(?: {_NUMBER}| force)?)?",
             rf"md[bhwd](?: phys)? {_NUMBER}(?: {_NUMBER})?",
             rf"(?:bp|wp)(?: {_NUMBER} {_NUMBER}(?: (?:hw|[rwa]))?)?|rbp (?:all|{_NUMBER})|rwp (?:all|{_NUMBER})",
@@ -37,7 +37,7 @@ _SAFE = re.compile(
             r"poll(?: (?:on|off))?",
             r"gdb_sync|gdb sync",
             r"gdb_breakpoint_override(?: (?:hard|soft|disable))?|gdb breakpoint_override(?: (?:hard|soft|disable))?",
-            rf"sleep {_NUMBER}(?: busy)?",
+            r"sleep [0-9]{1,4}(?: busy)?",  # ms: OpenOCD serves nobody meanwhile
             r"version|help(?: [\w ]+)?|usage(?: [\w ]+)?|ms",
             r"CD(?:SWOConfigure|RTOSConfigure|LiveWatchSetup)(?: [\w.\-]+)*",
             r"verify_image_checksum|stm32\w* (?:options_read|lock|unlock|mass_erase) \w+",

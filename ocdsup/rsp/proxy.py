@@ -91,7 +91,7 @@ class Proxy:
         self._link.abandon()
         if leave:
             self.policy = self._session.policy = replace(self.policy, on_detach=OnDetach.LEAVE)
-        if self.shadow.attached and not self.policy.transparent:
+        if (self.shadow.attached or self.shadow.halted_early) and not self.policy.transparent:
             self._part(Purpose.FAREWELL, now, out)
         elif not self.owes:
             self._link.close("GDB has gone", out)
@@ -254,24 +254,22 @@ class Proxy:
     def _frame(self, frame: Frame, now: float, out: list[Output]) -> None:
         if self._closed:
             return
-        if frame.kind is Kind.PACKET:
+        if frame.kind is Kind.PACKET:  # nothing less makes a session, keeps others out and halts the core
             self._greet(out)
             self._request(frame, now, out)
-        else:
+        elif self._greeted or frame.kind is Kind.JUNK:
             self._no_packet(frame, now, out)
 
     def _no_packet(self, frame: Frame, now: float, out: list[Output]) -> None:
         match frame.kind:
             case Kind.INTERRUPT:
-                self._greet(out)
                 self._interrupt(now, out)
             case Kind.OVERSIZE:
-                self._greet(out)
                 self._session.reply(ERROR, out)
             case Kind.JUNK:
                 self._junk_bytes(frame.raw, out)
             case _:
-                self._greet(out)
+                pass
 
     def _junk_bytes(self, raw: bytes, out: list[Output]) -> None:
         self._junk += len(raw)
@@ -357,7 +355,8 @@ class Proxy:
         """
         if self._link.up:
             removed = self._session.answers.take_removed()
-            talk = farewell(self.shadow, self.policy.on_detach, removed, detach=how is Purpose.DETACH)
+            wish = self.policy.on_detach if self.shadow.attached else OnDetach.RESUME  # else it was halted for nobody
+            talk = farewell(self.shadow, wish, removed, detach=how is Purpose.DETACH)
             self._link.begin(how, talk, now, out)
         else:
             self._link.parted(how, out)

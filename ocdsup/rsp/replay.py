@@ -101,6 +101,7 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
         if shadow.farewell:
             yield from _late_farewell(shadow, policy.on_detach)
         elif policy.halt_on_attach and not (policy.transparent or shadow.left) and not (yield from _is_halted()):
+            shadow.halted_early = True
             yield monitor_request("halt")
         yield from _threads(shadow)
         return Outcome(restored=True)

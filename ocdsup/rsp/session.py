@@ -108,7 +108,7 @@ class Session:
     @property
     def attaching(self) -> bool:
         """Tell whether GDB has begun to talk and does not know the target yet."""
-        return not (self.shadow.attached or self.shadow.ended or self.transparent)
+        return not (self.shadow.attached or self.shadow.ended)
 
     @property
     def patience(self) -> float:

@@ -85,6 +85,7 @@ class Shadow:
     unsettled: bytes | None = None  # the last acknowledged `X`: OpenOCD may not have written it yet
     settings: dict[str, str] = field(default_factory=dict)  # name -> monitor line
     resume: bytes | None = None  # the resume request that waits for a stop
+    halted_early: bool = False  # the core was halted for a GDB that has yet to ask for its state
     freed: bool = False  # the user let the core run behind GDB's back (`monitor resume`, `monitor reset run`)
     flash: Flash = Flash.IDLE
     image: bool = False  # this very backend has taken a `vFlashWrite`
@@ -170,7 +171,7 @@ class Shadow:
         self.points.clear()
         self.under.clear()
         self.forget_writes()
-        self.flash, self.left = Flash.IDLE, True
+        self.flash, self.left, self.halted_early = Flash.IDLE, True, False
 
     def parted(self) -> None:
         """Note that GDB has left the target and that no backend could be told: what that one must know is kept."""

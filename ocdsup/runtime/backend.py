@@ -226,10 +226,14 @@ class LiveBackend:
         self._greet()
 
     def _greet(self) -> None:
-        """Ready: the token was echoed and the Tcl port is known. It is announced behind all -c commands (0.11 … master)."""
-        if self._targets is not None and self.ports.tcl is not None and not self._greeted:
-            self._greeted = True
-            self._tasks.spawn("tcl-open", self._open(self.ports.tcl, self._targets))
+        """Ready: the token was echoed and both console ports are known, announced behind all -c commands (0.11 … master).
+
+        The telnet port comes last, and the Tcl port may have answered before its line is read from the pty.
+        """
+        if self._greeted or self._targets is None or self.ports.tcl is None or self.ports.telnet is None:
+            return
+        self._greeted = True
+        self._tasks.spawn("tcl-open", self._open(self.ports.tcl, self._targets))
 
     async def _open(self, port: int, targets: tuple[str, ...]) -> None:
         try:

@@ -139,7 +139,8 @@ class Daemon:
         )
 
     def _own_pids(self) -> frozenset[int]:
-        return frozenset(bench.backend_pid for bench in self._benches if bench.backend_pid is not None)
+        """Ourselves too: a look asks the ST-LINK server over a connection of ours, which is one to the probe."""
+        return frozenset({os.getpid(), *(bench.backend_pid for bench in self._benches if bench.backend_pid is not None)})
 
     def _telnet_answer(self, name: str) -> Answer:
         async def answer(verb: str, args: dict[str, Any]) -> str:

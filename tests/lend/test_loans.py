@@ -235,6 +235,13 @@ def test_resume_ends_a_command_that_has_the_probe(rig: Rig, sim: Sim) -> None:
     rig.ready()
 
 
+def test_a_loan_inside_a_loan_is_the_same_loan(rig: Rig, sim: Sim) -> None:
+    """`make flash` in a loan, with a Makefile that lends: the second would wait for the first for ever."""
+    done = rig.ocdsup("lend", "one", "--", sys.executable, "-m", "ocdsup", "lend", "one", "--", "echo", "inner")
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["inner"]), done.stderr
+    rig.ready()
+
+
 @pytest.mark.parametrize("core", ["halted", "running"])
 def test_the_core_is_afterwards_as_it_was_before(rig: Rig, sim: Sim, core: str) -> None:
     """The borrower leaves it the other way round."""

@@ -55,6 +55,8 @@ OCDSUP = Parent(700, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "run"))
         ({**FLASHING, "tcl_answers": True, "idle_since": NOW - 99}, EVICT, "no GDB"),
         ({"parent": OCDSUP, "idle_since": NOW - 99}, LEAVE, "another ocdsup"),
         # not enough is known
+        ({"idle_since": NOW - 99, "tcl_answers": None, "ports": ServerPorts((3333,))}, CANNOT_TELL, "may be carrying out"),
+        ({"idle_since": NOW - 99, "tcl_answers": None, "ports": ServerPorts((), None, None, (1, 2, 3))}, EVICT, "no GDB"),
         ({"gdb_connected": None, **ORPHAN}, CANNOT_TELL, "may be its GDB port"),
         ({"same_namespace": False, "idle_since": NOW - 99}, CANNOT_TELL, "container"),
         ({"exe": None, **ORPHAN}, CANNOT_TELL, "CAP_SYS_PTRACE"),

@@ -12,13 +12,14 @@ FROM_IDES = [
     "reg", "reg pc", "reg r0 0x1234", "mdw 0x20000000 4", "mdb 0", "adapter speed 1000", "poll off", "rtt start",
     "rtt setup 0x20000000 2048 SEGGER", "  reset   halt ", "targets", "version", "CDSWOConfigure 8000000 2000000 x.fifo",
     "step", "flash erase_sector 0 0 last", "cortex_m vector_catch all", "flash probe 0", "bp", "target current",
+    "stm32f4x.cpu curstate",
 ]  # fmt: skip
 HOSTILE = [
     "exec id", "[exec id]", "reset [exec id]", "reset; exec id", "reset\nexec id", "reset halt\r exec id", "mdw $x", "mdw {1}",
     "mdw 0 ; exec id", "source /tmp/x", "open |sh", "eval exec id", "uplevel exec id", "proc reset {} {}", "rename halt x",
     "shutdown", "exit", "socket 1", "load_image /tmp/x", "dump_image /tmp/x 0 4", "program x.elf", "gdb_port 1", "re\\set", "",
     'reset "halt"', "flash write_image /etc/passwd", "add_script_search_dir /tmp", "echo hi", "rtt server start 9 0",
-    "rtt sink 0 f",
+    "rtt sink 0 f", "shutdown curstate", "exec curstate", "source curstate", "sleep 600000",
 ]  # fmt: skip
 
 

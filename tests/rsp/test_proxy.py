@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocdsup.rsp.outputs import CloseClient, News
+from ocdsup.rsp.outputs import CloseClient, News, Notice
 from ocdsup.rsp.packets import monitor_request
 from ocdsup.rsp.policy import Monitor, Policy
 from ocdsup.rsp.proxy import Proxy
@@ -75,6 +75,30 @@ def test_an_attach_during_an_outage_is_held_until_openocd_is_back() -> None:
     bench.start()
     bench.settle()
     assert b"PacketSize" in (bench.answer() or b"")
+
+
+@pytest.mark.parametrize("sent", [b"+", b"-", b"\x03", b"+\x03+", b"$qSupported#00"])
+def test_what_is_no_packet_makes_no_session(sent: bytes) -> None:
+    """A stray byte must not keep debuggers out for ever: its sender is cut like one that says nothing."""
+    proxy = Proxy()
+    proxy.client_open(0.0)
+    outputs = [*proxy.client_bytes(sent, 0.1), *proxy.tick(5.0)]
+    assert Notice(News.SESSION) not in outputs
+    assert [type(output) for output in outputs][-1] is CloseClient
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_who_goes_before_the_attach_leaves_the_core_as_it_was(running: bool) -> None:
+    """The core is halted for the attach; an abort in the middle of it must not leave the firmware standing."""
+    bench = Bench()
+    bench.board.running = running
+    bench.send(b"qSupported:multiprocess+")
+    bench.start()
+    bench.settle()
+    assert not bench.board.running
+    bench.carry(bench.proxy.client_gone(bench.now))
+    bench.settle()
+    assert bench.board.running is running
 
 
 def test_an_attach_to_an_openocd_that_is_busy_is_held_too() -> None:

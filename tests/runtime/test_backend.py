@@ -97,7 +97,7 @@ async def test_ready_is_the_token_and_an_open_tcl_port_with_the_targets_by_name(
 
 async def test_the_tcl_port_may_be_announced_behind_the_token(runs: Runs) -> None:
     """0.11 and later open it after all -c commands."""
-    runs.fake('say(f"{TOKEN} f4.cpu")\ntcl(listen("tcl"), usual)')
+    runs.fake('say(f"{TOKEN} f4.cpu")\nsock = listen("tcl")\nlisten("telnet")\ntcl(sock, usual)')
     assert (await runs.event(ev.BackendReady)).targets == ("f4.cpu",)
 
 
@@ -107,8 +107,9 @@ async def test_the_tcl_port_may_be_announced_behind_the_token(runs: Runs) -> Non
         'tcl(listen("tcl"), usual)',
         'say(f"{TOKEN} f4.cpu")\nsys.stdin.read()',
         'say(f"Info : {TOKEN} f4.cpu")\ntcl(listen("tcl"), usual)',
+        'say(f"{TOKEN} f4.cpu")\ntcl(listen("tcl"), usual)',
     ],
-    ids=["no token", "no Tcl port", "a token in a log line"],
+    ids=["no token", "no Tcl port", "a token in a log line", "no telnet port"],
 )
 async def test_half_of_it_is_not_ready(runs: Runs, until: Until, body: str) -> None:
     runs.fake('say("hello")\n' + body)
@@ -138,7 +139,7 @@ async def test_an_openocd_that_announces_nothing_is_reached_at_the_ports_it_was_
 
 
 async def test_a_tcl_port_that_refuses_is_logged_and_nothing_is_ready(runs: Runs, until: Until) -> None:
-    runs.fake('sock = listen("tcl")\nsock.close()\nsay(f"{TOKEN} f4.cpu")\nsys.stdin.read()')
+    runs.fake('listen("telnet")\nsock = listen("tcl")\nsock.close()\nsay(f"{TOKEN} f4.cpu")\nsys.stdin.read()')
     await until(lambda: runs.log.named("tcl_refused"))
     assert runs.of(ev.BackendReady) == []
 
