@@ -148,13 +148,14 @@ async def test_a_client_of_another_protocol_is_cut_before_openocd_hears_it(bench
     assert (bench.upstream.accepted, bench.port.sessions) == ([], 0)
 
 
-@pytest.mark.parametrize("first", [b"+", b"-", QUESTION, b"\x03"], ids=["ack", "nack", "packet", "interrupt"])
-async def test_whatever_a_debugger_may_say_first_opens_a_session(bench: Bench, until: Until, first: bytes) -> None:
-    """An acknowledgement, a packet, an interrupt."""
+@pytest.mark.parametrize("first", [b"+", b"-", b"", b"\x03"], ids=["ack", "nack", "packet", "interrupt"])
+async def test_the_first_packet_opens_a_session_and_nothing_less(bench: Bench, until: Until, first: bytes) -> None:
+    """A byte alone, of a port scan or of a GDB that gave up, must neither reach OpenOCD nor keep the next GDB out."""
     bench.up()
     bench.connect(first)
+    bench.connect(QUESTION)
     await until(lambda: bench.upstream.accepted)
-    assert bench.port.sessions == 1
+    assert (len(bench.upstream.accepted), bench.port.sessions) == (1, 1)
 
 
 async def test_a_megabyte_goes_through_intact_in_both_directions_at_once(bench: Bench, until: Until) -> None:
