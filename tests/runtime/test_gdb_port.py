@@ -148,7 +148,7 @@ async def test_a_client_of_another_protocol_is_cut_before_openocd_hears_it(bench
     assert (bench.upstream.accepted, bench.port.sessions) == ([], 0)
 
 
-@pytest.mark.parametrize("first", [b"+", b"-", b"", b"\x03"], ids=["ack", "nack", "packet", "interrupt"])
+@pytest.mark.parametrize("first", [b"+", b"-", b"", b"\x03"], ids=["ack", "nack", "nothing", "interrupt"])
 async def test_the_first_packet_opens_a_session_and_nothing_less(bench: Bench, until: Until, first: bytes) -> None:
     """A byte alone, of a port scan or of a GDB that gave up, must neither reach OpenOCD nor keep the next GDB out."""
     bench.up()
