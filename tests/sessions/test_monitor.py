@@ -95,6 +95,8 @@ ESCAPES = (
     "mdw [exec touch {file}]",
     "eval {{exec touch {file}}}",
     "shutdown",
+    "shutdown curstate",
+    "exec curstate",
 )
 
 
