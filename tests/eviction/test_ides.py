@@ -227,3 +227,25 @@ def test_nobody_is_evicted_while_the_probe_is_lent(rig: Rig) -> None:
     rig.telnet("ocdsup resume")
     rig.ready()
     gone(ide.pid)
+
+
+def test_an_openocd_that_still_carries_out_its_files_is_not_called_idle(rig: Rig) -> None:
+    """A flash run whose commands stand in a file has no GDB and no console for as long as it lasts, and must not be cut off."""
+    sim = rig.sim()
+    file = rig.folder / "production.cfg"
+    words = [f"hla_stlink_backend tcp {sim.port}", "source [find target/stm32f4x.cfg]", "gdb_port 0", "init", "reset halt"]
+    image = rig.folder / "image.bin"
+    image.write_bytes(bytes(range(256)) * 64)
+    words += ["echo BEGUN", f"while 1 {{flash write_image erase {image} 0x08000000}}"]
+    file.write_text("\n".join(["source [find interface/stlink.cfg]", *words]))
+    pidfile = rig.folder / "production.pid"
+    production = rig.start("production", ["python3", "-c", PARENT, str(pidfile), "openocd", "-f", str(file)])
+    production.await_line("BEGUN", PATIENCE)
+    pid = int(pidfile.read_text())
+    rig.run(one=rig.bench(sim))
+    try:
+        rig.until("leave it alone", lambda bench: any("no console" in h["why"] for h in bench["probe"]["holders"]))
+        assert is_alive(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    assert rig.ready()["counters"]["evictions"] == 0
