@@ -25,6 +25,7 @@ _FORMS = {
     b"G": re.compile(rb"G(?:" + _HEX + rb"{2})+"),
     b"Z": re.compile(rb"[Zz]([0-9]+)," + _HEX + rb"{1,16}," + _HEX + rb"{1,8}(?:;.*)?", re.DOTALL),
     b"c": re.compile(rb"[cs]" + _HEX + rb"{0,16}"),
+    b"vCont": re.compile(rb"vCont(?:\?|;[cCsSrt].*)", re.DOTALL),
     b"vFlashErase": re.compile(rb"vFlashErase:" + _HEX + rb"{1,16}," + _HEX + rb"{1,8}"),
     b"vFlashWrite": re.compile(rb"vFlashWrite:" + _HEX + rb"{1,16}:.*", re.DOTALL),
     b"vFlashDone": re.compile(rb"vFlashDone"),
@@ -58,7 +59,9 @@ def refusal(body: bytes, limits: Limits) -> bytes | None:
     if form is None:
         return None
     found = form.fullmatch(body)
-    return ERROR if found is None else _limit(key, found, limits)
+    if found is None:
+        return EMPTY if key == b"vCont" else ERROR  # as OpenOCD itself: the reply must not be taken for that of a later request
+    return _limit(key, found, limits)
 
 
 def _limit(key: bytes, found: re.Match[bytes], limits: Limits) -> bytes | None:

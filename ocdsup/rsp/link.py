@@ -222,7 +222,8 @@ class Link:
             out.append(Notice(News.LOST_POINTS, lost_text(outcome.lost).strip()))
         if outcome.console:
             session.shadow.untold = outcome.console + session.shadow.untold
-        self._tell(out)
+        if session.shadow.running:
+            session.tell(out)
         if outcome.restored:
             out.append(Notice(News.RESTORED, talk.purpose.value))
         self._stop_or_resume(talk, outcome, now, out)
@@ -238,14 +239,6 @@ class Link:
         if self._wishes and self.ready:
             self.talk = self._wishes.popleft()
             self._go_on(None, now, out)
-
-    def _tell(self, out: list[Output]) -> None:
-        """Print on GDB's console what it has still to be told, if it listens now."""
-        shadow = self._session.shadow
-        if shadow.untold and shadow.running:
-            self._session.console(shadow.untold, out)
-            out.append(Notice(News.RESET_TOLD, shadow.untold.strip()))
-            shadow.untold = ""
 
     def _stop_or_resume(self, talk: Talk, outcome: Outcome, now: float, out: list[Output]) -> None:
         session = self._session
@@ -300,6 +293,10 @@ class Link:
         head = wire.waiting[0] if wire.waiting else None
         first = frame.raw[1]
         if session.shadow.running:
+            if head is None and (not frame.body or is_error(frame.body)):
+                if instead := session.refused(frame.raw, out):
+                    wire.send(instead, out)
+                return
             if first in STOPS and (head is None or head.row.name not in _STOP_IS_THE_REPLY):
                 self._stop(frame.raw, now, out)
                 return

@@ -221,3 +221,11 @@ def span_of(body: bytes) -> tuple[int, int] | None:
 def steps(body: bytes) -> bool:
     """Tell whether a resume request steps (`s`, `S`, `vCont;s`, `vCont;r…`) rather than continues."""
     return body[:1] in (b"s", b"S", b"i") or body.startswith((b"vCont;s", b"vCont;S", b"vCont;r"))
+
+
+_SIGNAL = re.compile(rb";([CS])[0-9a-fA-F]{2}(?=[:;]|$)")
+
+
+def without_signals(body: bytes) -> bytes:
+    """Return a `vCont` whose actions are the same but for the signals that they would deliver; any other body as it is."""
+    return _SIGNAL.sub(lambda found: b";" + found[1].lower(), body) if body.startswith(b"vCont;") else body

@@ -362,10 +362,8 @@ class Proxy:
             self._link.parted(how, out)
 
     def _send(self, ask: Ask, now: float, out: list[Output]) -> None:
-        if ask.row.answer is Answer.STOP and self.shadow.untold:
-            self._session.console(self.shadow.untold, out)
-            out.append(Notice(News.RESET_TOLD, self.shadow.untold.strip()))
-            self.shadow.untold = ""
+        if ask.row.answer is Answer.STOP:
+            self._session.tell(out)
         self._link.ask(ask, now, out)
 
     def _expire(self, ask: Ask, out: list[Output]) -> None:

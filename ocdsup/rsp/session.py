@@ -6,7 +6,7 @@ from .answers import Answers
 from .framing import encode, expand
 from .monitor import without_noise
 from .outputs import HALTED, News, Notice, Output
-from .packets import is_error, text_of, text_packet
+from .packets import is_error, text_of, text_packet, without_signals
 from .policy import Policy
 from .reception import Here
 from .replay import told
@@ -58,6 +58,13 @@ class Session:
         for body in told(text):
             self.reply(body, out)
 
+    def tell(self, out: list[Output]) -> None:
+        """Print what GDB has still to be told; it listens while it waits for a stop."""
+        if self.shadow.untold:
+            self.console(self.shadow.untold, out)
+            out.append(Notice(News.RESET_TOLD, self.shadow.untold.strip()))
+            self.shadow.untold = ""
+
     def log(self, raw: bytes, out: list[Output]) -> None:
         """Pass a console packet (a whole frame) on, without the lines that nobody at a debugger can use."""
         text = text_of(expand(raw[1:-3]))
@@ -79,6 +86,24 @@ class Session:
         self.noted_stop(raw[1:-3])
         self.client.send(raw, out)
         out.append(HALTED)
+
+    def refused(self, raw: bytes, out: list[Output]) -> bytes:
+        """Take the refusal of a resume (a whole frame); return the frame to send instead, or nothing: then GDB hears of it.
+
+        OpenOCD announces `vCont;C` and refuses it, and GDB waits on for ever (13.1: "Invalid remote reply"), deaf to its user;
+        after `C` it says that the server sends no signals, and asks again without one (remote.c wait_as). So it is done here.
+        """
+        asked = self.shadow.resume or b""
+        instead = asked if self.transparent else without_signals(asked)
+        if instead != asked:
+            self.shadow.resumes(instead)
+            self.console("ocdsup: OpenOCD sends no signals to a target; the program goes on without\n", out)
+            return encode(instead)
+        self.shadow.refused()
+        self.held, self.interrupted = None, False
+        self.client.send(raw, out)
+        out.append(HALTED)
+        return b""
 
     def noted_stop(self, body: bytes) -> None:
         """Note a stop that goes to GDB."""

@@ -104,7 +104,11 @@ class Shadow:
 
     def resumes(self, body: bytes) -> None:
         """Note a resume of an all-stop target at the moment it is sent."""
-        self.resume, self.unsettled, self.freed = body, None, False
+        self.resume, self.unsettled = body, None
+
+    def refused(self) -> None:
+        """Note that the backend has refused the resume: the target stands as before, with all that was written."""
+        self.resume = None
 
     def answered(self, row: Row, body: bytes, reply: bytes) -> None:
         """Note the reply to a request, be it the backend's or ours."""

@@ -19,6 +19,7 @@ _CHANGING: dict[int, Row] = {letter: name(bytes((letter,))) for letter in b"gMXG
 _POINTS = {0x5A: Shadow.has_point, 0x7A: Shadow.has_no_point}
 _SAFE_READ = re.compile(rb"m[0-9a-fA-F]{1,16},[0-9a-fA-F]{1,4}")  # nothing that `guard` would look at twice
 _STOPS = frozenset(b"TS")  # `W` and `X` end a program: the long way
+_ACTIONS = frozenset(b"cs")  # the first of a resume; OpenOCD refuses all others
 _REPEATED = b"gqzZ"  # the same ones at every step
 _MOST_KNOWN = 256
 _OK = b"$OK#9a"
@@ -63,7 +64,7 @@ class Shortcut:
         if wire.fresh or wire.older or self._shadow.resume is not None:
             return None
         if data[1] not in _LETTERS:
-            if data.startswith(b"$vCont;"):
+            if data.startswith(b"$vCont;") and data[7] in _ACTIONS:
                 return self._resume(data[1:-3])
             if not data.startswith(b"$qXfer:threads:"):
                 return None

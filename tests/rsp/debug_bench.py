@@ -6,7 +6,7 @@ from copy import deepcopy
 
 from ocdsup.rsp.framing import Frame, Framer, Kind, Side, encode
 from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, ToBackend, ToClient
-from ocdsup.rsp.packets import Answer, name, text_of
+from ocdsup.rsp.packets import Answer, is_error, name, text_of
 from ocdsup.rsp.parked import park
 from ocdsup.rsp.policy import BackendUp, Policy
 from ocdsup.rsp.proxy import Proxy
@@ -49,6 +49,7 @@ class Bench:
         self.short_ways = 0  # how often the proxy let bytes pass without looking further
         self.running = False
         self.stops: list[bytes] = []
+        self.refusals: list[bytes] = []  # what came instead of a stop: nothing runs
         self.notifications: list[bytes] = []
         self._asking: Answer | None = None
         self._reply: bytes | None = None
@@ -177,6 +178,9 @@ class Bench:
         elif self.running and body[:1] in (b"T", b"S", b"W") and self._asking is None:
             self.running = False
             self.stops.append(body)
+        elif self.running and self._asking is None and (not body or is_error(body)):
+            self.running = False
+            self.refusals.append(body)
         elif self._asking is None or self._reply is not None:
             raise UnaskedError(body)
         else:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ocdsup.rsp.framing import Framer, Kind, Side, encode, unescape
-from ocdsup.rsp.packets import Point, monitor_line, name, point_of, span_of, text_packet
+from ocdsup.rsp.packets import Point, monitor_line, name, point_of, span_of, steps, text_packet
 
 RAM, RAM_SIZE = 0x20000000, 64
 RESET_PC = 0x08000400
@@ -216,9 +216,11 @@ class OpenOcd:
         self.board.comparators.discard(point)
 
     def _resume(self, body: bytes) -> bytes | None:
+        if body.startswith(b"vCont") and body[6:7] not in (b"c", b"s"):
+            return b""
         self._flush()
         self.owes_stop = True
-        if body in (b"s", b"vCont;s"):
+        if steps(body):
             if self.board.running:
                 return None
             self.board.registers[15] += 2

@@ -4,6 +4,8 @@ import pytest
 
 from ocdsup.rsp.framing import encode
 from ocdsup.rsp.outputs import News
+from ocdsup.rsp.packets import monitor_request
+from ocdsup.rsp.policy import OnDetach, Policy
 from tests.rsp.debug_bench import Bench, attached
 
 
@@ -31,6 +33,47 @@ def test_an_attached_session_holds_its_core_until_it_resumes_or_detaches() -> No
     assert len(bench.news(News.HALTED)) == 2
     assert bench.ask(b"D") == b"OK"
     assert len(bench.news(News.RUNNING)) == 2
+
+
+@pytest.mark.parametrize("body", [b"vCont;", b"vCont;zz", b"vCont;r100,200", b"vCont;C5:1", b"C05", b"i", b"s!"])
+def test_a_refused_resume_is_told_and_leaves_the_core_held(body: bytes) -> None:
+    """No stop will follow: GDB may go on asking, and its end lets the core run as the policy says."""
+    bench = attached()
+    bench.resume(body)
+    assert (bench.refusals, bench.running, bench.proxy.shadow.running) == ([b"E01" if body == b"s!" else b""], False, False)
+    assert bench.news(News.RUNNING) == bench.news(News.HALTED)[1:]
+    assert bench.ask(b"m20000000,4") == b"00010203"
+    bench.carry(bench.proxy.client_gone(bench.now))
+    bench.settle()
+    assert bench.board.running
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(b"vCont;C05:1", b"vCont;c:1"), (b"vCont;S0b:1;C02", b"vCont;s:1;c")])
+def test_a_signal_that_is_refused_is_left_out(asked: bytes, sent: bytes) -> None:
+    """OpenOCD announces `vCont;C` and refuses it, and GDB would wait for ever: the program goes on without the signal."""
+    bench = attached()
+    bench.resume(asked)
+    assert bench.process is not None
+    assert bench.process.log[-2:] == [asked, sent]
+    assert (bench.refusals, bench.proxy.shadow.running) == ([], sent.startswith(b"vCont;c"))
+    assert "OpenOCD sends no signals" in bench.console
+
+
+def test_a_core_that_was_let_go_stays_known_as_running_when_a_resume_is_refused() -> None:
+    """`monitor resume`, then a resume that OpenOCD does not know: at the end the core is halted, as the policy says."""
+    bench = attached(Policy(on_detach=OnDetach.HALT))
+    bench.ask(monitor_request("resume"))
+    bench.resume(b"C05")
+    bench.carry(bench.proxy.client_gone(bench.now))
+    bench.settle()
+    assert not bench.board.running
+
+
+def test_a_request_behind_a_resume_that_is_none_gets_its_own_answer() -> None:
+    """A client that does not wait: the refusal is not taken for the answer to what it asks next."""
+    bench = attached()
+    bench.send(b"vCont;")
+    assert bench.ask(b"m20000000,4") == b"00010203"
 
 
 def test_a_step_gives_no_console_flood() -> None:
