@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -16,9 +17,15 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from tests.bench.rig import Rig, Sim
+
 settings.register_profile("ocdsup", deadline=None)  # two cores that others use too: no promise about one example's time
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "ocdsup")
+
+# Folders whose tests drive the real OpenOCD and GDB, which takes more time than a unit test on a busy machine.
+REAL_TOOLS = {"bench", "dropin", "eviction", "lend", "sessions"}
+REAL_TOOLS_S = 180
 
 PATIENCE_S = 5.0  # until what is on its way out counts as left behind; reached by broken tests only
 _SHARED = ("/dev/null", "/dev/urandom", "/dev/random")  # the interpreter and C libraries keep these once they need them
@@ -74,6 +81,40 @@ def left(before: set[str], now: Callable[[], set[str]] = everything) -> list[str
     while (more := now() - before) and monotonic() < end:
         pause.wait(0.01)
     return sorted(more)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests with real tools their mark and their time."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in REAL_TOOLS and "rig" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.bench)
+            item.add_marker(pytest.mark.timeout(REAL_TOOLS_S))
+
+
+@pytest.fixture
+def mode() -> str:
+    """OpenOCD's HLA driver; a test that asks for `both` runs with either."""
+    return "hla"
+
+
+@pytest.fixture
+def rig(tmp_path: Path, mode: str) -> Iterator[Rig]:
+    """A bench PC for one test."""
+    made = Rig(tmp_path, mode)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def sim(rig: Rig) -> Sim:
+    """The simulated probe and board; the bench `one` on it is ready."""
+    sim = rig.sim()
+    rig.run(one=rig.bench(sim))
+    rig.ready()
+    return sim
 
 
 @pytest.fixture(autouse=True)

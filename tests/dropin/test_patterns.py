@@ -25,6 +25,8 @@ from ocdsup.demo.stage import Program, until
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE, SERIAL, Rig
 
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
+
 DROPIN = [sys.executable, "-m", "ocdsup.cli.openocd"]
 FILES = "-f interface/stlink.cfg -f target/stm32f4x.cfg"
 # What the file of Cortex-Debug defines: commands only, for later `-c` and `monitor`.
