@@ -221,7 +221,7 @@ class HoldersSeen:
 
 @dataclass(frozen=True, slots=True)
 class HolderEnded:
-    """Answer to `EndHolder`: `how` is shutdown, term, kill, gone or refused."""
+    """Answer to `EndHolder`: `how` is shutdown, term, kill, gone, refused or left-alone (somebody uses it by now)."""
 
     pid: int
     ended: bool

@@ -14,6 +14,7 @@ from ocdsup.core.timers import Timer
 from ocdsup.core.turn import Turn
 
 REMEMBERED = 5  # ended processes that the status tells of
+LEFT_ALONE = "left-alone"  # how an eviction ends when somebody has begun to use the holder since the verdict
 
 
 def _remembered(turn: Turn, ended: ev.HolderEnded) -> tuple[Evicted, ...]:
@@ -71,5 +72,6 @@ def holder_ended(turn: Turn, ended: ev.HolderEnded) -> None:
             state.streak = 0  # the obstacle is gone for a fact: what follows is no blind repetition, intensity bounds it
             record(turn, Rung.EVICT.value)
     else:
-        state.refused |= {(h.pid, h.start) for h in state.holders if h.pid == ended.pid}
+        if ended.how != LEFT_ALONE:  # who is in use now may be free later, and is then judged anew
+            state.refused |= {(h.pid, h.start) for h in state.holders if h.pid == ended.pid}
         state.holders = tuple(replace(h, evict=False, why=ended.text) if h.pid == ended.pid else h for h in state.holders)

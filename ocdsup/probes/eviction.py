@@ -14,8 +14,12 @@ from ocdsup.probes import tools
 from ocdsup.probes.holders import Endpoint, Holder
 
 SEEING = "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (or the same user)"
-ONE_SHOT_S = 120.0
-"""Seconds after which an orphaned `program …` run is no longer believed to be writing flash."""
+WORK_S = 120.0
+"""Seconds for which an orphan is believed to be at work (`program …`, or its files), counted from when we first saw it unused.
+
+Not from its start: a flash run that is long under way when its IDE dies needs its time all the same.
+"""
+AT_WORK = "it has opened no console: it may be carrying out what its configuration files say, a flash write too"
 _SERVERS = 3
 STUCK_S = 2.0
 """Seconds in D state after which only a replug helps; a single sight of D may be an ordinary disk or USB wait."""
@@ -108,6 +112,31 @@ def _protected(holder: Holder, rules: Rules, now: float) -> Verdict | None:
 
 def staleness(holder: Holder, rules: Rules, now: float) -> Verdict:
     """Return the verdict under `stale-openocd`, for a holder that is not protected."""
+    return _occupied(holder, rules, now) or _neglected(holder, rules, now)
+
+
+def second_thoughts(judged: Holder, seen: Holder, rules: Rules, now: float) -> str:
+    """Return why a holder that was judged to be ended is left alone after all, as it is `seen` right before a step; or nothing.
+
+    Only what can have come up since counts: a client, a flash operation of ours, work that goes on after it was stopped. That
+    its consoles are closed is the shutdown it was asked for. Where force or the policy ends sessions too, nothing comes up.
+    """
+    if rules.flashing:
+        return "a flash operation of this bench runs"
+    if rules.force or rules.policy is not Policy.STALE_OPENOCD:
+        return ""
+    ports = judged.ports if _has_console(judged) or judged.ports.tcl else seen.ports
+    now_is = replace(
+        judged, gdb_connected=seen.gdb_connected, console_clients=seen.console_clients, state=seen.state, ports=ports
+    )
+    verdict = _occupied(now_is, rules, now)
+    if verdict:
+        return verdict.reason
+    return AT_WORK if seen.state not in "Tt" and _in_its_files(now_is, now) else ""
+
+
+def _occupied(holder: Holder, rules: Rules, now: float) -> Verdict | None:
+    """Somebody works with it, or it is none that this policy ends."""
     if holder.kind != tools.OPENOCD.kind:
         return Verdict(Decision.LEAVE, f"it is {holder.title}, not OpenOCD", False, None, _release(holder))
     if holder.gdb_connected:
@@ -120,23 +149,23 @@ def staleness(holder: Holder, rules: Rules, now: float) -> Verdict:
         return Verdict(Decision.CANNOT_TELL, "it runs in a container: its parent and its debugger cannot be seen from here")
     if holder.parent and tools.is_ocdsup(holder.parent.cmdline):
         return Verdict(Decision.LEAVE, f"another ocdsup (PID {holder.parent.pid}) supervises it", False)
-    if _writes_flash(holder):
+    if _writes_flash(holder, now):
         return Verdict(Decision.LEAVE, "it is writing flash", False, now + rules.grace_s)
-    return _neglected(holder, rules, now)
+    return None
 
 
-def _writes_flash(holder: Holder) -> bool:
+def _writes_flash(holder: Holder, now: float) -> bool:
     """A `program …` run that answers on its Tcl port is done with it: OpenOCD has one thread."""
-    over = holder.tcl_answers or (holder.orphaned and holder.age_s >= ONE_SHOT_S)
+    over = holder.tcl_answers or (holder.orphaned and _idle(holder, now) >= WORK_S)
     return tools.is_one_shot(holder.cmdline) and not over
 
 
 def _neglected(holder: Holder, rules: Rules, now: float) -> Verdict:
     """Nobody is connected: stale if the starter is gone, or it is broken, or has been unused for the grace time."""
-    idle = now - holder.idle_since if holder.idle_since is not None else 0.0
+    idle = _idle(holder, now)
     starting = holder.age_s < rules.starting_s
     signs = (
-        (holder.orphaned, "the program that started it is gone"),
+        (holder.orphaned and not _in_its_files(holder, now), "the program that started it is gone"),
         (holder.state in "Tt", "it is stopped and cannot answer"),
         (holder.tcl_answers is False and not starting, "it is wedged: its Tcl port does not answer"),
         (holder.target_dead and not starting, "its target is dead and no GDB is connected"),
@@ -146,10 +175,19 @@ def _neglected(holder: Holder, rules: Rules, now: float) -> Verdict:
     if sign:
         return Verdict(Decision.EVICT, f"stale: {sign}", True)
     if idle >= rules.grace_s and holder.tcl_answers is None:
-        reason = "it has opened no console: it may be carrying out what its configuration files say, a flash write too"
-        return Verdict(Decision.CANNOT_TELL, reason, None, now + rules.grace_s, _release(holder))
+        return Verdict(Decision.CANNOT_TELL, AT_WORK, None, now + rules.grace_s, _release(holder))
     again = now + (rules.starting_s - holder.age_s if holder.tcl_answers is False else rules.grace_s - idle)
     return Verdict(Decision.LEAVE, "no GDB is connected, but not for long enough yet", False, again, _release(holder))
+
+
+def _idle(holder: Holder, now: float) -> float:
+    return now - holder.idle_since if holder.idle_since is not None else 0.0
+
+
+def _in_its_files(holder: Holder, now: float) -> bool:
+    """Whether it may still be at what its files say. Nobody waits for an orphan's work, so that is believed for a time only."""
+    over = holder.orphaned and _idle(holder, now) >= WORK_S
+    return holder.tcl_answers is None and not _has_console(holder) and not over
 
 
 def _serves(holder: Holder) -> bool:
@@ -212,6 +250,7 @@ class How(StrEnum):
     KILL = "kill"
     GONE = "gone"
     REFUSED = "refused"
+    LEFT = "left-alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +299,7 @@ class Seen(Enum):
     FAILED = "failed"
     TIME_UP = "time-up"
     REFUSED = "refused"
+    IN_USE = "in-use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,15 +336,17 @@ def _next(holder: Holder, steps: Sequence[tuple[How, float, Action]], now: float
 def advance(ending: Ending, seen: Seen, now: float, text: str = "") -> Ending:
     """Return the eviction after a step came out as `seen`; its `action` is the next thing to do, or `Done`.
 
-    `text` is the reason of a refusal (another process has the PID now, no right to signal, …).
+    `text` is the reason of a refusal (another process has the PID now, no right to signal, somebody uses it, …).
     """
     match seen:
         case Seen.EXITED:
-            return _done(ending, ending.current, f"{ending.holder.name} ended by {_word(ending.current)}")
+            return _done(ending, ending.current, text or f"{ending.holder.name} ended by {_word(ending.current)}")
         case Seen.RELEASED:
-            return _done(ending, ending.current, f"{ending.holder.name} has let go of the probe")
+            return _done(ending, ending.current, text or f"{ending.holder.name} has let go of the probe")
         case Seen.REFUSED:
             return _done(ending, How.REFUSED, text or "refused")
+        case Seen.IN_USE:
+            return _done(ending, How.LEFT, f"left alone: {text}")
         case Seen.FAILED | Seen.TIME_UP if ending.to_come:
             return _next(ending.holder, ending.to_come, now)
         case Seen.FAILED | Seen.TIME_UP:

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ocdsup.core import events as ev
 from ocdsup.core.effects import UsbCure
 from ocdsup.errors import ProbeError
-from ocdsup.probes.eviction import Decision, Policy, RespawnBreaker, Rules, Verdict, judge
+from ocdsup.probes.eviction import Decision, Policy, RespawnBreaker, Rules, Verdict, judge, second_thoughts
 from ocdsup.probes.history import History, remember
 from ocdsup.probes.holders import Holder
 from ocdsup.probes.probe import Probe
 from ocdsup.probes.selector import Absent, Ambiguous, Found, Match, ProbeSelector, same_serial
-from ocdsup.runtime import procs, stlink_server, usb, usb_reset
+from ocdsup.runtime import ending, procs, stlink_server, usb, usb_reset
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
     holder: Holder
     verdict: Verdict
+    rules: Rules
 
 
 class Looks:
@@ -115,7 +116,8 @@ class Looks:
             flashing=self._flashing(),
             force=force,
         )
-        self._judged = {(h.pid, h.start_ticks): _Judged(h, self._breaker.check(h, judge(h, rules, now), now)) for h in holders}
+        verdicts = ((h, self._breaker.check(h, judge(h, rules, now), now)) for h in holders)
+        self._judged = {(h.pid, h.start_ticks): _Judged(h, verdict, rules) for h, verdict in verdicts}
         again = [judged.verdict.again_at for judged in self._judged.values() if judged.verdict.again_at is not None]
         unseen = "; ".join(map(str, report.unseen))
         seen = tuple(map(_seen, self._judged.values())) if report.holders else _hidden(found, unseen)
@@ -142,13 +144,21 @@ class Looks:
         return [holder for holder in holders if any(ours[0].serial in word for word in holder.cmdline)]
 
     async def end(self, pid: int, start: int) -> ev.HolderEnded:
-        """End one holder that was judged so, politely first; refused when it is no longer the one that was judged."""
+        """End one holder that was judged so, politely first.
+
+        Refused when it is no longer the one that was judged; left alone when somebody has begun to use it since.
+        """
         judged = self._judged.get((pid, start))
         if judged is None or judged.verdict.decision is not Decision.EVICT:
             return ev.HolderEnded(pid, ended=False, how="refused", text="it was not judged to be ended")
         if self._flashing():  # begun since the verdict
             return ev.HolderEnded(pid, ended=False, how="refused", text="a flash operation of this bench runs")
-        result = await procs.evict(judged.holder, self._wanted)
+        now = asyncio.get_running_loop().time
+
+        def objection(seen: Holder) -> str:
+            return second_thoughts(judged.holder, seen, replace(judged.rules, flashing=self._flashing()), now())
+
+        result = await ending.evict(judged.holder, self._wanted, objection=objection)
         if result.ended:
             self._breaker = self._breaker.record(judged.holder, asyncio.get_running_loop().time())
         return ev.HolderEnded(pid, ended=result.ended, how=result.how.value, text=result.text)

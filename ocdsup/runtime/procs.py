@@ -1,14 +1,7 @@
-"""Who holds a probe, asked of the kernel; and ending a holder without ever hitting another process.
+"""Who holds a probe, asked of the kernel, and of the OpenOCD that does. Blocks; meant for a thread."""
 
-The first half blocks and is meant for a thread (`asyncio.to_thread(find_holders, …)`). The second half ends one holder:
-pidfd first, then start time, executable, command line and the held device are read again, and only then is it signalled,
-through the pidfd: a reused PID, an exec in between or a probe let go meanwhile is noticed, and nothing is ended by its name.
-"""
-
-import asyncio
 import os
 import pwd
-import signal
 import socket
 import stat
 from collections.abc import Iterable, Mapping
@@ -18,8 +11,22 @@ from pathlib import Path
 from time import monotonic
 
 from ocdsup.probes import tools
-from ocdsup.probes.eviction import SEEING, Done, Ending, How, Patience, Seen, Shutdown, Signals, advance, begin
-from ocdsup.probes.holders import LOOPBACK, WRAPPERS, Endpoint, Holder, Parent, Process, Report, Socket, Unseen, join
+from ocdsup.probes.eviction import SEEING
+from ocdsup.probes.holders import (
+    ESTABLISHED,
+    LISTEN,
+    LOOPBACK,
+    WRAPPERS,
+    Endpoint,
+    Holder,
+    Parent,
+    Process,
+    Report,
+    Socket,
+    Unseen,
+    describe,
+    join,
+)
 from ocdsup.probes.serials import printable
 from ocdsup.runtime import procfs
 
@@ -166,6 +173,31 @@ def _unseen_links(found: procfs.Scan, links: Mapping[int, Socket]) -> Iterable[U
         yield Unseen(f"a process of {_user(sock.uid)} that is not visible is connected to {sock.remote}", SEEING)
 
 
+def look_again(holder: Holder, proc: Path = procfs.PROC, our_port: int | None = None) -> Holder | None:
+    """Return this holder as it is now, without asking it anything, None if it is gone.
+
+    A client that waits to be accepted counts, unlike in a first look: one that serves accepts it in a moment. `our_port` is
+    the port of a connection of ours, which does not count.
+    """
+    process = _process(holder.pid, holder.nodes, proc)
+    if process is None:
+        return None
+    waiting = _waiting(process, proc) if _accepts(holder) else ()
+    sockets = tuple(sock for sock in (*process.sockets, *waiting) if our_port is None or sock.remote.port != our_port)
+    return describe(replace(process, sockets=sockets), holder.parent)
+
+
+def _accepts(holder: Holder) -> bool:
+    return holder.tcl_answers is not False and holder.state not in "Tt"
+
+
+def _waiting(process: Process, proc: Path) -> tuple[Socket, ...]:
+    """Connections to its ports that are complete and not accepted yet: the kernel gives them an inode only then."""
+    ports = {sock.local.port for sock in process.sockets if sock.state == LISTEN}
+    rows = procfs.read_sockets(process.pid, proc)
+    return tuple(sock for sock in rows if sock.inode == 0 and sock.state == ESTABLISHED and sock.local.port in ports)
+
+
 def still_holds(pid: int, what: Wanted, proc: Path = procfs.PROC) -> bool | None:
     """Tell whether this process has the probe open now, None if it cannot be looked at."""
     links = _server_links(what.servers, proc)
@@ -235,141 +267,3 @@ def _receive(link: socket.socket, answer: bytearray, end: float) -> None:
         if not (more := link.recv(TCL_LIMIT)):
             return
         answer += more
-
-
-# Ending a holder ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class EvictionResult:
-    """How ending one holder came out."""
-
-    pid: int
-    how: How
-    took_s: float
-    text: str
-
-    @property
-    def ended(self) -> bool:
-        """Whether this process no longer stands between us and the probe."""
-        return self.how is not How.REFUSED
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a process must not be signalled (any more), and what that means for the eviction."""
-
-    seen: Seen
-    text: str
-
-
-def check(holder: Holder, what: Wanted, proc: Path = procfs.PROC) -> Refusal | None:
-    """Return why this process must not be signalled, None if it still is the holder that was judged. Blocks shortly.
-
-    To be called with a pidfd open: what is read here then belongs to the process behind the pidfd, or to nobody.
-    """
-    status = procfs.read_stat(holder.pid, proc)
-    if status is None or status.state == "Z":
-        return Refusal(Seen.EXITED, "it is gone already")
-    if status.start_ticks != holder.start_ticks:
-        return Refusal(Seen.EXITED, f"PID {holder.pid} belongs to another process now; the holder is gone")
-    exe = procfs.read_exe(holder.pid, proc)
-    if exe is None or exe != holder.exe:
-        return Refusal(Seen.REFUSED, f"it runs {exe or 'something unreadable'} now, not {holder.exe}; look again")
-    if procfs.read_cmdline(holder.pid, proc) != holder.cmdline:
-        return Refusal(Seen.REFUSED, "its command line is another one now; look again")
-    match still_holds(holder.pid, what, proc):
-        case True:
-            return None
-        case False:
-            return Refusal(Seen.RELEASED, "it has let go of the probe")
-        case None:
-            return Refusal(Seen.REFUSED, f"whether it still holds the probe cannot be seen; needs {SEEING}")
-
-
-def send(pidfd: int, names: Iterable[str]) -> str:
-    """Send signals (names without SIG) through a pidfd; return why that was refused, empty if it was not.
-
-    A process that is gone already takes no signal and needs none.
-    """
-    try:
-        for name in names:
-            signal.pidfd_send_signal(pidfd, signal.Signals[f"SIG{name}"])
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        return "no right to end it; needs CAP_KILL (or the same user)"
-    return ""
-
-
-async def evict(holder: Holder, what: Wanted, patience: Patience | None = None, proc: Path = procfs.PROC) -> EvictionResult:
-    """End one holder by the steps of `eviction.begin`, politely first, and wait until it is gone.
-
-    Before every step it is made sure that this still is the process that was judged and still holds the probe. Whether
-    it may be ended at all is decided by `eviction.judge`, not here.
-    """
-    began = monotonic()
-    try:
-        pidfd = os.pidfd_open(holder.pid)
-    except ProcessLookupError:
-        return EvictionResult(holder.pid, How.GONE, 0.0, "it is gone already")
-    except OSError as error:
-        return EvictionResult(holder.pid, How.REFUSED, 0.0, f"no pidfd: {error.strerror}")
-    try:
-        done = await _walk(pidfd, holder, what, patience or Patience(), proc)
-    finally:
-        os.close(pidfd)
-    return EvictionResult(holder.pid, done.how, monotonic() - began, done.text)
-
-
-async def _walk(pidfd: int, holder: Holder, what: Wanted, patience: Patience, proc: Path) -> Done:
-    refusal = await asyncio.to_thread(check, holder, what, proc)
-    if refusal:
-        return Done(How.REFUSED if refusal.seen is Seen.REFUSED else How.GONE, refusal.text)
-    gone, loop = asyncio.Event(), asyncio.get_running_loop()
-    loop.add_reader(pidfd, gone.set)
-    ending = begin(holder, patience, monotonic())
-    try:
-        while not isinstance(ending.action, Done):
-            seen, text = await _carry_out(pidfd, ending, gone, proc)
-            if seen in {Seen.FAILED, Seen.TIME_UP} and (refusal := await asyncio.to_thread(check, holder, what, proc)):
-                seen, text = refusal.seen, refusal.text
-            ending = advance(ending, seen, monotonic(), text)
-    finally:
-        loop.remove_reader(pidfd)
-    return ending.action
-
-
-async def _carry_out(pidfd: int, ending: Ending, gone: asyncio.Event, proc: Path) -> tuple[Seen, str]:
-    match ending.action:
-        case Signals(names):
-            if refused := send(pidfd, names):
-                return Seen.REFUSED, refused
-        case Shutdown(tcl):
-            if not await _ask_to_shut_down(ending.holder.pid, tcl, proc):
-                return Seen.FAILED, "its Tcl port takes no commands"
-        case Done():
-            raise AssertionError("an eviction that is done has no further step")
-    try:
-        async with asyncio.timeout(max(0.0, ending.deadline - monotonic())):
-            await gone.wait()
-    except TimeoutError:
-        return Seen.TIME_UP, ""
-    return Seen.EXITED, ""
-
-
-async def _ask_to_shut_down(pid: int, tcl: Endpoint, proc: Path) -> bool:
-    """Send `shutdown`, provided that the port still is this process's: somebody else's OpenOCD may have it by now."""
-    sockets = await asyncio.to_thread(_own_sockets, pid, proc)
-    if not any(sock.state == "LISTEN" and sock.local.port == tcl.port for sock in sockets):
-        return False
-    try:
-        async with asyncio.timeout(1.0):
-            _, writer = await asyncio.open_connection(tcl.host, tcl.port)
-            writer.write(b"shutdown" + TCL_END)
-            await writer.drain()
-            writer.close()
-            await writer.wait_closed()
-    except OSError:  # TimeoutError is one
-        return False
-    return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ocdsup.core import events as ev
 from ocdsup.core import evicting
 from ocdsup.core.effects import EndHolder, Note
@@ -38,6 +40,17 @@ def test_who_was_ended_why_and_how_is_remembered_for_the_status() -> None:
         evicting.holders_seen(turn, ev.HoldersSeen((holder(pid, evict=True),)))
         evicting.holder_ended(turn, ev.HolderEnded(pid, ended=pid != 8, how="term" if pid != 7 else "gone", text=""))
     assert turn.state.evicted == tuple(Evicted(7.0, pid, "openocd", "bench", "why", "term") for pid in (2, 3, 4, 5, 6))
+
+
+@pytest.mark.parametrize(("how", "again"), [("refused", False), ("left-alone", True)])
+def test_who_resisted_is_not_tried_again_but_who_was_in_use_is_judged_anew(how: str, again: bool) -> None:
+    turn = Turn(State(), 0.0)
+    evicting.holders_seen(turn, ev.HoldersSeen((holder(1, evict=True),)))
+    evicting.holder_ended(turn, ev.HolderEnded(1, ended=False, how=how, text="a GDB session is live"))
+    assert [(one.evict, one.why) for one in turn.state.holders] == [(False, "a GDB session is live")]
+    turn.state.waits = frozenset()
+    evicting.holders_seen(turn, ev.HoldersSeen((holder(1, evict=True),)))
+    assert turn.state.holders[0].evict is again
 
 
 def test_a_pid_that_was_reused_is_another_holder() -> None:

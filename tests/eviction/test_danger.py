@@ -18,7 +18,7 @@ import pytest
 from ocdsup.demo.stage import is_alive, until
 from ocdsup.probes.eviction import Decision, How, Policy, Rules, judge
 from ocdsup.probes.holders import Holder
-from ocdsup.runtime import procfs, procs
+from ocdsup.runtime import ending, procfs, procs
 
 NODE = "/dev/full"  # a character device that anybody may open and next to nobody does, in the place of the probe's node
 PATIENCE_S = 20.0
@@ -67,7 +67,7 @@ async def test_a_holder_that_executes_something_else_after_the_look_is_left_alon
         holder = await asyncio.to_thread(judged, pid)
         os.kill(pid, signal.SIGUSR1)
         await asyncio.to_thread(until, "exec", lambda: procfs.read_cmdline(pid) not in {holder.cmdline, ()}, PATIENCE_S)
-        result = await procs.evict(holder, procs.wanted([NODE]))
+        result = await ending.evict(holder, procs.wanted([NODE]))
         assert (result.how, said in result.text) == (How.REFUSED, True), result.text
         assert is_alive(pid)
 
@@ -80,7 +80,7 @@ async def test_a_holder_that_hands_the_probe_to_a_child_and_ends_is_gone_and_the
         os.kill(pid, signal.SIGKILL)
         try:
             await asyncio.to_thread(until, "end", lambda: not is_alive(pid), PATIENCE_S)
-            assert (await procs.evict(holder, procs.wanted([NODE]))).how is How.GONE
+            assert (await ending.evict(holder, procs.wanted([NODE]))).how is How.GONE
             assert is_alive(child)
             assert (await asyncio.to_thread(judged, child)).pid == child
         finally:
@@ -96,14 +96,14 @@ async def test_the_node_is_the_same_device_through_a_bind_mount_and_under_anothe
     mount = ("unshare", "--mount", "sh", "-c", f'mount --bind {NODE} {bound} && exec "$@"', "sh")
     with process(HOLD + READY, str(other)) as first, process(HOLD + READY, str(bound), before=mount) as second:
         assert {judged(first).nodes, judged(second).nodes} == {(NODE,)}
-        assert (await procs.evict(judged(second), procs.wanted([NODE]))).ended
+        assert (await ending.evict(judged(second), procs.wanted([NODE]))).ended
         assert is_alive(first)
 
 
 # Runs as PID 1 of a PID namespace of its own, where nobody else takes the number that is to come next.
 REUSE = """
 import asyncio, json, os, signal, subprocess, sys
-from ocdsup.runtime import procs
+from ocdsup.runtime import ending, procs
 code, node = sys.argv[1:]
 def start():
     child = subprocess.Popen([sys.executable, "-c", code, node], stdout=subprocess.PIPE, text=True)
@@ -115,7 +115,7 @@ first = start()
 first.kill(); first.wait()
 open("/proc/sys/kernel/ns_last_pid", "w").write(str(first.pid - 1))
 second = start()
-result = asyncio.run(procs.evict(holder, what))
+result = asyncio.run(ending.evict(holder, what))
 print(json.dumps([first.pid, second.pid, result.how, result.text, second.poll()]))
 second.kill(); second.wait()
 """

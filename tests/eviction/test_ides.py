@@ -54,6 +54,7 @@ class Ide:
     program: Program
     pid: int
     gdb_port: int
+    telnet_port: int
 
     def dies(self) -> None:
         """The IDE is killed; its OpenOCD stays."""
@@ -61,16 +62,16 @@ class Ide:
         self.program._process.wait()
 
 
-def start(rig: Rig, sim: Sim, name: str) -> Ide:
-    """Start an IDE's OpenOCD on the probe; returns when it has it."""
+def start(rig: Rig, sim: Sim, name: str, *more: str) -> Ide:
+    """Start an IDE's OpenOCD on the probe, with more words behind its own; returns when it has it."""
     ports = dict(zip("gtc", _free_ports(3), strict=True))
     helpers = rig.folder / "openocd-helpers.tcl"
     helpers.write_text("proc CDSWOConfigure {} {}\n")
-    argv = [word.format(sim=sim.port, helpers=helpers, serial=SERIAL, **ports) for word in IDES[name]]
+    argv = [*(word.format(sim=sim.port, helpers=helpers, serial=SERIAL, **ports) for word in IDES[name]), *more]
     pidfile = rig.folder / f"ide-{ports['g']}.pid"
     ide = rig.start("ide", ["python3", "-c", PARENT, str(pidfile), "openocd", *argv])
     ide.await_line(f"Listening on port {ports['g']} for gdb connections", PATIENCE)
-    return Ide(ide, int(pidfile.read_text()), ports["g"])
+    return Ide(ide, int(pidfile.read_text()), ports["g"], ports["t"])
 
 
 # Not a shell: a shell in between is looked through, and this one stands for the IDE itself.

@@ -28,6 +28,7 @@ EVICT, LEAVE, CANNOT_TELL = Decision.EVICT, Decision.LEAVE, Decision.CANNOT_TELL
 NOW = 1000.0
 ORPHAN = {"orphaned": True, "parent": Parent(1, "systemd")}
 FLASHING = {"cmdline": ("openocd", "-f", "b.cfg", "-c", "program demo.elf verify reset exit")}
+IN_ITS_FILES = {"ports": ServerPorts((3333,)), "tcl_answers": None}
 OCDSUP = Parent(700, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "run"))
 
 
@@ -51,7 +52,12 @@ OCDSUP = Parent(700, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "run"))
         ({**ORPHAN, "console_clients": 1}, LEAVE, "telnet or Tcl client"),
         ({**FLASHING, "idle_since": NOW - 99}, LEAVE, "writing flash"),
         ({**FLASHING, **ORPHAN}, LEAVE, "writing flash"),
-        ({**FLASHING, **ORPHAN, "age_s": 120.0}, EVICT, "gone"),
+        ({**FLASHING, **ORPHAN, "age_s": 999.0, "idle_since": NOW - 119}, LEAVE, "writing flash"),
+        ({**FLASHING, **ORPHAN, "idle_since": NOW - 120}, EVICT, "gone"),
+        ({**IN_ITS_FILES, **ORPHAN, "age_s": 999.0, "idle_since": NOW}, LEAVE, "not for long enough"),
+        ({**IN_ITS_FILES, **ORPHAN, "age_s": 999.0, "idle_since": NOW - 119}, CANNOT_TELL, "may be carrying out"),
+        ({**IN_ITS_FILES, **ORPHAN, "idle_since": NOW - 120}, EVICT, "gone"),
+        ({**IN_ITS_FILES, **ORPHAN, "state": "T", "idle_since": NOW}, EVICT, "stopped"),
         ({**FLASHING, "tcl_answers": True, "idle_since": NOW - 99}, EVICT, "no GDB"),
         ({"parent": OCDSUP, "idle_since": NOW - 99}, LEAVE, "another ocdsup"),
         # not enough is known

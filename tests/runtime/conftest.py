@@ -2,13 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ocdsup.sim.server import SimServer, make_probe
 from tests.runtime.bench_rig import Rig
+from tests.runtime.holding import Start
 
 
 class Bus:
@@ -106,3 +110,23 @@ async def rig(tmp_path: Path, sim: SimServer) -> AsyncIterator[Rig]:
     made = Rig(tmp_path, sim)
     yield made
     await made.end()
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start Python code in a process of its own, wait for its first line, return its PID; all are gone afterwards."""
+    running: list[subprocess.Popen[str]] = []
+
+    def run(code: str, *argv: str) -> int:
+        process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), *argv], stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout
+        assert process.stdout.readline().startswith("ready")
+        return process.pid
+
+    yield run
+    for process in running:
+        process.kill()
+        process.wait()
+        assert process.stdout
+        process.stdout.close()

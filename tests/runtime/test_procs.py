@@ -1,7 +1,4 @@
-"""Real processes: who holds a device or a TCP probe, and how a holder is ended.
-
-`/dev/full` plays the probe's device node: a character device anybody may open and that next to nobody does.
-"""
+"""Real processes: who holds a device or a TCP probe."""
 
 import asyncio
 import contextlib
@@ -13,67 +10,19 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from ocdsup.probes.eviction import Decision, How, Patience, Rules, judge
-from ocdsup.probes.holders import Endpoint, Holder, Report
+from ocdsup.probes.eviction import Decision, How, Rules, judge
+from ocdsup.probes.holders import Endpoint
 from ocdsup.runtime import procfs, procs
-from ocdsup.runtime.procs import EvictionResult, Wanted, evict, find_holders, wanted
-
-NODE = "/dev/full"
-HURRY = Patience(shutdown_s=10, term_s=10, kill_s=10)
-IMPATIENT = Patience(shutdown_s=0.3, term_s=0.3, kill_s=10)
-HOLD = "import signal, sys, time\nprobe = open('/dev/full')\n"
-WAIT = "print('ready', flush=True)\nwhile True: signal.pause()\n"
-
-Start = Callable[..., int]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start Python code in a process of its own, wait for its first line, return its PID; all are gone afterwards."""
-    running: list[subprocess.Popen[str]] = []
-
-    def run(code: str, *argv: str) -> int:
-        process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), *argv], stdout=subprocess.PIPE, text=True)
-        running.append(process)
-        assert process.stdout
-        assert process.stdout.readline().startswith("ready")
-        return process.pid
-
-    yield run
-    for process in running:
-        process.kill()
-        process.wait()
-        assert process.stdout
-        process.stdout.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for a condition of the world that nobody announces."""
-    end, pause = monotonic() + seconds, threading.Event()
-    while not condition():
-        assert monotonic() < end, "the condition never came true"
-        pause.wait(0.01)
-
-
-def holder_of(pid: int, what: Wanted, *, ask: bool = True) -> Holder:
-    return next(holder for holder in find_holders(what, budget_s=10, ask=ask).holders if holder.pid == pid)
-
-
-def pids(report: Report) -> set[int]:
-    return {holder.pid for holder in report.holders}
-
-
-def is_running(pid: int) -> bool:
-    status = procfs.read_stat(pid)
-    return status is not None and status.state != "Z"
-
+from ocdsup.runtime.ending import evict
+from ocdsup.runtime.procs import Wanted, find_holders, wanted
+from tests.runtime.holding import HOLD, HURRY, IMPATIENT, NODE, WAIT, Start, holder_of, is_running, pids, until
 
 # Finding -----------------------------------------------------------------------------------------------------------
 
@@ -182,114 +131,26 @@ def test_listening_ports_and_clients_of_a_holder_are_seen(start: Start) -> None:
         until(lambda: holder_of(pid, wanted([NODE])).gdb_connected is None)
 
 
-# Ending ------------------------------------------------------------------------------------------------------------
-
-
-async def _end(pid: int, patience: Patience = HURRY, **fields: object) -> EvictionResult:
-    what = wanted([NODE])
-    holder = await asyncio.to_thread(holder_of, pid, what)
-    return await evict(replace(holder, **fields), what, patience)  # type: ignore[arg-type]  # fields of Holder by name
-
-
-async def test_a_holder_that_obeys_is_ended_by_term(start: Start) -> None:
-    pid = start(HOLD + WAIT)
-    result = await _end(pid)
-    assert (result.pid, result.how, result.ended) == (pid, How.TERM, True)
-    assert not is_running(pid)
-
-
-async def test_a_stubborn_holder_is_ended_by_kill(start: Start) -> None:
-    pid = start(HOLD + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAIT)
-    result = await _end(pid, IMPATIENT)
-    assert result.how is How.KILL
-    assert not is_running(pid)
-
-
-async def test_a_stopped_holder_is_continued_and_ended(start: Start) -> None:
-    pid = start(HOLD + WAIT)
-    os.kill(pid, signal.SIGSTOP)
-    until(lambda: (status := procfs.read_stat(pid)) is not None and status.state == "T")
-    result = await _end(pid)
-    assert result.how is How.TERM
-    assert not is_running(pid)
-
-
-async def test_a_stopped_and_stubborn_holder_is_ended_by_kill(start: Start) -> None:
-    pid = start(HOLD + "signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGSTOP))\n" + WAIT)
-    os.kill(pid, signal.SIGSTOP)
-    until(lambda: (status := procfs.read_stat(pid)) is not None and status.state == "T")
-    assert (await _end(pid, IMPATIENT)).how is How.KILL
-
-
-async def test_a_reused_pid_is_left_alone(start: Start) -> None:
-    pid = start(HOLD + WAIT)
-    result = await _end(pid, start_ticks=1)
-    assert result.how is How.GONE
-    assert "another process" in result.text
-    assert is_running(pid)
-
-
-async def test_a_holder_that_became_another_program_is_left_alone(start: Start) -> None:
-    pid = start(HOLD + WAIT)
-    result = await _end(pid, exe="/usr/bin/openocd")
-    assert result.how is How.REFUSED
-    assert "look again" in result.text
-    assert is_running(pid)
-
-
-async def test_a_holder_that_lets_go_before_it_is_signalled_is_left_alone(start: Start) -> None:
-    code = "import signal\nprobe = open('/dev/full')\nsignal.signal(signal.SIGUSR1, lambda *_: probe.close())\n"
-    pid = start(code + WAIT)
-    what = wanted([NODE])
-    holder = await asyncio.to_thread(holder_of, pid, what)
-    os.kill(pid, signal.SIGUSR1)
-    until(lambda: procs.still_holds(pid, what) is False)
-    result = await evict(holder, what, HURRY)
-    assert (result.how, result.text) == (How.GONE, "it has let go of the probe")
-    assert is_running(pid)
-
-
-async def test_a_holder_that_lets_go_on_term_is_not_killed(start: Start) -> None:
-    code = "import signal\nprobe = open('/dev/full')\nsignal.signal(signal.SIGTERM, lambda *_: probe.close())\n"
-    pid = start(code + WAIT)
-    result = await _end(pid, IMPATIENT)
-    assert (result.how, result.ended) == (How.TERM, True)
-    assert is_running(pid)
-
-
-async def test_a_holder_that_is_gone_needs_no_ending(start: Start) -> None:
-    pid = start(HOLD + WAIT)
-    holder = await asyncio.to_thread(holder_of, pid, wanted([NODE]))
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_running(pid))
-    assert (await evict(holder, wanted([NODE]), HURRY)).how is How.GONE
-
-
-async def test_the_child_of_an_ended_holder_is_the_next_holder(start: Start) -> None:
+def test_a_client_that_waits_to_be_accepted_counts_when_a_holder_is_looked_at_again(start: Start) -> None:
+    """Its holder may be about to accept it; of one that is wedged nothing is to be hoped. Ours is none of its clients."""
     code = """
-        import os, signal
+        import signal, socket
         probe = open('/dev/full')
-        if os.fork():
-            print('ready', flush=True)
+        server = socket.create_server(('127.0.0.1', 0))
+        print('ready', flush=True)
         signal.pause()
     """
     pid = start(code)
-    child = next(h.pid for h in find_holders(wanted([NODE]), budget_s=10).holders if h.parent and h.parent.pid == pid)
-    try:
-        assert (await _end(pid)).how is How.TERM
-        assert child in await asyncio.to_thread(lambda: pids(find_holders(wanted([NODE]), budget_s=10)))
-        assert (await _end(child)).ended
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-
-
-async def test_nothing_is_left_open_by_an_eviction(start: Start) -> None:
-    pid = start(HOLD + WAIT)
-    holder = await asyncio.to_thread(holder_of, pid, wanted([NODE]))
-    before = len(os.listdir("/proc/self/fd"))
-    await evict(holder, wanted([NODE]), HURRY)
-    assert len(os.listdir("/proc/self/fd")) == before
+    holder = holder_of(pid, wanted([NODE]))
+    with socket.create_connection(("127.0.0.1", holder.ports.unknown[0])) as link:
+        for now, our_port, connected in (
+            (holder, None, None),
+            (holder, link.getsockname()[1], False),
+            (replace(holder, tcl_answers=False), None, False),
+        ):
+            seen = procs.look_again(now, our_port=our_port)
+            assert seen is not None
+            assert seen.gdb_connected is connected
 
 
 # A real foreign OpenOCD --------------------------------------------------------------------------------------------
@@ -467,7 +328,7 @@ def test_a_connection_that_is_never_answered_is_a_wedged_server() -> None:
 AS_NOBODY = """
     import asyncio, concurrent.futures.thread, os, sys
     from ocdsup.probes.holders import Process, describe
-    from ocdsup.runtime import procfs, procs
+    from ocdsup.runtime import ending, procfs, procs
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
     what = procs.wanted([sys.argv[1]])
     report = procs.find_holders(what, budget_s=10)
@@ -475,8 +336,8 @@ AS_NOBODY = """
     print(*report.unseen, sep=" | ")
     pid = int(sys.argv[2])
     holder = describe(Process(pid, procfs.read_stat(pid).start_ticks, 1, 0, "S", "x", sys.executable, (), 0.0, 0.0), None)
-    print(asyncio.run(procs.evict(holder, what)).how)
-    print(procs.send(os.pidfd_open(pid), ["TERM"]))
+    print(asyncio.run(ending.evict(holder, what)).how)
+    print(ending.send(os.pidfd_open(pid), ["TERM"]))
 """
 
 
