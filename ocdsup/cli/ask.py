@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ocdsup.cli.client import PATIENCE_S, Client, default_socket
+from ocdsup.cli.client import Client, default_socket
 
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def connect(options: argparse.Namespace, patience: float | None = PATIENCE_S) -> Client:
+def connect(options: argparse.Namespace, *, limit: float | None = None, for_ever: bool = False) -> Client:
     """Return a connection to the daemon that `--socket`, OCDSUP_SOCKET, the configuration or the defaults name."""
-    return Client(options.socket or _named_by_config(options) or default_socket(os.environ, os.geteuid()), patience)
+    path = options.socket or _named_by_config(options) or default_socket(os.environ, os.geteuid())
+    return Client(path, limit=limit, for_ever=for_ever)
 
 
 def _named_by_config(options: argparse.Namespace) -> str | None:
@@ -27,15 +28,20 @@ def _named_by_config(options: argparse.Namespace) -> str | None:
     return read(options.config).config.control
 
 
-def ask(options: argparse.Namespace, verb: str, args: Mapping[str, object] | None = None, wait: float = 0.0) -> Any:
-    """Return the result of one request about `options.bench`; `wait` is how long its work may take, in seconds."""
-    with connect(options, PATIENCE_S + wait) as client:
+def ask(options: argparse.Namespace, verb: str, args: Mapping[str, object] | None = None) -> Any:
+    """Return the result of one request about `options.bench`."""
+    with connect(options) as client:
         return client.request(verb, getattr(options, "bench", None), args)
 
 
-def act(options: argparse.Namespace, verb: str, args: Mapping[str, object] | None = None, wait: float = 0.0) -> int:
+def act(options: argparse.Namespace, verb: str, args: Mapping[str, object] | None = None) -> int:
     """Make one request and print the sentence it is answered with."""
+    return say(ask(options, verb, args))
+
+
+def say(answer: Mapping[str, Any]) -> int:
+    """Print the sentence of an answer."""
     from ocdsup.control.render import safe
 
-    print(safe(str(ask(options, verb, args, wait)["text"])))
+    print(safe(str(answer["text"])))
     return 0

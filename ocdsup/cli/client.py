@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from _socket import AF_UNIX, socket
+from time import monotonic, sleep  # noqa: TID251 - no loop runs in a client
 
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from ocdsup.errors import ControlError
 
 ANSWER_LIMIT = 16 * 1024 * 1024  # bytes of one answer; a daemon that sends more is not ours
-PATIENCE_S = 30.0  # how long a daemon may be silent
+PATIENCE_S = 8.0  # how long a daemon may be silent, also when it is asked whether it lives
+_ASKED_AFTER = 1 / 4  # of the patience
+_PAUSE_S = 0.05
 
 
 def default_socket(environment: Mapping[str, str], uid: int) -> str:
@@ -32,18 +35,43 @@ def default_socket(environment: Mapping[str, str], uid: int) -> str:
 
 
 class Client:
-    """One connection to a daemon; a context manager. `patience` is how many seconds the daemon may be silent."""
+    """One connection to a daemon; a context manager.
 
-    def __init__(self, path: str, patience: float | None = PATIENCE_S) -> None:
-        self._stream = socket(AF_UNIX)
-        self._stream.settimeout(patience)
+    Work may take long, but a daemon at work answers another question meanwhile, and one that hangs does not. So after a moment
+    of silence it is asked whether it lives. `patience` is how many seconds (PATIENCE_S) it may say nothing at all, `limit` how
+    many everything may take, however alive the daemon is. With `for_ever` it may be as silent as it likes once it was heard.
+    """
+
+    def __init__(self, path: str, *, patience: float | None = None, limit: float | None = None, for_ever: bool = False) -> None:
+        self._path = path
+        self._patience = PATIENCE_S if patience is None else patience
+        self._for_ever = for_ever
+        self._limit = None if limit is None else monotonic() + limit
         self._rest = bytearray()
         self._last_id = 0
+        self._stream = socket(AF_UNIX)
         try:
-            self._stream.connect(path)
+            self._connect(monotonic())
         except (OSError, ValueError) as error:  # ValueError: a path with a NUL
             self._stream.close()
             raise _unreachable(path, error) from None
+
+    def _connect(self, began: float) -> None:
+        """Wait for a place in the daemon's queue; a full one refuses with EAGAIN at once, whatever the time limit (unix(7))."""
+        while True:
+            try:
+                self._stream.settimeout(self._patience)
+                return self._stream.connect(self._path)
+            except BlockingIOError:
+                if self._left(began, self._patience) <= 0:
+                    self._stream.close()
+                    raise _silent(self._path, None, monotonic() - began) from None
+                sleep(_PAUSE_S)
+
+    def _left(self, began: float, pause: float) -> float:
+        """Return how many seconds are left of a pause, and of the limit."""
+        end = began + pause
+        return (end if self._limit is None else min(end, self._limit)) - monotonic()
 
     def __enter__(self) -> Client:
         return self
@@ -108,16 +136,30 @@ class Client:
         while (end := self._rest.find(b"\n")) < 0:
             if len(self._rest) > ANSWER_LIMIT:
                 raise _lost("its answer is too long")
-            try:
-                part = self._stream.recv(65536)
-            except OSError as error:  # includes the time-out
-                raise _lost(error) from None
-            if not part:
+            if not (part := self._hear()):
                 raise _lost("it closed the connection")
             self._rest += part
         line = bytes(self._rest[:end])
         del self._rest[: end + 1]
         return line
+
+    def _hear(self) -> bytes:
+        """Return what the daemon says next, empty at its end."""
+        began = monotonic()
+        for pause in (self._patience * _ASKED_AFTER, self._patience):
+            try:
+                self._stream.settimeout(max(_PAUSE_S, self._left(began, pause)))
+                part = self._stream.recv(65536)
+            except TimeoutError:
+                if self._left(began, self._patience) > 0:
+                    self._send("help", None, None)  # its answer is nobody's: only that it comes matters
+            except OSError as error:
+                raise _lost(error) from None
+            else:
+                if self._for_ever:
+                    self._stream.settimeout(None)
+                return part
+        raise _silent(self._path, self._stream, monotonic() - began)
 
 
 def _unreachable(path: str, error: Exception) -> ControlError:
@@ -136,5 +178,13 @@ def _unreachable(path: str, error: Exception) -> ControlError:
 def _lost(why: object) -> ControlError:
     from ocdsup.errors import ControlError
 
-    text = "it did not answer in time" if isinstance(why, TimeoutError) else str(getattr(why, "strerror", None) or why)
+    text = (
+        "it did not read the request in time" if isinstance(why, TimeoutError) else str(getattr(why, "strerror", None) or why)
+    )
     return ControlError("lost", "hear from the daemon", text, "look at its log: `journalctl -u ocdsup`")
+
+
+def _silent(path: str, stream: socket | None, waited: float) -> ControlError:
+    from ocdsup.cli.silent import error
+
+    return error(path, stream, waited)

@@ -9,8 +9,6 @@ from ocdsup.cli.ask import act
 if TYPE_CHECKING:
     import argparse
 
-WAIT_S = 30.0  # every holder gets a polite chance first
-
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
@@ -25,4 +23,4 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> int:
     """Ask for it, and say who was ended and who was left alone, and why."""
-    return act(options, "evict", {"force": True} if options.force else {}, wait=WAIT_S)
+    return act(options, "evict", {"force": True} if options.force else {})

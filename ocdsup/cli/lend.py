@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     """Borrow the probe, and give it back; inside a loan of this bench the command has it already."""
     if options.behind and os.environ.get("OCDSUP_LEASE") == options.bench:
         return _have_it(options.behind)
-    with connect(options, patience=None) as client:
+    with connect(options, for_ever=True) as client:
         return borrow(client, options.bench, options.behind, options.limit, force=options.force)
 
 

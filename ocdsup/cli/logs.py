@@ -25,7 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> int:
     """Print the lines; with --follow until the daemon or the user ends it."""
     args = {"lines": options.lines} | ({"follow": True} if options.follow else {})
-    with connect(options, None if options.follow else 30.0) as client:
+    with connect(options, for_ever=options.follow) as client:
         for part in client.stream("logs", options.bench, args):
             for line in part.get("lines", [part]):
                 print(json.dumps(line) if options.json else log_line(line), flush=options.follow)

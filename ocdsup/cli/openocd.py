@@ -58,7 +58,7 @@ def run(argv: Sequence[str], socket: str | None = None) -> int:
     if parsed.question or parsed.wrong:
         real_openocd.become(argv)
     try:
-        client = Client(socket or default_socket(os.environ, os.geteuid()), patience=None)
+        client = Client(socket or default_socket(os.environ, os.geteuid()), for_ever=True)
     except ControlError as error:
         say(lines.note(f"{error}; the real OpenOCD runs without supervision"))
         real_openocd.become(argv)
@@ -122,7 +122,7 @@ class Job:
     def _borrow(self, bench: str, command: list[str]) -> int:
         from ocdsup.cli.lend import borrow
 
-        with Client(self.socket or default_socket(os.environ, os.geteuid()), patience=None) as client:
+        with Client(self.socket or default_socket(os.environ, os.geteuid()), for_ever=True) as client:
             return borrow(client, bench, command)
 
 

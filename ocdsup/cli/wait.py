@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from ocdsup.cli.ask import act
+from ocdsup.cli.ask import connect, say
 from ocdsup.config.kinds import seconds
+from ocdsup.errors import ControlError
+
+ANSWER_S = 1.0  # for the daemon's own no, which comes when the time is over
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,5 +28,11 @@ def duration(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Wait."""
-    return act(options, "wait", {"timeout": options.timeout}, wait=options.timeout)
+    """Wait; a daemon that says nothing in time is not waited for any longer than one that says no."""
+    try:
+        with connect(options, limit=options.timeout + ANSWER_S) as client:
+            return say(client.request("wait", options.bench, {"timeout": options.timeout}))
+    except ControlError as error:
+        if error.code != "silent":
+            raise
+        raise ControlError("not-usable", f"use {options.bench}", error.why, error.hint) from None

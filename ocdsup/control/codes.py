@@ -15,5 +15,6 @@ EXIT_CODES = {
     "internal": FAILED,  # a bug; the daemon's log has the rest
     "not-running": NOT_RUNNING,  # said by the client: nobody listens on the socket
     "lost": FAILED,  # said by the client: the daemon went away before it answered
+    "silent": FAILED,  # said by the client: the daemon is there and does not answer
     "not-usable": NOT_USABLE,  # the bench has no usable GDB port (in time)
 }

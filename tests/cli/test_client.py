@@ -1,8 +1,11 @@
 """The blocking client: one request, streams, and a daemon that is away, slow, or not a daemon."""
 
+import json
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +49,57 @@ def test_a_daemon_that_gives_no_answer_is_lost(daemon: Start, answer: bytes) -> 
     assert caught.value.code == "lost"
 
 
-def test_a_silent_daemon_is_lost_when_patience_ends(tmp_path: Path) -> None:
-    import socket
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[Path]:
+    """A socket that accepts connections and requests, and says nothing: what a stopped daemon leaves to the kernel."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen(0)
+        yield tmp_path / "s"
+
+
+@pytest.mark.parametrize(("patience", "limit"), [(0.05, None), (60.0, 0.05)])
+def test_a_daemon_that_hangs_is_given_up_when_patience_or_the_limit_ends(
+    hanging: Path, patience: float, limit: float | None
+) -> None:
+    with (
+        Client(str(hanging), patience=patience, limit=limit) as client,
+        pytest.raises(ControlError, match="gave no answer") as caught,
+    ):
+        client.request("status")
+    assert caught.value.code == "silent"
+
+
+def test_a_daemon_that_hangs_with_a_full_queue_is_given_up_as_well(hanging: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(str(hanging))
+        with pytest.raises(ControlError, match="gave no answer") as caught:
+            Client(str(hanging), patience=0.05)
+    assert caught.value.code == "silent"
+
+
+def test_a_daemon_at_work_is_waited_for_as_long_as_it_answers_that_it_lives(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def work() -> None:
+        peer, _ = listener.accept()
+        with peer, peer.makefile("rb") as lines:
+            for line in lines:
+                asked.append(json.loads(line)["verb"])
+                if len(asked) > 5:  # by then the patience alone would have ended
+                    peer.sendall(b'{"id":1,"ok":true,"result":"done"}\n')
+                elif asked[-1] == "help":
+                    peer.sendall(json.dumps({"id": json.loads(line)["id"], "ok": True, "result": {}}).encode() + b"\n")
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
-        with Client(str(tmp_path / "s"), patience=0.05) as client, pytest.raises(ControlError, match="did not answer in time"):
-            client.request("status")
+        worker = threading.Thread(target=work)
+        worker.start()
+        with Client(str(tmp_path / "s"), patience=2.0) as client:
+            assert client.request("restart") == "done"
+        worker.join(10)
+    assert asked == ["restart", *["help"] * 5]
 
 
 @pytest.mark.parametrize("path", ["absent.sock", "x" * 200, "nul\0"])
