@@ -3,7 +3,9 @@
 Exit code 0: a configuration; 2: problems. The only module of this room that touches the disk.
 """
 
+import errno
 import os
+import stat
 import sys
 
 from ocdsup.config import exchange, trust
@@ -21,11 +23,13 @@ def read(file: str) -> Checked:
         ConfigError: the file cannot be read or trusted, or holds problems.
     """
     try:
-        with open(file, "rb") as stream:
+        with open(file, "rb", opener=_without_waiting) as stream:
             status = os.fstat(stream.fileno())
-            content = stream.read(SIZE_LIMIT + 1)
-    except OSError as error:
+            content = stream.read(SIZE_LIMIT + 1) if stat.S_ISREG(status.st_mode) else b""
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         raise ConfigError([_unreadable(file, error)]) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError([_no_file(file, status.st_mode)])
     verdict = trust.judge(status.st_uid, status.st_mode, os.geteuid(), file)
     distrust = [Problem(file, 0, 0, "", verdict.error, verdict.hint)] if verdict.error else []
     try:
@@ -45,13 +49,28 @@ def _without_effect(config: Config, file: str) -> list[Problem]:
     return [Problem(file, 0, 0, "http", text, "use `ocdsup status --json`, here or as a line on a telnet port")]
 
 
-def _unreadable(file: str, error: OSError) -> Problem:
-    hints: dict[type[OSError], str] = {
+def _without_waiting(file: str, flags: int) -> int:
+    """Open it, also a pipe that nobody writes to: without the flag that would last until somebody does (fifo(7))."""
+    return os.open(file, flags | os.O_NONBLOCK)
+
+
+def _no_file(file: str, mode: int) -> Problem:
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    what = kinds.get(stat.S_IFMT(mode), "no regular file")
+    hint = "it is read again at every reload: save it as a file and name that"
+    return Problem(file, 0, 0, "", f"it is {what}, and the configuration must be a file", hint)
+
+
+def _unreadable(file: str, error: OSError | ValueError) -> Problem:
+    hints: dict[type[Exception], str] = {
         FileNotFoundError: "name the file with -c; `configs/` of ocdsup has examples",
         PermissionError: "run as the user who owns it, or let this user read it",
         IsADirectoryError: "name a file in it",
     }
-    return Problem(file, 0, 0, "", f"cannot read it: {error.strerror or error}", hints.get(type(error), ""))
+    why, hint = getattr(error, "strerror", None) or error, hints.get(type(error), "")
+    if getattr(error, "errno", None) == errno.ENXIO:  # what open(2) answers for a socket
+        why, hint = "it is a socket, and the configuration must be a file", "name the file with -c"
+    return Problem(file, 0, 0, "", f"cannot read it: {why}", hint)
 
 
 def _decoded(content: bytes, file: str) -> str:

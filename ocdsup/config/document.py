@@ -60,9 +60,9 @@ class _RefusedError(Exception):
 
 def read(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     """Return the tree of the file and the problems of its YAML; no tree when there is nothing to go on with."""
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > SIZE_LIMIT:
-        return None, [Problem(file, 0, 0, "", f"the file has {size} bytes; a configuration may have {SIZE_LIMIT}")]
+    if len(text.encode("utf-8", "surrogatepass")) > SIZE_LIMIT:  # whoever reads it stops there and does not know its size
+        said = f"the file is larger than a configuration may be, {SIZE_LIMIT} bytes"
+        return None, [Problem(file, 0, 0, "", said, "is it the file you mean? `configs/` of ocdsup has examples")]
     problems: list[Problem] = []
     try:
         root = _Builder(file, problems).build(yaml.parse(text, Loader=yaml.SafeLoader))

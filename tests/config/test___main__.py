@@ -1,7 +1,10 @@
 """The checking child reads a file and answers in one line of JSON."""
 
+import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,7 +49,7 @@ def test_a_group_writable_file_is_used_with_a_warning(tmp_path: Path) -> None:
     [
         (GOOD, 0o666, "everybody may write"),
         (b"version: 1\n# \xff", 0o644, "a.yaml:2:3: byte 0xff is not UTF-8"),
-        (b"x" * 300_000, 0o644, "a configuration may have 262144"),
+        (b"x" * 300_000, 0o644, "larger than a configuration may be, 262144 bytes"),
         (b"version: 3", 0o646, "everybody may write"),
         (b"version: 3", 0o646, "version 3 is newer"),
     ],
@@ -61,6 +64,35 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, content: bytes, mod
 def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path, name: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         read(str(tmp_path / name))
+
+
+def _bind(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+
+
+def _large(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 2**30)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (os.mkfifo, "it is a pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
+        (_bind, "it is a socket"),
+        (lambda path: path.mkdir(), "Is a directory; name a file in it"),
+        (_large, "larger than a configuration may be"),
+    ],
+    ids=["pipe", "device", "socket", "directory", "large"],
+)
+def test_what_is_no_configuration_file_is_named_and_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None], sentence: str
+) -> None:
+    make(tmp_path / "a.yaml")
+    with pytest.raises(ConfigError, match=sentence):
+        read(str(tmp_path / "a.yaml"))
 
 
 def test_a_key_that_has_no_effect_is_told(tmp_path: Path) -> None:
