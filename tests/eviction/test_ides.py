@@ -230,23 +230,43 @@ def test_nobody_is_evicted_while_the_probe_is_lent(rig: Rig) -> None:
     gone(ide.pid)
 
 
+def production(rig: Rig, sim: Sim, *lines: str) -> Ide:
+    """An OpenOCD that does what a file says, and nothing on its command line tells what; returns when it is at it."""
+    file, pidfile = rig.folder / "production.cfg", rig.folder / "production.pid"
+    words = [f"hla_stlink_backend tcp {sim.port}", "source [find target/stm32f4x.cfg]", "gdb_port 0", "init", "reset halt"]
+    (rig.folder / "image.bin").write_bytes(bytes(range(256)) * 64)
+    file.write_text("\n".join(["source [find interface/stlink.cfg]", *words, "echo BEGUN", *lines]))
+    program = rig.start("production", ["python3", "-c", PARENT, str(pidfile), "openocd", "-f", str(file)])
+    program.await_line("BEGUN", PATIENCE)
+    return Ide(program, int(pidfile.read_text()), 0, 0)
+
+
 def test_an_openocd_that_still_carries_out_its_files_is_not_called_idle(rig: Rig) -> None:
     """A flash run whose commands stand in a file has no GDB and no console for as long as it lasts, and must not be cut off."""
     sim = rig.sim()
-    file = rig.folder / "production.cfg"
-    words = [f"hla_stlink_backend tcp {sim.port}", "source [find target/stm32f4x.cfg]", "gdb_port 0", "init", "reset halt"]
-    image = rig.folder / "image.bin"
-    image.write_bytes(bytes(range(256)) * 64)
-    words += ["echo BEGUN", f"while 1 {{flash write_image erase {image} 0x08000000}}"]
-    file.write_text("\n".join(["source [find interface/stlink.cfg]", *words]))
-    pidfile = rig.folder / "production.pid"
-    production = rig.start("production", ["python3", "-c", PARENT, str(pidfile), "openocd", "-f", str(file)])
-    production.await_line("BEGUN", PATIENCE)
-    pid = int(pidfile.read_text())
+    run = production(rig, sim, f"while 1 {{flash write_image erase {rig.folder}/image.bin 0x08000000}}")
     rig.run(one=rig.bench(sim))
     try:
         rig.until("leave it alone", lambda bench: any("no console" in h["why"] for h in bench["probe"]["holders"]))
-        assert is_alive(pid)
+        assert is_alive(run.pid)
     finally:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(run.pid, signal.SIGKILL)
     assert rig.ready()["counters"]["evictions"] == 0
+
+
+@pytest.mark.parametrize(("then", "evictions"), [("exit", 0), ("echo SERVES", 1)], ids=["it ends", "it stays as a server"])
+def test_an_orphan_that_is_at_work_in_its_files_is_left_until_it_is_done(rig: Rig, then: str, evictions: int) -> None:
+    """Its IDE has died in the middle of a flash run; only when that is over, the OpenOCD is nobody's."""
+    sim = rig.sim()
+    go = rig.folder / "go"
+    image = f"{rig.folder}/image.bin 0x08000000"
+    write = f"while {{![file exists {go}]}} {{flash write_image erase {image}}}"
+    run = production(rig, sim, write, f"verify_image {image}", "echo VERIFIED", then)
+    run.dies()
+    rig.run(one=rig.bench(sim))
+    rig.until("leave it alone", lambda bench: any("no console" in h["why"] for h in bench["probe"]["holders"]))
+    assert is_alive(run.pid)
+    go.touch()
+    assert rig.ready()["counters"]["evictions"] == evictions
+    assert not is_alive(run.pid)
+    assert "\nVERIFIED" in run.program.output.read_text()
