@@ -57,7 +57,7 @@ def _people() -> Iterator[Row]:
     yield from _on((P.STOPPING, P.LENT), ev.StopAsked, people.unwant)
     yield from _on(_RUNS, ev.RestartAsked, people.restart, P.CLEARING)
     yield from _on((P.CLEARING, P.STOPPED, *_BARE), ev.RestartAsked, people.restart, *_FRESH)
-    yield from _on((P.STOPPING,), ev.RestartAsked, people.want)
+    yield from _on((P.STOPPING,), ev.RestartAsked, people.want_restart)
     yield from _on((*_RUNS, P.STOPPING), ev.LendAsked, people.lend, P.STOPPING)
     yield from _on((P.CLEARING,), ev.LendAsked, people.lend, P.STOPPING, P.LENT)
     yield from _on((P.STOPPED, *_BARE), ev.LendAsked, people.lend, P.LENT)

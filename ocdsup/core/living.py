@@ -5,8 +5,8 @@ from __future__ import annotations
 from ocdsup.core import events as ev
 from ocdsup.core.effects import LookForProbe
 from ocdsup.core.faults import FAULTS, REMARKS, Whose
-from ocdsup.core.launching import afresh, again, default_profile, ready, stop, up
-from ocdsup.core.people import fresh_start
+from ocdsup.core.launching import afresh, again, ready, stop, up
+from ocdsup.core.people import asked_profile, fresh_start
 from ocdsup.core.recovering import OWN, done, trouble, verify
 from ocdsup.core.state import Fault, Phase, Target
 from ocdsup.core.timers import Timer
@@ -147,7 +147,7 @@ def stopped(turn: Turn, _event: ev.BackendExited | ev.LaunchFailed) -> None:
     turn.forget_backend()
     state = turn.state
     if state.wanted and state.borrower is None:
-        fresh_start(turn, default_profile(turn))
+        fresh_start(turn, asked_profile(turn, state.reset_asked))
     else:
         stop(turn)
 

@@ -17,14 +17,21 @@ def start(turn: Turn, _event: ev.StartAsked) -> None:
     fresh_start(turn, default_profile(turn))
 
 
-def want(turn: Turn, _event: ev.StartAsked | ev.RestartAsked) -> None:
+def want(turn: Turn, _event: ev.StartAsked) -> None:
     """Remember the wish; the end of what is going on now will honour it."""
     turn.state.wanted = True
+
+
+def want_restart(turn: Turn, event: ev.RestartAsked) -> None:
+    """Remember the wish and its manner."""
+    turn.state.wanted = True
+    turn.state.reset_asked = event.under_reset
 
 
 def unwant(turn: Turn, _event: ev.StopAsked) -> None:
     """Remember that nobody wants the bench any more."""
     turn.state.wanted = False
+    turn.state.reset_asked = False
 
 
 def stop_asked(turn: Turn, _event: ev.StopAsked) -> None:
@@ -36,11 +43,12 @@ def stop_asked(turn: Turn, _event: ev.StopAsked) -> None:
 def restart(turn: Turn, event: ev.RestartAsked) -> None:
     """Start over now, with budgets and ladder as new."""
     turn.state.wanted = True
-    fresh_start(turn, _asked_profile(turn, event))
+    fresh_start(turn, asked_profile(turn, event.under_reset))
 
 
-def _asked_profile(turn: Turn, event: ev.RestartAsked) -> Profile:
-    if not event.under_reset:
+def asked_profile(turn: Turn, under: bool) -> Profile:
+    """How to start for a person who asked for a start under reset, or did not."""
+    if not under:
         return default_profile(turn)
     if turn.state.policy.under_reset is UnderReset.NEVER:
         turn.note("under_reset_refused", reason="recovery.under_reset is never for this bench")
@@ -55,6 +63,7 @@ def fresh_start(turn: Turn, profile: Profile) -> None:
     afresh(turn)
     state.launches = ()
     state.fault = None
+    state.reset_asked = False
     state.profile = profile
     state.probe = None
     state.refused = frozenset()
@@ -108,7 +117,7 @@ _BEFORE = {after: core for core, after in AS_BEFORE.items()}
 def _profile_after_loan(turn: Turn) -> Profile:
     """A borrower leaves the core as it likes: halted stays halted and running runs, unless every start resets anyway."""
     before, turn.state.core_before = turn.state.core_before, None
-    usual = default_profile(turn)
+    usual = asked_profile(turn, turn.state.reset_asked)
     if usual.under_reset or before not in AS_BEFORE:
         return usual
     return Profile(after=AS_BEFORE[before], held=turn.state.cores_before if before == "halted" else ())

@@ -106,6 +106,7 @@ class State:
     phase: Phase = Phase.STOPPED
     since: float = 0.0
     wanted: bool = False
+    reset_asked: bool = False  # a restart under reset was asked for while the old backend was still going
     borrower: str | None = None
     cores_before: tuple[str, ...] = ()  # those of several that were halted then
     core_before: str | None = None  # the core's state when the probe was lent, to be found again afterwards

@@ -143,9 +143,43 @@ def test_a_lend_that_ends_before_openocd_is_gone_is_no_lend(bench: Bench, arrive
     assert bench.state.borrower is None
 
 
-def test_a_restart_under_reset_asks_for_it(up: Bench) -> None:
-    up.say(ev.RestartAsked(under_reset=True))
-    assert up.dies() == [Launch(2, Profile(under_reset=True, after="run"))]
+@everywhere
+def test_a_restart_under_reset_starts_under_reset_from_every_phase(bench: Bench, arrive: Callable[[Bench], None]) -> None:
+    arrive(bench)
+    asked = bench.say(ev.RestartAsked(under_reset=True))
+    if not any(isinstance(e, Launch) for e in asked):
+        asked += bench.dies()
+    assert [e for e in asked if isinstance(e, Launch)] == [Launch(bench.run, Profile(under_reset=True, after="run"))]
+
+
+@pytest.mark.parametrize(
+    ("verbs", "under_reset"),
+    [
+        ([ev.RestartAsked(under_reset=True), ev.StartAsked()], True),
+        ([ev.RestartAsked(under_reset=True), ev.RestartAsked()], False),
+        ([ev.RestartAsked(under_reset=True), ev.StopAsked(), ev.StartAsked()], False),
+        ([ev.RestartAsked(under_reset=True), ev.LendAsked("st-flash"), ev.LendEnded()], True),
+    ],
+)
+def test_while_openocd_is_going_the_last_word_about_the_reset_counts(
+    bench: Bench, verbs: list[ev.Event], under_reset: bool
+) -> None:
+    stopping(bench)
+    bench.say(*verbs)
+    bench.dies()
+    assert bench.state.profile.under_reset is under_reset
+    bench.comes_up()
+    bench.say(ev.RestartAsked())
+    bench.dies()
+    assert bench.state.profile == Profile(), "a wish counts once"
+
+
+def test_a_reset_that_was_asked_for_before_a_loan_is_done_after_it(bench: Bench) -> None:
+    stopping(bench)
+    bench.say(ev.RestartAsked(under_reset=True), ev.LendAsked("st-flash"))
+    bench.dies()
+    assert bench.phase() is Phase.LENT
+    assert bench.say(ev.LendEnded()) == [Launch(2, Profile(under_reset=True, after="run"))]
 
 
 def test_a_family_that_must_not_get_it_is_never_started_under_reset(make_bench: type[Bench]) -> None:
