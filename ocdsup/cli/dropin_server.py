@@ -19,6 +19,7 @@ from ocdsup.cli.client import Client, default_socket
 from ocdsup.dropin import lines
 from ocdsup.dropin.commands import Statement, What
 from ocdsup.errors import ControlError, OcdsupError
+from ocdsup.openocd.tcl import tcl_quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 WAIT_S = 60.0  # for a bench that is on its way: a recovery, a loan
 HOPELESS = {"stopped", "failed", "blocked"}  # phases that do not end by waiting
 CHUNK = 65536
+
+
+class _EndedError(Exception):
+    """A command ended OpenOCD, which here is the drop-in and not the bench's."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class Server:
@@ -58,9 +67,12 @@ class Server:
             self._say(lines.note(f"{file} is not read: {reason}, which is left to the configuration of {name}"))
         if not self._open("gdb"):
             return 1
-        for script in self._scripts:
-            self._tcl(f"source {{{script}}}")
-        self._steps()
+        try:
+            for script in self._scripts:
+                self._tcl(f"source {tcl_quote(script)}")
+            self._steps()
+        except _EndedError as ended:
+            return ended.code
         if not (self._open("tcl") and self._open("telnet")):
             return 1
         return asyncio.run(self._serve())
@@ -91,7 +103,7 @@ class Server:
                     announced = True
                 case What.ECHO:
                     self._echo(step)
-                case What.FILE_WORK:
+                case What.FILE_WORK | What.DOUBT:
                     pass  # done before the server began, by the real OpenOCD
                 case _ if step.words[0] == "echo":  # of something that only OpenOCD can tell; its own echo goes to its log
                     self._tcl(f"set _ocdsup_echo {step.text.removeprefix('echo').strip()}")
@@ -110,6 +122,9 @@ class Server:
         answer = self._client.request("tcl", self._bench["name"], {"script": " ".join(script.split("\n"))})
         if answer["text"]:
             self._say(str(answer["text"]).rstrip("\n"))
+        if answer["ended"] is not None:
+            self._say(lines.shut_down())
+            raise _EndedError(answer["ended"])
         if not answer["ok"]:
             raise OcdsupError(f"run {script!r}", "the bench's OpenOCD refused it")
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ocdsup.cli import real_openocd
@@ -20,6 +22,7 @@ from ocdsup.control.codes import EXIT_CODES
 from ocdsup.dropin import arguments, lines, match
 from ocdsup.dropin.plan import Plan, pinned, plan
 from ocdsup.errors import ControlError, OcdsupError
+from ocdsup.openocd.tcl import tcl_quote
 
 if TYPE_CHECKING:
     import argparse
@@ -77,9 +80,10 @@ class Job:
 
     def run(self) -> int:
         """Find the bench and do it there, or elsewhere."""
-        wanted = plan(self.items)
         benches: list[dict[str, Any]] = self.client.request("benches")["benches"]
-        files = real_openocd.Files(wanted.search)
+        first = plan(self.items)
+        files = real_openocd.Files(first.search)
+        wanted = plan(self.items, files.texts(first.files, _read_by(benches)))
         asked = match.Named(wanted.serial, wanted.location, files.names(wanted.files))
         match match.find(asked, [_candidate(bench) for bench in benches]):
             case match.Meant(name, why):
@@ -105,25 +109,38 @@ class Job:
 
     def _on(self, bench: dict[str, Any], wanted: Plan, files: real_openocd.Files, why: str) -> int:
         if wanted.once:
-            return self._once(bench, self.items)
-        if wanted.flashes:  # a server that begins with a flash write: the write first, then the server
-            code = self._once(bench, self.items, then_end=True)
-            if code:
+            return self._borrow(bench["name"], self._real(bench, wanted))
+        if wanted.flashes or wanted.doubt:  # what only the real one can do, or can tell, comes first, and then the server
+            code, served = self._first(bench, wanted)
+            if not served:
                 return code
         from ocdsup.cli.dropin_server import Server
 
         server = Server(self.client, self.socket, bench, wanted, files.scripts(wanted.files), why)
         return server.run(files.unread(wanted.files, _candidate(bench).files))
 
-    def _once(self, bench: dict[str, Any], items: Sequence[arguments.Item], *, then_end: bool = False) -> int:
-        run = pinned(items, bench["pins"], once=then_end)
-        return self._borrow(bench["name"], [real_openocd.find(bench["binary"]), *arguments.spell(run)])
+    def _first(self, bench: dict[str, Any], wanted: Plan) -> tuple[int, bool]:
+        """Run the real one to the end of the command line; returns its exit code, and whether it would have served then."""
+        with tempfile.TemporaryDirectory(prefix="ocdsup-") as folder:
+            reached = os.path.join(folder, "reached")
+            code = self._borrow(bench["name"], self._real(bench, wanted, tcl_quote(reached)))
+            return code, code == 0 and os.path.exists(reached)
+
+    def _real(self, bench: dict[str, Any], wanted: Plan, reached: str | None = None) -> list[str]:
+        run = pinned(self.items, bench["pins"], once=False, works=wanted.works, reached=reached)
+        return [real_openocd.find(bench["binary"]), *arguments.spell(run)]
 
     def _borrow(self, bench: str, command: list[str]) -> int:
         from ocdsup.cli.lend import borrow
 
         with Client(self.socket or default_socket(os.environ, os.geteuid()), for_ever=True) as client:
             return borrow(client, bench, command)
+
+
+def _read_by(benches: Sequence[dict[str, Any]]) -> frozenset[Path]:
+    """The files that a bench's own OpenOCD has read, and lives."""
+    known = [real_openocd.Files(bench["search"]).paths(bench["config"]) for bench in benches]
+    return frozenset().union(*known)
 
 
 def _candidate(bench: dict[str, Any]) -> match.Candidate:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from ocdsup.dropin.commands import only_defines
+from ocdsup.dropin.ending import DEFAULT_FILE, DEPTH, FileText, sourced
 from ocdsup.errors import BackendError
 
 OVERRIDE = "OCDSUP_OPENOCD"  # the path of the real one, for whoever wants to say it
 BECAME = "OCDSUP_DROPIN"  # set for what we become: meeting it again means that we became ourselves
-SCRIPTS = ("/usr/local/share/openocd/scripts", "/usr/share/openocd/scripts")
+SCRIPTS = tuple(f"{prefix}/share/openocd/{part}" for prefix in ("/usr/local", "/usr") for part in ("site", "scripts"))
+BESIDE = ("share/openocd/site", "share/openocd/scripts", "openocd/scripts", "scripts")  # of a binary in its own bin/
 SMALL = 65536  # bytes: OpenOCD itself is larger, a wrapper script is not
-DEPTH = 8  # files that source files that source files
-_SOURCED = re.compile(r"^\s*(?:source|script)\s+\[?\s*(?:find\s+)?([^\]\s]+)", re.MULTILINE)
+LIBRARY = ("interface", "target")  # folders that only OpenOCD's own scripts have side by side
+LARGEST = 1 << 20  # bytes of a configuration file
 
 
 def find(binary: str = "openocd") -> str:
@@ -60,15 +61,39 @@ def become(argv: Sequence[str]) -> NoReturn:
 
 
 class Files:
-    """Configuration files as OpenOCD finds them: the current folder, `-s`, OPENOCD_SCRIPTS, its own scripts."""
+    """Configuration files as OpenOCD finds them: the current folder, `-s`, OPENOCD_SCRIPTS, the user's, its own scripts.
+
+    The order is that of options.c (add_default_dirs) and configuration.c (find_file), 0.10 … 0.12.
+    """
 
     def __init__(self, search: Iterable[str]) -> None:
-        own = os.environ.get("OPENOCD_SCRIPTS", "").split(os.pathsep)
-        self._folders = [Path(folder) for folder in (".", *search, *filter(None, own), *SCRIPTS)]
+        told = os.environ.get("OPENOCD_SCRIPTS", "").split(os.pathsep)
+        home = os.environ.get("HOME")
+        users = [f"{home}/.config/openocd", f"{home}/.openocd"] if home else []
+        self._folders = [Path(folder) for folder in (".", *search, *filter(None, told), *users, *_beside(), *SCRIPTS)]
 
     def path(self, name: str) -> Path | None:
         """Return where a file is, None if nowhere."""
         return next((path for folder in self._folders if (path := folder / name).is_file()), None)
+
+    def texts(self, names: Iterable[str], known: frozenset[Path]) -> dict[str, FileText]:
+        """Return files and all they source, as far as they are found, by the names used; a bench's OpenOCD reads `known`."""
+        found: dict[str, FileText] = {}
+        todo = [(name, 0) for name in names]
+        while todo:
+            name, depth = todo.pop()
+            path = self.path(name)
+            if name in found or path is None or depth > DEPTH:
+                continue
+            text = _read(path)
+            library = path.resolve() in known or any(_is_library(folder, path) for folder in self._folders)
+            found[name] = FileText(text, library)
+            todo += [(inner, depth + 1) for inner in sourced(text or "")]
+        return found
+
+    def paths(self, names: Iterable[str]) -> frozenset[Path]:
+        """Return where files are, as far as they are found."""
+        return frozenset(path.resolve() for path in map(self.path, names) if path is not None)
 
     def names(self, names: Iterable[str]) -> frozenset[str]:
         """Return the names of files and of all they source."""
@@ -79,7 +104,7 @@ class Files:
             if name in found or depth > DEPTH:
                 continue
             found.add(name)
-            todo += [(inner, depth + 1) for inner in _SOURCED.findall(self._text(name))]
+            todo += [(inner, depth + 1) for inner in sourced(self._text(name))]
         return frozenset(found)
 
     def scripts(self, names: Iterable[str]) -> list[str]:
@@ -96,12 +121,31 @@ class Files:
 
     def _why_unread(self, name: str) -> str:
         if self.path(name) is None:
-            return "it is not found"
+            return "" if name == DEFAULT_FILE else "it is not found"
         return "" if only_defines(self._text(name)) else "it sets OpenOCD up"
 
     def _text(self, name: str) -> str:
         path = self.path(name)
-        try:
-            return path.read_text(errors="replace")[: 1 << 20] if path is not None else ""
-        except OSError:
-            return ""
+        return (_read(path) or "") if path is not None else ""
+
+
+def _beside() -> list[str]:
+    try:
+        home = Path(find()).resolve().parent.parent
+    except BackendError:
+        return []
+    return [f"{home}/{part}" for part in BESIDE]
+
+
+def _read(path: Path) -> str | None:
+    """The text of a file; None when it cannot be read, or is too large for a configuration."""
+    try:
+        with path.open(errors="replace") as file:
+            text = file.read(LARGEST + 1)
+    except OSError:
+        return None
+    return text if len(text) <= LARGEST else None
+
+
+def _is_library(folder: Path, path: Path) -> bool:
+    return path.is_relative_to(folder) and folder != Path() and all((folder / part).is_dir() for part in LIBRARY)

@@ -89,7 +89,7 @@ VERBS: Mapping[str, Verb] = {
     "tcl": Verb(
         "one Tcl command in the bench's OpenOCD, as `monitor:` allows",
         Needs.BENCH,
-        '{"ok", "text"}',
+        '{"ok", "text", "ended": EXIT_CODE | null}',
         acts=True,
         args={"script": Arg(Kind.TEXT, 4096, required=True)},
         private=True,

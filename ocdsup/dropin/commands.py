@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from ocdsup.dropin import tcl_text
+
 
 class What(Enum):
     """What a statement is."""
@@ -21,56 +23,43 @@ class What(Enum):
     INIT = auto()  # the bench is past it
     WORK = auto()  # something to be done on the target
     FILE_WORK = auto()  # the same, with a file of the caller: his rights, his folder
+    DOUBT = auto()  # it may end OpenOCD, or work on files, out of sight: in a branch, a loop, a procedure
     END = auto()  # the end of OpenOCD
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One Tcl command as written, its words, and what it is. `value` is the port, the text, the serial or the file."""
+    """One Tcl command as written, its words, and what it is. `value` is the port, the text, the serial or the file.
+
+    `origin` is the file that it stands in, empty for a `-c`.
+    """
 
     text: str
     words: tuple[str, ...]
     what: What
     key: str = ""
     value: str = ""
-
-
-_OPEN = {"{": "}", "[": "]"}
+    origin: str = ""
 
 
 def split(script: str) -> list[str]:
-    """Return the statements of a script: parts between `;` and line ends outside of braces, brackets and quotes."""
-    parts, start, at = list[str](), 0, 0
-    closers = list[str]()
-    while at < len(script):
-        char = script[at]
-        if char == "\\":
-            at += 2
-            continue
-        if closers and char == closers[-1]:
-            closers.pop()
-        elif char == '"' and (not closers or closers[-1] == "]"):
-            closers.append('"')
-        elif char in _OPEN and not (closers and closers[-1] == "}" and char != "{"):
-            closers.append(_OPEN[char])
-        elif char in ";\n" and not closers:
-            parts.append(script[start:at])
-            start = at + 1
-        at += 1
-    return [part.strip() for part in (*parts, script[start:]) if part.strip()]
-
-
-_WORD = re.compile(r'\{((?:[^{}]|\{[^{}]*\})*)\}|"((?:[^"\\]|\\.)*)"|((?:\\.|\[[^\]]*\]|\S)+)', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+    """Return the commands of a script as they are written; one that is not closed is one command."""
+    try:
+        return [command.text for command in tcl_text.commands(script)]
+    except tcl_text.OpenGroupError:
+        return [script.strip()]
 
 
 def words(statement: str) -> tuple[str, ...]:
     """Return the words of a statement without their braces and quotes; substitutions stay as they are written."""
-    found = []
-    for match in _WORD.finditer(statement):
-        braced, quoted, bare = match.groups()
-        found.append(braced if braced is not None else _ESCAPED.sub(r"\1", quoted if quoted is not None else bare))
-    return tuple(found)
+    return tuple(word.text for word in _read(statement))
+
+
+def _read(statement: str) -> tuple[tcl_text.Word, ...]:
+    try:
+        return tuple(word for command in tcl_text.commands(statement) for word in command.words)
+    except tcl_text.OpenGroupError:
+        return tuple(tcl_text.Word(part, literal=False) for part in statement.split())
 
 
 # Spellings of OpenOCD 0.8 … master: openocd-facts, names per version.
@@ -80,7 +69,8 @@ _SERIAL = re.compile(
     r"|set _ZEPHYR_BOARD_SERIAL) (\S+)"
 )
 _LOCATION = re.compile(r"(?:adapter usb location|ftdi_location|ftdi location) (\S+)")
-_SOURCE = re.compile(r"(?:source|script) (?:\[find ([^\]\s]+)\]|([^\s\[\]$]+))")
+_SOURCES = ("source", "script")
+_FIND = re.compile(r"""\[find\s+["{]?([^]"}$[]+?)["}]?\s*\]""")
 _CONFIG = re.compile(
     r"(?:transport select|adapter (?:speed|driver|srst|usb vid_pid)|adapter_khz|adapter_nsrst\w*|jtag_khz|interface"
     r"|(?:hla|ftdi|cmsis_dap|st-link|jlink)[_ ](?:vid_pid|device_desc|layout\w*|device|backend|stlink_backend)"
@@ -98,19 +88,28 @@ _FILE_WORK = re.compile(
 _END = re.compile(r"(?:exit|shutdown)(?: .*)?")
 
 
-def statement(text: str) -> Statement:
+def statement(text: str, origin: str = "") -> Statement:
     """Return what one statement is."""
-    parts = words(text)
+    read = _read(text)
+    parts, literal = tuple(word.text for word in read), all(word.literal for word in read)
     plain = " ".join(parts)
-    substitutes = any(mark in text for mark in "$[")
-    if parts[:1] in {("echo",), ("puts",)} and not substitutes:
-        return Statement(text, parts, What.ECHO, parts[0], parts[-1] if len(parts) > 1 else "")
+    if parts[:1] in {("echo",), ("puts",)} and literal:
+        return Statement(text, parts, What.ECHO, parts[0], parts[-1] if len(parts) > 1 else "", origin)
     for what, key, pattern in ((What.PORT, "", _PORT), (What.PROBE, "serial", _SERIAL), (What.PROBE, "location", _LOCATION)):
         if found := pattern.fullmatch(plain):
-            return Statement(text, parts, what, key or found[1], found[found.re.groups])
-    if found := _SOURCE.fullmatch(plain):
-        return Statement(text, parts, What.FILE, "", found[1] or found[2])
-    return Statement(text, parts, _kind(plain))
+            return Statement(text, parts, what, key or found[1], found[found.re.groups], origin)
+    if parts[:1] and parts[0] in _SOURCES and (file := _sourced(read)):
+        return Statement(text, parts, What.FILE, "", file, origin)
+    computed = "[" in plain and not literal  # `set x [reset halt]` is work, whatever it is assigned to
+    return Statement(text, parts, What.WORK if computed and parts[0] == "set" else _kind(plain), origin=origin)
+
+
+def _sourced(read: tuple[tcl_text.Word, ...]) -> str:
+    """The file that `source` reads, empty if its name is computed."""
+    if len(read) != 2:
+        return ""
+    found = _FIND.fullmatch(read[1].text)
+    return found[1].strip() if found else read[1].text if read[1].literal else ""
 
 
 def _kind(plain: str) -> What:
@@ -122,18 +121,17 @@ def _kind(plain: str) -> What:
     return What.WORK
 
 
-def statements(script: str) -> list[Statement]:
-    """Return the statements of one `-c`."""
-    return [statement(text) for text in split(script)]
+def statements(script: str, origin: str = "") -> list[Statement]:
+    """Return the statements of one `-c`, or of a file."""
+    return [statement(text, origin) for text in split(script)]
 
 
 _DEFINES = re.compile(r"proc \S+ .*|(?:set|global) [^\[$]*", re.DOTALL)
-_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 
 
 def only_defines(file: str) -> bool:
     """Whether a file does nothing but define commands and variables of its own, as Cortex-Debug's openocd-helpers.tcl."""
-    return all(_DEFINES.fullmatch(text) for text in split(_COMMENT.sub("", file)))
+    return all(_DEFINES.fullmatch(text) for text in split(file))
 
 
 def ends(one: Statement) -> bool:

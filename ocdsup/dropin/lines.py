@@ -31,6 +31,11 @@ def taken(service: str, port: int, why: str) -> str:
     return f"Error: couldn't bind {service} to socket on port {port}: {why}"
 
 
+def shut_down() -> str:
+    """OpenOCD ends because it was told to."""
+    return "shutdown command invoked"
+
+
 def note(text: str) -> str:
     """Something of ours, in OpenOCD's form."""
     return f"Info : ocdsup: {text}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ocdsup.dropin.arguments import Item, Kind
 from ocdsup.dropin.commands import Statement, What, ends, statements
+from ocdsup.dropin.ending import DEFAULT_FILE, FileText, dangers, flat, later, marked
 
 DEFAULT_PORTS = {"gdb": "3333", "telnet": "4444", "tcl": "6666"}
 _SETS_UP = frozenset({What.PORT, What.PROBE, What.FILE, What.CONFIG})
@@ -16,8 +18,9 @@ _SETS_UP = frozenset({What.PORT, What.PROBE, What.FILE, What.CONFIG})
 class Plan:
     """`files` are the configuration files by name, `search` the folders to look in, `ports` what was asked for each service.
 
-    `steps` are the statements with an effect, in their order. `once`: OpenOCD is to end behind them. `flashes`: they read or
-    write a file of the caller. `left_out` is what sets OpenOCD up, which is the affair of the bench's configuration.
+    `steps` are the statements of `-c` with an effect, in their order. `once`: OpenOCD is to end behind them. `flashes`: they
+    read or write a file of the caller. `doubt`: only OpenOCD can tell whether they end it. `works`: a configuration file does
+    more than to set OpenOCD up. `left_out` is what sets OpenOCD up, which is the affair of the bench's configuration.
     """
 
     files: tuple[str, ...] = ()
@@ -29,6 +32,8 @@ class Plan:
     left_out: tuple[str, ...] = ()
     once: bool = False
     flashes: bool = False
+    doubt: bool = False
+    works: bool = False
     log_file: str | None = None
 
     def port(self, service: str) -> str:
@@ -36,24 +41,45 @@ class Plan:
         return self.ports.get(service, DEFAULT_PORTS[service])
 
 
-def plan(items: Sequence[Item]) -> Plan:
-    """Return what the items of a command line want."""
-    all_of_it = [one for item in items if item.kind is Kind.COMMAND for one in statements(item.text)]
-    by_key = {one.key: one.value for one in all_of_it if one.what is What.PROBE}
-    steps = [one for one in all_of_it if one.what not in _SETS_UP]
-    over = next((at for at, one in enumerate(steps) if ends(one)), None)
+def plan(items: Sequence[Item], files: Mapping[str, FileText] | None = None) -> Plan:
+    """Return what the items of a command line want; `files` are the texts of the configuration files, by the names used."""
+    files = files or {}
+    met = flat(items, files)
+    known = dangers(met)
+    met = marked(met, known, files)
+    over = next((at for at, one in enumerate(met) if ends(one) or later(one, known)), None)
+    met = met if over is None else met[: over + 1]
+    by_key = _probe(met)
     return Plan(
         files=tuple(_files(items)),
         search=tuple(item.text for item in items if item.kind is Kind.SEARCH),
         serial=by_key.get("serial"),
         location=by_key.get("location"),
-        ports={one.key: one.value for one in all_of_it if one.what is What.PORT},
-        steps=tuple(steps if over is None else steps[: over + 1]),
+        ports={one.key: one.value for one in met if one.what is What.PORT},
+        steps=tuple(one for one in met if not one.origin and one.what not in _SETS_UP),
         left_out=tuple(_left_out(items)),
         once=over is not None,
-        flashes=any(one.what is What.FILE_WORK for one in steps),
+        flashes=any(one.what is What.FILE_WORK for one in met),
+        doubt=any(one.what is What.DOUBT for one in met),
+        works=any(one.origin and one.what not in _SETS_UP | {What.ECHO} for one in met),
         log_file=next((item.text for item in reversed(items) if item.kind is Kind.LOG), None),
     )
+
+
+_VARIABLE = re.compile(r"\$\{?([\w:]+)\}?")
+
+
+def _probe(some: Sequence[Statement]) -> dict[str, str]:
+    """The serial and the location that are asked for; one in a variable is known if a plain `set` stands before it."""
+    known, found = dict[str, str](), dict[str, str]()
+    for one in some:
+        if one.words[:1] == ("set",) and len(one.words) == 3:
+            known[one.words[1]] = one.words[2]
+        if one.what is What.PROBE:
+            variable = _VARIABLE.fullmatch(one.value)
+            value = known.get(variable[1]) if variable else one.value
+            found |= {one.key: value} if value is not None else {}
+    return found
 
 
 def _left_out(items: Sequence[Item]) -> Iterator[str]:
@@ -71,19 +97,50 @@ def _files(items: Sequence[Item]) -> list[str]:
             found.append(item.text)
         elif item.kind is Kind.COMMAND:
             found += [one.value for one in statements(item.text) if one.what is What.FILE]
-    return found
+    return found if any(item.kind in {Kind.FILE, Kind.COMMAND} for item in items) else [DEFAULT_FILE]
 
 
-def pinned(items: Sequence[Item], pins: Sequence[str], *, once: bool) -> list[Item]:
+def pinned(
+    items: Sequence[Item], pins: Sequence[str], *, once: bool, works: bool = False, reached: str | None = None
+) -> list[Item]:
     """Return the items of a run of the real OpenOCD on the bench's probe: exactly this probe, and none of our ports.
 
-    The pins go behind everything that sets OpenOCD up, and before the first statement that needs the target. With `once` a
-    `shutdown` is added, for a command line that would go on as a server.
+    The pins go behind everything that sets OpenOCD up, and before the first statement that needs the target. With `works` that
+    may stand in a file, and the first `init` brings them. With `once` a `shutdown` is added, for a command line that would go
+    on as a server; `reached` is a file in Tcl quotes that is made then, if nothing before it has ended OpenOCD.
     """
-    quiet = [f"{service}_port disabled" for service in DEFAULT_PORTS]
-    added = [Item(Kind.COMMAND, text) for text in (*pins, *quiet)]
-    before, behind = _halves(items)
-    return [*before, *added, *behind, *([Item(Kind.COMMAND, "shutdown")] if once else [])]
+    if not any(item.kind in {Kind.FILE, Kind.COMMAND} for item in items):
+        items = [*items, Item(Kind.FILE, DEFAULT_FILE)]  # OpenOCD reads it only while there is no -c
+    scripts = [*pins, *(f"{service}_port disabled" for service in DEFAULT_PORTS)]
+    if works:
+        line = [_command(_AT_INIT % "; ".join(scripts)), *items]
+    else:
+        before, behind = _halves(items)
+        line = [*before, *map(_command, scripts), *behind]
+    if reached is not None:
+        return [
+            _command(_NOTICE),
+            *line,
+            _command(_REACHED % reached),
+        ]
+    return [*line, *([_command("shutdown")] if once else [])]
+
+
+# OpenOCD runs `init` itself when nothing else does (openocd.c), and `program` does (startup.tcl): the name is looked up then.
+_AT_INIT = (
+    "rename init _ocdsup_init; "
+    "proc init {args} {rename init {}; rename _ocdsup_init init; uplevel #0 {%s}; tailcall init {*}$args}; list"
+)
+# A `shutdown` inside of `catch` ends OpenOCD behind the command line, and leaves no other trace.
+_NOTICE = (
+    "rename shutdown _ocdsup_shutdown; proc shutdown {args} {set ::_ocdsup_over 1; tailcall _ocdsup_shutdown {*}$args}; list"
+)
+
+_REACHED = "if {![info exists ::_ocdsup_over]} {close [open %s w]}; shutdown"
+
+
+def _command(script: str) -> Item:
+    return Item(Kind.COMMAND, script)
 
 
 def _halves(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:

@@ -97,9 +97,48 @@ class Reply:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """The outcome of a guarded command; `ended` is the exit code OpenOCD would have ended with, None if it goes on."""
+
+    ok: bool
+    text: str
+    ended: int | None
+
+
 def wrap_script(command: str) -> str:
     """The Tcl that runs `command` and answers a list of its return code and its result."""
     return f"list [catch {{{_balanced(command)}}} _ocdsup_r] $_ocdsup_r"
+
+
+# `shutdown` answers as OpenOCD's own does: it breaks off whatever calls it with a code of its own (-600 in 0.12, command.c),
+# which `catch` may hold up; the end of OpenOCD comes either way. `exit` breaks off, and ends nothing if it is caught.
+_GUARD = (
+    "set ::_ocdsup_over {}; catch {rename shutdown _ocdsup_shutdown}; "
+    "proc shutdown {args} {set ::_ocdsup_over [list shutdown {*}$args]; return -code -600}; "
+    "set _ocdsup_c [catch -exit {%s} _ocdsup_g]; "
+    "catch {rename shutdown {}}; catch {rename _ocdsup_shutdown shutdown}; "
+    "list $_ocdsup_c $_ocdsup_g $::_ocdsup_over"
+)
+_BROKEN_OFF = frozenset({"6", "-600"})  # what `exit` returns: Jim's own, OpenOCD's
+
+
+def guard_script(command: str) -> str:
+    """The Tcl that runs `command` where `shutdown` and `exit` do not end OpenOCD, for `parse_guarded`.
+
+    Raises ValueError when the command's braces do not balance, or it has a NUL or 0x1A.
+    """
+    return _GUARD % _balanced(command)
+
+
+def parse_guarded(text: str) -> Guarded:
+    """Read the result of `guard_script`. Raises ProtocolError when it is not one."""
+    words = parse_list(text)
+    if len(words) != 3:
+        raise ProtocolError("read OpenOCD's Tcl answer", f"not a code, a result and an end: {text[:60]!r}")
+    code, result, over = words
+    ended = over.split() or (["exit"] if code in _BROKEN_OFF else [])
+    return Guarded(bool(ended) or code == "0", result, (1 if ended[1:2] == ["error"] else 0) if ended else None)
 
 
 def wrap(command: str) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ocdsup.config.model import MonitorPolicy
 from ocdsup.core.status import public_phase
 from ocdsup.errors import BackendError, ControlError, ProtocolError
+from ocdsup.openocd.tcl import guard_script, parse_guarded
 from ocdsup.rsp import monitor
 from ocdsup.runtime.lending import identity
 
@@ -43,7 +44,10 @@ async def described(bench: LiveBench) -> dict[str, Any]:
 
 
 async def evaluate(bench: LiveBench, script: str) -> dict[str, Any]:
-    """Run a Tcl command in the bench's OpenOCD, if its monitor policy lets it. Raises ControlError."""
+    """Run a Tcl command in the bench's OpenOCD, if its monitor policy lets it. Raises ControlError.
+
+    A `shutdown` or `exit` in it, wherever it hides, is told as `ended`, an exit code, and does not end this OpenOCD.
+    """
     what = f"run {script[:60]!r} on {bench.name}"
     policy = bench.config.monitor
     if policy is MonitorPolicy.OFF or (policy is MonitorPolicy.SAFE and not monitor.is_safe(script)):
@@ -54,12 +58,17 @@ async def evaluate(bench: LiveBench, script: str) -> dict[str, Any]:
     if backend is None or not bench.ports.exposed:
         raise ControlError("not-usable", what, bench.snapshot()["summary"], f"`ocdsup why {bench.name}`")
     try:
+        guarded = guard_script(script)
+    except ValueError as error:
+        raise ControlError("bad-argument", what, str(error), "close what is open in it") from None
+    try:
         async with asyncio.timeout(TCL_S):
-            ok, text = await backend.evaluate(script)
+            _, text = await backend.evaluate(guarded)
+        done = parse_guarded(text)
     except TimeoutError:
         raise ControlError("failed", what, f"no answer within {TCL_S:g} s", f"`ocdsup why {bench.name}`") from None
     except (OSError, ProtocolError) as error:
         raise ControlError("failed", what, f"OpenOCD went away: {error}", f"`ocdsup why {bench.name}`") from None
     finally:
         bench.ports.outside_change()
-    return {"ok": ok, "text": text}
+    return {"ok": done.ok, "text": done.text, "ended": done.ended}

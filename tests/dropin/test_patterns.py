@@ -27,6 +27,7 @@ from tests.bench.rig import PATIENCE, SERIAL, Rig
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
 
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
 DROPIN = [sys.executable, "-m", "ocdsup.cli.openocd"]
 FILES = "-f interface/stlink.cfg -f target/stm32f4x.cfg"
 # What the file of Cortex-Debug defines: commands only, for later `-c` and `monitor`.
@@ -171,12 +172,19 @@ def test_a_server_of_every_tool_is_ready_in_its_words_and_debugs(shared: Rig, to
 
 
 @pytest.mark.parametrize("name", PIPES)
-def test_the_pipe_of_every_tool_debugs(shared: Rig, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pipe_of_every_tool_debugs_and_its_end_leaves_the_bench_as_it_was(
+    shared: Rig, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     argv, _ = words(shared, PIPES[name])
+    launches = shared.launches()
     monkeypatch.setenv("OCDSUP_SOCKET", str(shared.socket))  # GDB starts the drop-in itself
     with Gdb(firmware()) as gdb:
         debug(gdb, f"| {shlex.join([*DROPIN, *argv])}")
+        assert shared.status()["targets"][0]["gdb_sessions"] == 1
     shared.until("lose the session", lambda bench: bench["targets"][0]["gdb_sessions"] == 0)
+    assert shared.launches() == launches
+    assert shared.ready()["phase"] == "ready"
+    assert shared.log("fault") == []
 
 
 @pytest.mark.parametrize("name", ONCE)

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from ocdsup.errors import ProtocolError
 from ocdsup.openocd.tcl import (
     END,
+    Guarded,
     Notification,
     Reply,
     Unframer,
+    guard_script,
+    parse_guarded,
     parse_list,
     parse_notification,
     parse_reply,
@@ -107,6 +110,34 @@ def test_what_is_no_wrapped_answer_is_an_error(frame: bytes) -> None:
 def test_a_notification_is_told_from_an_answer(frame: bytes, kind: str, value: str) -> None:
     assert parse_notification(frame) == Notification(kind, value)
     assert parse_notification(b"0 {" + frame) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("0 done {}", Guarded(True, "done", None)),
+        ("1 {no such thing} {}", Guarded(False, "no such thing", None)),
+        ("-600 {} shutdown", Guarded(True, "", 0)),
+        ("-600 {} {shutdown error}", Guarded(True, "", 1)),
+        ("0 -600 shutdown", Guarded(True, "-600", 0)),
+        ("-600 {} {}", Guarded(True, "", 0)),
+        ("6 {} {}", Guarded(True, "", 0)),
+    ],
+)
+def test_a_guarded_command_tells_the_exit_code_it_would_have_had(text: str, outcome: Guarded) -> None:
+    assert parse_guarded(text) == outcome
+
+
+@pytest.mark.parametrize("command", ["}; shutdown; list {", "echo {", "}", "a\0", "a\x1a"])
+def test_a_command_cannot_leave_its_guard(command: str) -> None:
+    with pytest.raises(ValueError, match=r"braces|NUL"):
+        guard_script(command)
+
+
+@pytest.mark.parametrize("text", ["", "0", "0 a", "a {b", "0 a b c"])
+def test_what_no_guard_answers_is_refused(text: str) -> None:
+    with pytest.raises(ProtocolError):
+        parse_guarded(text)
 
 
 STREAM = b"0 {a b}\x1a\x1atype target_state state halted\r\n\x1a1 {x}\x1arest"
