@@ -192,6 +192,7 @@ class Daemon:
         fresh = [config for config in new.benches if config.name not in {bench.name for bench in self._benches}]
         for config in fresh:
             self._add(config)
+        self._benches.sort(key=lambda bench: list(wanted).index(bench.name))  # a person looks for them where the file has them
         self._hotplug.begin()
         self._config = replace(new, control=self._config.control)
         again = f", {len(failed)} tried again" if failed else ""

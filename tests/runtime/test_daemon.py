@@ -178,6 +178,15 @@ async def test_a_bench_whose_ports_move_or_get_other_rules_begins_anew(stage: St
     await phase(stage["one"], Phase.READY)
 
 
+async def test_the_benches_stand_in_the_order_of_the_file_also_after_a_reload(stage: Stage) -> None:
+    benches = {"one": stage.bench(), "two": stage.bench(probe=serial(2)), "three": stage.bench(probe=serial(3))}
+    await stage.run(one=benches["one"])
+    for names in (["two", "one"], ["three", "two", "one"], ["one", "three"]):
+        stage.write(**{name: benches[name] for name in names})
+        await stage.daemon.reload()
+        assert [bench["name"] for bench in stage.daemon.snapshot()["benches"]] == names
+
+
 async def test_a_reload_of_a_bad_file_is_refused_and_keeps_everything(stage: Stage) -> None:
     await stage.run(one=stage.bench())
     pid = stage["one"].backend_pid
