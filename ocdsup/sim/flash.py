@@ -5,6 +5,7 @@ Operations finish at once; the BSY bit is never seen.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import accumulate
 
@@ -39,43 +40,18 @@ class Lock:
         self.shut, self._stage = True, 0
 
 
-class FlashF4:
-    """Registers at 0x40023C00; erases sectors, programs bytes to words as PSIZE says."""
+class Registers(ABC):
+    """What both controllers have at the same places: wait states, two key registers, and errors cleared by writing ones."""
 
-    OPTCR = 0x0FFFAAED  # factory state: nothing protected, RDP level 0
-    _WRPERR, _PGPERR, _PGSERR = 1 << 4, 1 << 6, 1 << 7
-
-    def __init__(self, sectors: tuple[int, ...], cells: Memory, changed: Callable[[], None]) -> None:
-        self._sectors = tuple(zip(accumulate(sectors, initial=0), sectors, strict=False))
-        self._cells = cells
+    def __init__(self, keys: tuple[int, int], option_keys: tuple[int, int], changed: Callable[[], None]) -> None:
         self._changed = changed
         self.fail_erase = self.fail_program = False  # fault: ends in a write protection error
-        self.options = self.OPTCR & ~3
-        self._lock, self._option_lock = Lock(_KEYS), Lock(_OPTION_KEYS)
-        self.reset()
-
-    def reset(self) -> None:
-        """A system reset: locked, no errors; the option bytes keep their values."""
-        self._lock.reset()
-        self._option_lock.reset()
-        self._acr = self._sr = self._cr = 0
-        self._optcr = self.options
+        self._lock, self._option_lock = Lock(keys), Lock(option_keys)
+        self._acr = self._sr = 0
 
     def read(self, offset: int, size: int) -> int:
         """Read a register."""
         return narrow(self._word(offset & ~3), offset, size)
-
-    def _word(self, at: int) -> int:
-        match at:
-            case 0x00:
-                return self._acr
-            case 0x0C:
-                return self._sr
-            case 0x10:
-                return self._cr | self._lock.shut << 31
-            case 0x14:
-                return self._optcr | self._option_lock.shut
-        return 0
 
     def write(self, offset: int, size: int, value: int) -> None:
         """Write a register."""
@@ -90,6 +66,52 @@ class FlashF4:
                 self._option_lock.key(word)
             case 0x0C:
                 self._sr &= ~word
+            case _:
+                self._set(at, word)
+
+    @abstractmethod
+    def _word(self, at: int) -> int:
+        """Return the word at a multiple of four."""
+
+    @abstractmethod
+    def _set(self, at: int, word: int) -> None:
+        """Write a register that is the controller's own."""
+
+
+class FlashF4(Registers):
+    """Registers at 0x40023C00; erases sectors, programs bytes to words as PSIZE says."""
+
+    OPTCR = 0x0FFFAAED  # factory state: nothing protected, RDP level 0
+    _WRPERR, _PGPERR, _PGSERR = 1 << 4, 1 << 6, 1 << 7
+
+    def __init__(self, sectors: tuple[int, ...], cells: Memory, changed: Callable[[], None]) -> None:
+        self._sectors = tuple(zip(accumulate(sectors, initial=0), sectors, strict=False))
+        self._cells = cells
+        self.options = self.OPTCR & ~3
+        super().__init__(_KEYS, _OPTION_KEYS, changed)
+        self.reset()
+
+    def reset(self) -> None:
+        """A system reset: locked, no errors; the option bytes keep their values."""
+        self._lock.reset()
+        self._option_lock.reset()
+        self._acr = self._sr = self._cr = 0
+        self._optcr = self.options
+
+    def _word(self, at: int) -> int:
+        match at:
+            case 0x00:
+                return self._acr
+            case 0x0C:
+                return self._sr
+            case 0x10:
+                return self._cr | self._lock.shut << 31
+            case 0x14:
+                return self._optcr | self._option_lock.shut
+        return 0
+
+    def _set(self, at: int, word: int) -> None:
+        match at:
             case 0x10 if not self._lock.shut:
                 self._control(word)
             case 0x14 if not self._option_lock.shut:
@@ -144,7 +166,7 @@ class FlashF4:
         return False
 
 
-class FlashF1:
+class FlashF1(Registers):
     """Registers at 0x40022000; erases pages of 1 KiB, programs halfwords into erased cells."""
 
     _PGERR, _WRPRTERR, _EOP = 1 << 2, 1 << 4, 1 << 5
@@ -153,9 +175,7 @@ class FlashF1:
 
     def __init__(self, page: int, cells: Memory, system: Memory, changed: Callable[[], None]) -> None:
         self._page, self._cells, self._system = page, cells, system
-        self._changed = changed
-        self.fail_erase = self.fail_program = False  # fault: ends in a write protection error
-        self._lock, self._option_lock = Lock(_KEYS), Lock(_KEYS)
+        super().__init__(_KEYS, _KEYS, changed)
         self.reset()
 
     def reset(self) -> None:
@@ -168,28 +188,13 @@ class FlashF1:
         secret = options[0]
         self._obr = 0x03FFFFFC | (secret != 0xA5) << 1
 
-    def read(self, offset: int, size: int) -> int:
-        """Read a register."""
-        return narrow(self._word(offset & ~3), offset, size)
-
     def _word(self, at: int) -> int:
         control = self._cr | self._lock.shut << 7 | (not self._option_lock.shut) << 9
         values = {0: self._acr, 0xC: self._sr, 0x10: control, 0x14: self._ar, 0x1C: self._obr, 0x20: self._wrpr}
         return values.get(at, 0)
 
-    def write(self, offset: int, size: int, value: int) -> None:
-        """Write a register."""
-        at = offset & ~3
-        word = value if size == 4 else widen(self._word(at), offset, size, value)
+    def _set(self, at: int, word: int) -> None:
         match at:
-            case 0x00:
-                self._acr = word
-            case 0x04:
-                self._lock.key(word)
-            case 0x08:
-                self._option_lock.key(word)
-            case 0x0C:
-                self._sr &= ~word
             case 0x10 if not self._lock.shut:
                 self._control(word)
             case 0x14:
