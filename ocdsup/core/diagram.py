@@ -22,7 +22,7 @@ _SHOWN_PER_ARROW = 3  # more names than that make an arrow unreadable; the table
 _CURES = {
     Whose.TARGET: "tried for ever, at the pace of the back-off and within the intensity",
     Whose.PROBE: "rests `blocked` and looks, which costs no restart",
-    Whose.BACKEND: "rests `failed` when the intensity is spent",
+    Whose.BACKEND: "rests `failed` when the intensity is spent, with one try every ten minutes",
     Whose.CONFIG: "rests `failed` at once",
 }
 

@@ -83,7 +83,11 @@ FAULTS: dict[str, Known] = {
         ("unplug the probe, wait two seconds, plug it in again",),
     ),
     "backend-exited": Known(Whose.BACKEND, "OpenOCD ended by itself", ("read its last lines with `ocdsup logs`",)),
-    "backend-hung": Known(Whose.BACKEND, "OpenOCD does not react any more", ("if it happens again: replug the probe",)),
+    "backend-hung": Known(
+        Whose.BACKEND,
+        "OpenOCD does not react any more",
+        ("unplug the probe, wait two seconds, plug it in again; behind an ST-LINK server, restart that server too",),
+    ),
     "backend-missing": Known(
         Whose.CONFIG,
         "there is no usable OpenOCD program",

@@ -13,6 +13,7 @@ from ocdsup.core.turn import Turn
 
 HISTORY = 20  # recoveries kept for the status
 RENEWED_S = 5.0  # shortest pause between two launches beyond the intensity, each after the PC has shown something better
+GIVEN_UP_S = 600.0  # shortest pause between two tries of a bench that was given up
 _BLINK_S = 0.1  # shortest pause: a budget that frees itself "now" must not be missed by a rounding error, again and again
 
 # What is looked at again while a bench is blocked, and how often in seconds. A look costs no restart.
@@ -62,6 +63,7 @@ def afresh(turn: Turn) -> None:
     state.streak = 0
     state.tried = ()
     state.exhausted = False
+    state.given_up = False
     state.held = False
 
 
@@ -134,10 +136,18 @@ def _spent(turn: Turn, wait_s: float) -> None:
 
 
 def rest_failed(turn: Turn) -> None:
-    """Rest until a person or a new configuration changes something."""
+    """Rest until a person or a new configuration changes something.
+
+    What made OpenOCD hang or crash may heal without either (a server that is restarted, a board that is swapped), and nothing
+    but OpenOCD would notice. So a bench that was given up is tried once in a while; a wrong configuration does not heal.
+    """
+    state = turn.state
     turn.go(Phase.FAILED)
+    state.given_up = state.fault is not None and FAULTS[state.fault.code].whose is Whose.BACKEND
+    if state.given_up:
+        turn.arm(Timer.RECHECK, max(GIVEN_UP_S, state.policy.period_s))
     close_recovery(turn, "failed")
-    turn.note("gave_up", fault=turn.state.fault.code if turn.state.fault else None)
+    turn.note("gave_up", fault=state.fault.code if state.fault else None)
 
 
 def block(turn: Turn, code: str, text: str | None = None) -> None:

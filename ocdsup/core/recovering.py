@@ -36,10 +36,16 @@ def trouble(turn: Turn, code: str, text: str | None = None, evidence: tuple[str,
     blame(turn, code, text, evidence or state.evidence)
     turn.note("fault", fault=code, text=state.fault.text if state.fault else "")
     state.streak += 1
-    if FAULTS[code].whose is Whose.CONFIG or code in OBSTACLES:
+    if FAULTS[code].whose is Whose.CONFIG or code in OBSTACLES or _for_good(turn):
         clear(turn, looks=False)
     else:
         climb(turn, code)
+
+
+def _for_good(turn: Turn) -> bool:
+    """Whether OpenOCD was given up for such faults already; then this was its one try for now."""
+    fault = turn.state.fault
+    return turn.state.given_up and fault is not None and FAULTS[fault.code].whose is Whose.BACKEND
 
 
 def climb(turn: Turn, code: str) -> None:
@@ -161,7 +167,7 @@ def cleared(turn: Turn) -> None:
     """The way is as free as it gets: rest if it is not free enough, else launch."""
     state = turn.state
     fault = state.fault
-    if fault is not None and FAULTS[fault.code].whose is Whose.CONFIG:
+    if fault is not None and (FAULTS[fault.code].whose is Whose.CONFIG or _for_good(turn)):
         rest_failed(turn)
     elif fault is not None and fault.code in OBSTACLES:
         block(turn, fault.code, fault.text)

@@ -123,6 +123,7 @@ class State:
     history: tuple[Recovery, ...] = ()
     tried: tuple[tuple[str, Rung], ...] = ()
     exhausted: bool = False
+    given_up: bool = False  # the intensity was spent on OpenOCD's own faults: one try now and then, until one start holds
     held: bool = False  # the core is kept halted because running firmware locks the probe out
 
     launches: tuple[float, ...] = ()

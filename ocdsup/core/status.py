@@ -105,7 +105,7 @@ def _rung(state: State) -> str | None:
 
 
 def _next_try(state: State, clock: Clock) -> float | None:
-    timer = {Phase.BACKOFF: Timer.PHASE, Phase.BLOCKED: Timer.RECHECK}.get(state.phase)
+    timer = {Phase.BACKOFF: Timer.PHASE, Phase.BLOCKED: Timer.RECHECK, Phase.FAILED: Timer.RECHECK}.get(state.phase)
     at = state.timers.get(timer) if timer is not None else None
     return None if at is None else max(0.0, round(at - clock.now, 1))
 

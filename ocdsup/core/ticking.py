@@ -93,6 +93,13 @@ def tick_blocked(turn: Turn, _event: ev.Tick) -> None:
         recheck(turn)
 
 
+def tick_failed(turn: Turn, _event: ev.Tick) -> None:
+    """One more try of a bench that was given up."""
+    if Timer.RECHECK in _fired(turn):
+        turn.state.profile = default_profile(turn)
+        launch(turn)
+
+
 def tick_stopping(turn: Turn, _event: ev.Tick) -> None:
     """The next signal for a backend that has to go."""
     if Timer.STOP in _fired(turn):

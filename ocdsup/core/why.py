@@ -17,7 +17,11 @@ _WELL = {
     "starting": "Nothing is wrong so far.",
     "stopped": "It was stopped on purpose; `ocdsup start {name}` brings it back.",
 }
-_NEXT = {"backoff": "ocdsup tries again in {wait}.", "blocked": "ocdsup looks again in {wait}."}
+_NEXT = {
+    "backoff": "ocdsup tries again in {wait}.",
+    "blocked": "ocdsup looks again in {wait}.",
+    "failed": "ocdsup has given up, and only tries once more in {wait}.",
+}
 
 
 def why(bench: Mapping[str, Any]) -> str:

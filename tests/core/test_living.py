@@ -20,6 +20,7 @@ from ocdsup.core.effects import (
     UsbCure,
     VerifyCore,
 )
+from ocdsup.core.launching import GIVEN_UP_S
 from ocdsup.core.policy import AfterRecovery, Policy, UnderReset
 from ocdsup.core.state import Phase
 from ocdsup.core.timers import Timer
@@ -235,6 +236,59 @@ def test_openocd_that_always_crashes_is_given_up_when_the_intensity_is_spent(ben
         bench.wait(30.0) if bench.phase() is Phase.BACKOFF else None
     assert (bench.phase(), bench.code(), bench.run) == (Phase.FAILED, "backend-exited", 10)
     assert bench.state.history[-1].outcome == "failed"
+
+
+def given_up(bench: Bench) -> None:
+    """Bring a bench to where its intensity is spent on an OpenOCD that crashes."""
+    bench.say(ev.StartAsked())
+    bench.state.launches = tuple(bench.now - number for number in range(10))
+    bench.born()
+    bench.dies()
+    assert bench.phase() is Phase.FAILED
+
+
+def test_what_was_given_up_is_tried_once_every_ten_minutes_and_leaves_no_further_trace(bench: Bench) -> None:
+    given_up(bench)
+    history = bench.state.history
+    assert bench.snapshot()["next_try_s"] == GIVEN_UP_S
+    for again in (1, 2, 3):
+        assert bench.wait(GIVEN_UP_S) == [Launch(1 + again, Profile())]
+        bench.born()
+        assert bench.dies() == []
+        assert (bench.phase(), bench.next_in()) == (Phase.FAILED, GIVEN_UP_S)
+    assert bench.state.history == history
+
+
+def test_what_was_given_up_is_tried_no_sooner_than_the_intensity_has_room(make_bench: type[Bench]) -> None:
+    bench = make_bench(Policy(restarts=1, period_s=3600.0))
+    given_up(bench)
+    assert bench.wait(3599.0) == []
+    assert bench.wait(1.0) == [Launch(2, Profile())]
+
+
+def test_what_was_given_up_and_has_healed_comes_up_and_counts_as_well_again_once_it_is_stable(bench: Bench) -> None:
+    given_up(bench)
+    bench.wait(GIVEN_UP_S)
+    bench.comes_up()
+    assert (bench.phase(), bench.code()) == (Phase.READY, None)
+    bench.wait(10.0)
+    assert bench.dies() == [Launch(3, Profile())], "a crash much later is one like any other"
+
+
+def test_what_was_given_up_and_crashes_again_before_it_is_stable_rests_at_once(bench: Bench) -> None:
+    given_up(bench)
+    bench.wait(GIVEN_UP_S)
+    bench.comes_up()
+    assert bench.dies() == []
+    assert bench.phase() is Phase.FAILED
+
+
+def test_another_fault_at_the_try_of_what_was_given_up_has_its_own_way(bench: Bench) -> None:
+    given_up(bench)
+    bench.wait(GIVEN_UP_S)
+    bench.born()
+    bench.dies("probe-absent")
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-absent")
 
 
 def test_a_dead_board_is_tried_for_ever_but_not_faster_than_the_intensity(bench: Bench) -> None:

@@ -70,6 +70,18 @@ def test_all_cures_of_the_running_recovery_are_told(bench: Bench) -> None:
     assert not any(line.startswith("Under way") for line in told)
 
 
+def test_a_bench_that_was_given_up_says_when_it_is_tried_and_how_to_try_at_once(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.state.launches = tuple(bench.now - number for number in range(10))
+    bench.dies("backend-hung", "OpenOCD was not ready within 15 s")
+    bench.say(ev.ProbeSeen(ev.Presence.PRESENT), ev.HoldersSeen(()))
+    told = why(bench.snapshot())
+    assert "ocdsup has given up, and only tries once more in 10 min. `ocdsup restart nucleo` tries at once." in told
+    assert (
+        "  1. unplug the probe, wait two seconds, plug it in again; behind an ST-LINK server, restart that server too" in told
+    )
+
+
 def test_a_line_of_openocd_is_told_once_and_its_meaning_in_our_words(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     bench.say(ev.BackendExited(1, "exit 1", "target-not-answering", "init mode failed", ("init mode failed",)))
