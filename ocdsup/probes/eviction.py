@@ -46,10 +46,12 @@ class Decision(Enum):
 class Rules:
     """What a verdict depends on besides the holder.
 
-    `uids` None allows holders of every user the kernel lets us signal. `starting_s`: so long an OpenOCD that does not
-    answer counts as still starting. `flashing`: a flash operation of this bench runs. `force`: a person asked for it.
+    `bench` is the bench's name. `uids` None allows holders of every user the kernel lets us signal. `starting_s`: so long an
+    OpenOCD that does not answer counts as still starting. `flashing`: a flash operation of this bench runs. `force`: a person
+    asked for it.
     """
 
+    bench: str
     policy: Policy = Policy.STALE_OPENOCD
     own_pids: frozenset[int] = frozenset()
     uids: frozenset[int] | None = None
@@ -89,15 +91,14 @@ def judge(holder: Holder, rules: Rules, now: float) -> Verdict:
         case Policy.OPENOCD if holder.kind != tools.OPENOCD.kind:
             return Verdict(Decision.LEAVE, f"policy openocd, and this is {holder.title}", False)
         case Policy.ANY if holder.guest:
-            return Verdict(Decision.LEAVE, f"a {holder.title} is ended only by force", False, None, _release(holder))
+            return Verdict(Decision.LEAVE, f"a {holder.title} is ended only by force", False, None, _release(holder, rules))
         case Policy.OPENOCD | Policy.ANY:
             return replace(stale, decision=Decision.EVICT, reason=f"policy {rules.policy}; {stale.reason}", again_at=None)
 
 
 def _protected(holder: Holder, rules: Rules, now: float) -> Verdict | None:
     """What no policy and no force overrides."""
-    family = {holder.pid, *((holder.parent.pid,) if holder.parent and not holder.orphaned else ())}
-    if holder.pid <= 1 or family & rules.own_pids:
+    if holder.pid <= 1 or holder.descends_from(rules.own_pids):
         return Verdict(Decision.LEAVE, "it is ours", False)
     if rules.flashing:
         return Verdict(Decision.LEAVE, "a flash operation of this bench runs", None)
@@ -138,20 +139,35 @@ def second_thoughts(judged: Holder, seen: Holder, rules: Rules, now: float) -> s
 def _occupied(holder: Holder, rules: Rules, now: float) -> Verdict | None:
     """Somebody works with it, or it is none that this policy ends."""
     if holder.kind != tools.OPENOCD.kind:
-        return Verdict(Decision.LEAVE, f"it is {holder.title}, not OpenOCD", False, None, _release(holder))
+        return Verdict(Decision.LEAVE, f"it is {holder.title}, not OpenOCD", False, None, _release(holder, rules))
     if holder.gdb_connected:
-        return Verdict(Decision.LEAVE, "a GDB session is live", False, None, _release(holder))
+        return Verdict(Decision.LEAVE, "a GDB session is live", False, None, _release(holder, rules))
     if holder.console_clients:
-        return Verdict(Decision.LEAVE, "a telnet or Tcl client is connected", False, None, _release(holder))
+        return Verdict(Decision.LEAVE, "a telnet or Tcl client is connected", False, None, _release(holder, rules))
     if holder.gdb_connected is None:
         return Verdict(Decision.CANNOT_TELL, "a client is connected to a port that may be its GDB port")
     if holder.same_namespace is False:
         return Verdict(Decision.CANNOT_TELL, "it runs in a container: its parent and its debugger cannot be seen from here")
-    if holder.parent and tools.is_ocdsup(holder.parent.cmdline):
-        return Verdict(Decision.LEAVE, f"another ocdsup (PID {holder.parent.pid}) supervises it", False)
+    if loan := _loan(holder, rules):
+        return Verdict(Decision.LEAVE, loan, False, None, _release(holder, rules))
+    supervisor = next((one for one in holder.ancestry if tools.is_ocdsup(one.cmdline)), None)
+    if supervisor is not None and not tools.is_lending(supervisor.cmdline):
+        return Verdict(Decision.LEAVE, f"another ocdsup (PID {supervisor.pid}) supervises it", False)
     if _writes_flash(holder, now):
         return Verdict(Decision.LEAVE, "it is writing flash", False, now + rules.grace_s)
     return None
+
+
+def _loan(holder: Holder, rules: Rules) -> str:
+    """Whether it borrows this probe, also from a daemon that has ended since. What is left of a borrower has no loan any more.
+
+    The environment names the bench of the loan; where it cannot be read, or was scrubbed (`sudo`), only who lends is seen.
+    """
+    if holder.lease:
+        mine = holder.lease == rules.bench and holder.orphaned is not True
+        return "it borrows the probe (`ocdsup lend`)" if mine else ""
+    lender = next((one for one in holder.ancestry if tools.is_lending(one.cmdline)), None)
+    return f"it borrows the probe (`ocdsup lend`, PID {lender.pid})" if lender else ""
 
 
 def _writes_flash(holder: Holder, now: float) -> bool:
@@ -175,9 +191,9 @@ def _neglected(holder: Holder, rules: Rules, now: float) -> Verdict:
     if sign:
         return Verdict(Decision.EVICT, f"stale: {sign}", True)
     if idle >= rules.grace_s and holder.tcl_answers is None:
-        return Verdict(Decision.CANNOT_TELL, AT_WORK, None, now + rules.grace_s, _release(holder))
+        return Verdict(Decision.CANNOT_TELL, AT_WORK, None, now + rules.grace_s, _release(holder, rules))
     again = now + (rules.starting_s - holder.age_s if holder.tcl_answers is False else rules.grace_s - idle)
-    return Verdict(Decision.LEAVE, "no GDB is connected, but not for long enough yet", False, again, _release(holder))
+    return Verdict(Decision.LEAVE, "no GDB is connected, but not for long enough yet", False, again, _release(holder, rules))
 
 
 def _idle(holder: Holder, now: float) -> float:
@@ -202,8 +218,8 @@ def _has_console(holder: Holder) -> bool:
     return holder.ports.telnet is not None or len(holder.ports.unknown) >= _SERVERS
 
 
-def _release(holder: Holder) -> str:
-    return f"end the session of PID {holder.pid} ({holder.title}), or `ocdsup evict BENCH --force`"
+def _release(holder: Holder, rules: Rules) -> str:
+    return f"end the session of PID {holder.pid} ({holder.title}), or `ocdsup evict {rules.bench} --force`"
 
 
 @dataclass(frozen=True, slots=True)

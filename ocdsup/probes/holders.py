@@ -6,7 +6,7 @@ openocd. What cannot be seen for lack of rights is said, with the right that is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os.path import basename
@@ -56,7 +56,8 @@ class Process:
 
     `state` is the letter of proc(5): R S D T t Z. `age_s` includes time in suspend. `sockets` are the TCP sockets this
     process has open. `service` says whether systemd itself started it; `same_namespace` whether its PID and network
-    namespaces are ours. None, here and for `exe`: could not be read.
+    namespaces are ours. None, here and for `exe`: could not be read. `lease` is the bench of the loan in which it was started,
+    by its environment, empty without one.
     """
 
     pid: int
@@ -74,13 +75,14 @@ class Process:
     user: str = ""
     service: bool | None = None
     same_namespace: bool | None = None
+    lease: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The process that started a holder, as far as it is still alive.
+    """The process that started a holder, as far as it is still alive, and what started that, up to PID 1.
 
-    `terminal`: it has a controlling terminal. What follows is read only for wrappers, to see who started those.
+    `terminal`: it has a controlling terminal. `service`, whether systemd itself started it, is read only for wrappers.
     """
 
     pid: int
@@ -130,6 +132,7 @@ class Holder:
     console_clients: int = 0
     guest: bool = False
     same_namespace: bool | None = True
+    lease: str | None = None
     tcl_answers: bool | None = None
     target_dead: bool | None = None
     idle_since: float | None = None
@@ -144,6 +147,18 @@ class Holder:
     def since(self) -> str:
         """When the process was started, ISO 8601 in UTC."""
         return datetime.fromtimestamp(self.started_at, UTC).isoformat(timespec="seconds")
+
+    @property
+    def ancestry(self) -> Iterator[Parent]:
+        """The processes it descends from, nearest first, up to whatever adopts the children of the dead."""
+        one = self.parent
+        while one is not None and one.pid > 1 and one.name not in REAPERS:
+            yield one
+            one = one.parent
+
+    def descends_from(self, pids: Collection[int]) -> bool:
+        """Tell whether it is one of these processes, or was started by one, however many wrappers stand in between."""
+        return self.pid in pids or any(one.pid in pids for one in self.ancestry)
 
     @property
     def gdb_port(self) -> int | None:
@@ -218,6 +233,7 @@ def describe(process: Process, parent: Parent | None) -> Holder:
         console_clients=_clients(process.sockets, _console_ports(ports)),
         guest=tool.guest,
         same_namespace=process.same_namespace,
+        lease=process.lease,
     )
 
 

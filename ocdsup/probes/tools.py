@@ -98,6 +98,11 @@ def is_ocdsup(cmdline: Sequence[str]) -> bool:
     return "ocdsup" in words[: 2 if words and _INTERPRETER.match(words[0]) else 1]
 
 
+def is_lending(cmdline: Sequence[str]) -> bool:
+    """Tell whether this is `ocdsup lend …` with a command, or the guard behind it, which is a fork of it."""
+    return is_ocdsup(cmdline) and "--" in cmdline and "lend" in cmdline[: cmdline.index("--")]
+
+
 def commands(cmdline: Sequence[str]) -> tuple[str, ...]:
     """Return the Tcl commands of an OpenOCD command line: `-c X`, `-c X` as one word (west), `--command=X`."""
     found = []

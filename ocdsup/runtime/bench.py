@@ -101,6 +101,7 @@ class LiveBench:
             self._shared.own_pids,
             lambda: self.flashing,
             uids_of(self.config),
+            bench=self.name,
         )
 
     @property

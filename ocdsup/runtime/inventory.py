@@ -81,8 +81,13 @@ def _shown(probe: Probe, bench: str | None, holders: list[Holder], own: Mapping[
         "drivers": list(probe.drivers),
         "claimed": probe.claimed,
         "bench": bench,
-        "holders": [_holder(holder, own.get(holder.pid)) for holder in holders],
+        "holders": [_holder(holder, _ours(holder, own)) for holder in holders],
     }
+
+
+def _ours(holder: Holder, own: Mapping[int, str]) -> str | None:
+    """The bench whose OpenOCD it is, perhaps behind wrappers."""
+    return next((own[pid] for pid in (holder.pid, *(one.pid for one in holder.ancestry)) if pid in own), None)
 
 
 def _holder(holder: Holder, ours: str | None) -> dict[str, Any]:

@@ -30,8 +30,8 @@ class _Judged:
 class Looks:
     """The eyes, and the one hand, of a bench.
 
-    `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of them writes flash;
-    `uids` are the users whose processes may be ended, None for all. `known`: the probe has been found before.
+    `bench` is its name. `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of
+    them writes flash; `uids` are whose processes may be ended, None for all. `known`: the probe has been found before.
     """
 
     def __init__(
@@ -42,7 +42,10 @@ class Looks:
         own_pids: Callable[[], frozenset[int]],
         flashing: Callable[[], bool],
         uids: frozenset[int] | None = None,
+        *,
+        bench: str,
     ) -> None:
+        self.bench = bench
         self._selector = selector
         self.policy = policy
         self._grace_s = grace_s
@@ -106,9 +109,10 @@ class Looks:
         report = await asyncio.to_thread(procs.find_holders, self._wanted)
         now = asyncio.get_running_loop().time()
         own = self._own_pids()
-        others = await asyncio.to_thread(self._of_this_probe, [h for h in report.holders if h.pid not in own])
+        others = await asyncio.to_thread(self._of_this_probe, [h for h in report.holders if not h.descends_from(own)])
         self._history, holders = remember(self._history, others, now)
         rules = Rules(
+            self.bench,
             policy=self.policy,
             own_pids=own,
             uids=self._uids,

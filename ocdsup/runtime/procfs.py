@@ -135,11 +135,18 @@ def systemd_started(pid: int, proc: Path = PROC) -> bool | None:
     systemd.exec(5): SYSTEMD_EXEC_PID (from 248) holds the PID of the process it executed; children inherit the variable
     but have another PID.
     """
+    own = read_variable(pid, "SYSTEMD_EXEC_PID", proc)
+    return None if own is None else own == str(pid)
+
+
+def read_variable(pid: int, name: str, proc: Path = PROC) -> str | None:
+    """Return a variable of the environment a process was executed with, empty if it has none, None without the right to see."""
     try:
         environ = (proc / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
         return None
-    return f"SYSTEMD_EXEC_PID={pid}".encode() in environ
+    start = f"{name}=".encode()
+    return next((word.removeprefix(start).decode("utf-8", "replace") for word in environ if word.startswith(start)), "")
 
 
 def pids(proc: Path = PROC) -> list[int]:

@@ -33,8 +33,8 @@ from ocdsup.runtime import procfs
 TCL_END = b"\x1a"
 TCL_LIMIT = 4096
 """Bytes of a Tcl answer that are read; what we ask is answered in a word."""
-MAX_WRAPPERS = 8
-"""Shells around shells that are looked through to find who started a holder."""
+MAX_ANCESTORS = 32
+"""How far up it is looked for who started a holder; PIDs that are reused meanwhile could make a circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,7 @@ def _process(pid: int, nodes: tuple[str, ...], proc: Path) -> Process | None:
         user=_user(uid),
         service=procfs.systemd_started(pid, proc),
         same_namespace=_same_namespace(pid, proc),
+        lease=procfs.read_variable(pid, "OCDSUP_LEASE", proc),
     )
 
 
@@ -148,10 +149,10 @@ def _parent(pid: int, proc: Path, depth: int = 0) -> Parent | None:
     status = procfs.read_stat(pid, proc)
     if status is None:
         return None
-    parent = Parent(pid, printable(status.comm), procfs.read_cmdline(pid, proc), bool(status.terminal), status.ppid)
-    if status.comm not in WRAPPERS or depth >= MAX_WRAPPERS:
-        return parent
-    return replace(parent, service=procfs.systemd_started(pid, proc), parent=_parent(status.ppid, proc, depth + 1))
+    service = procfs.systemd_started(pid, proc) if status.comm in WRAPPERS else None
+    above = _parent(status.ppid, proc, depth + 1) if status.ppid > 0 and depth < MAX_ANCESTORS else None
+    name, terminal = printable(status.comm), bool(status.terminal)
+    return Parent(pid, name, procfs.read_cmdline(pid, proc), terminal, status.ppid, service, above)
 
 
 def _unseen(found: procfs.Scan, proc: Path) -> Iterable[Unseen]:

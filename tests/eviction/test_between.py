@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def looks(sim: Sim, policy: Policy = Policy.STALE_OPENOCD) -> Looks:
     """The eyes and the hand of a bench whose probe this is."""
     selector = ProbeSelector("0483:374b", SERIAL, server=f"127.0.0.1:{sim.port}")
-    return Looks(selector, policy, 0.0, frozenset, lambda: False)
+    return Looks(selector, policy, 0.0, frozenset, lambda: False, bench="one")
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def judged(pid: int) -> Holder:
     """The holder as a look finds it, to be ended by force of the policy."""
     report = procs.find_holders(procs.wanted([NODE]), budget_s=10)
     holder = next(holder for holder in report.holders if holder.pid == pid)
-    assert judge(holder, Rules(policy=Policy.ANY), monotonic()).decision is Decision.EVICT
+    assert judge(holder, Rules("nucleo", policy=Policy.ANY), monotonic()).decision is Decision.EVICT
     return holder
 
 

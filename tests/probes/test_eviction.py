@@ -20,6 +20,7 @@ from ocdsup.probes.eviction import (
     advance,
     begin,
     judge,
+    second_thoughts,
 )
 from ocdsup.probes.holders import Holder, Parent, ServerPorts
 
@@ -29,6 +30,11 @@ NOW = 1000.0
 ORPHAN = {"orphaned": True, "parent": Parent(1, "systemd")}
 FLASHING = {"cmdline": ("openocd", "-f", "b.cfg", "-c", "program demo.elf verify reset exit")}
 IN_ITS_FILES = {"ports": ServerPorts((3333,)), "tcl_answers": None}
+MAKE = ("/usr/bin/make", "flash")
+LENDER = Parent(
+    500, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "lend", "nucleo", "--", "make"), parent=Parent(1, "init")
+)
+RECIPE = Parent(700, "sh", parent=Parent(600, "make", MAKE, parent=LENDER))
 OCDSUP = Parent(700, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "run"))
 
 
@@ -60,6 +66,14 @@ OCDSUP = Parent(700, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "run"))
         ({**IN_ITS_FILES, **ORPHAN, "state": "T", "idle_since": NOW}, EVICT, "stopped"),
         ({**FLASHING, "tcl_answers": True, "idle_since": NOW - 99}, EVICT, "no GDB"),
         ({"parent": OCDSUP, "idle_since": NOW - 99}, LEAVE, "another ocdsup"),
+        ({"parent": Parent(800, "run.py", parent=OCDSUP), "idle_since": NOW - 99}, LEAVE, "another ocdsup (PID 700)"),
+        # it was lent the probe
+        ({"parent": RECIPE, "idle_since": NOW - 99}, LEAVE, "it borrows the probe (`ocdsup lend`, PID 500)"),
+        ({"parent": RECIPE, "lease": "", "target_dead": True}, LEAVE, "it borrows the probe (`ocdsup lend`, PID 500)"),
+        ({"lease": "nucleo", "idle_since": NOW - 99}, LEAVE, "it borrows the probe (`ocdsup lend`)"),
+        ({"lease": "nucleo", "orphaned": None, "state": "T"}, LEAVE, "it borrows the probe (`ocdsup lend`)"),
+        ({"lease": "nucleo", **ORPHAN}, EVICT, "gone"),
+        ({"parent": RECIPE, "lease": "other", "idle_since": NOW - 99}, EVICT, "no GDB"),
         # not enough is known
         ({"idle_since": NOW - 99, "tcl_answers": None, "ports": ServerPorts((3333,))}, CANNOT_TELL, "may be carrying out"),
         ({"idle_since": NOW - 99, "tcl_answers": None, "ports": ServerPorts((), None, None, (1, 2, 3))}, EVICT, "no GDB"),
@@ -77,7 +91,7 @@ OCDSUP = Parent(700, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "run"))
 def test_the_default_policy_ends_only_stale_openocds(
     holder: Make, fields: dict[str, Any], decision: Decision, reason: str
 ) -> None:
-    verdict = judge(holder(**fields), Rules(), NOW)
+    verdict = judge(holder(**fields), Rules("nucleo"), NOW)
     assert verdict.decision is decision
     assert reason in verdict.reason
 
@@ -96,13 +110,13 @@ def test_the_default_policy_ends_only_stale_openocds(
 def test_other_policies_look_at_the_program_alone(
     holder: Make, policy: Policy, fields: dict[str, Any], decision: Decision
 ) -> None:
-    assert judge(holder(**fields), Rules(policy=policy), NOW).decision is decision
+    assert judge(holder(**fields), Rules("nucleo", policy=policy), NOW).decision is decision
 
 
 @pytest.mark.parametrize("policy", Policy)
 @pytest.mark.parametrize("fields", [{"gdb_connected": True}, {"kind": "vm", "guest": True}, {}])
 def test_force_ends_any_foreign_holder_under_any_policy(holder: Make, policy: Policy, fields: dict[str, Any]) -> None:
-    verdict = judge(holder(**fields), Rules(policy=policy, force=True), NOW)
+    verdict = judge(holder(**fields), Rules("nucleo", policy=policy, force=True), NOW)
     assert verdict.decision is EVICT
     assert verdict.reason.startswith("forced; ")
 
@@ -114,6 +128,7 @@ def test_force_ends_any_foreign_holder_under_any_policy(holder: Make, policy: Po
     [
         ({}, {"own_pids": frozenset({812})}),
         ({"orphaned": False, "parent": Parent(700, "python3")}, {"own_pids": frozenset({700})}),
+        ({"orphaned": False, "parent": RECIPE}, {"own_pids": frozenset({600})}),
         ({"pid": 1}, {}),
         ({}, {"flashing": True}),
         ({}, {"uids": frozenset({1001})}),
@@ -124,27 +139,56 @@ def test_force_ends_any_foreign_holder_under_any_policy(holder: Make, policy: Po
 def test_neither_policy_nor_force_ends_ours_or_what_must_not_be_touched(
     holder: Make, policy: Policy, force: bool, fields: dict[str, Any], rules: dict[str, Any]
 ) -> None:
-    verdict = judge(holder(**{**ORPHAN, **fields}), Rules(policy=policy, force=force, **rules), NOW)
+    verdict = judge(holder(**{**ORPHAN, **fields}), Rules("nucleo", policy=policy, force=force, **rules), NOW)
     assert verdict.decision is not EVICT
 
 
 def test_an_orphan_adopted_by_a_daemon_that_is_pid_1_of_a_container_is_not_ours(holder: Make) -> None:
     orphan = holder(orphaned=True, parent=Parent(1, "ocdsup"))
-    assert judge(orphan, Rules(own_pids=frozenset({1})), NOW).decision is EVICT
+    assert judge(orphan, Rules("nucleo", own_pids=frozenset({1})), NOW).decision is EVICT
 
 
 def test_a_verdict_that_time_alone_may_change_says_when(holder: Make) -> None:
-    verdict = judge(holder(idle_since=NOW - 2), Rules(grace_s=7), NOW)
+    verdict = judge(holder(idle_since=NOW - 2), Rules("nucleo", grace_s=7), NOW)
     assert verdict.again_at == NOW + 5
-    assert judge(holder(idle_since=NOW - 2), Rules(grace_s=7), NOW + 5).decision is EVICT
+    assert judge(holder(idle_since=NOW - 2), Rules("nucleo", grace_s=7), NOW + 5).decision is EVICT
 
 
 def test_a_holder_stuck_in_the_kernel_needs_hands(holder: Make) -> None:
-    assert judge(holder(state="D", stuck_since=NOW - 5), Rules(), NOW).advice == "replug the probe"
+    assert judge(holder(state="D", stuck_since=NOW - 5), Rules("nucleo"), NOW).advice == "replug the probe"
 
 
 def test_a_left_holder_tells_how_to_get_the_probe(holder: Make) -> None:
-    assert "PID 812" in judge(holder(gdb_connected=True), Rules(), NOW).advice
+    advice = judge(holder(gdb_connected=True), Rules("nucleo"), NOW).advice
+    assert advice == "end the session of PID 812 (OpenOCD), or `ocdsup evict nucleo --force`"
+
+
+@pytest.mark.parametrize(
+    ("seen", "rules", "said"),
+    [
+        ({}, {}, ""),
+        ({"gdb_connected": True}, {}, "a GDB session is live"),
+        ({"gdb_connected": None}, {}, "a client is connected to a port that may be its GDB port"),
+        ({"console_clients": 1}, {}, "a telnet or Tcl client is connected"),
+        ({"gdb_connected": True}, {"force": True}, ""),
+        ({"gdb_connected": True}, {"policy": Policy.ANY}, ""),
+        ({}, {"force": True, "flashing": True}, "a flash operation of this bench runs"),
+        ({"ports": ServerPorts()}, {}, ""),  # its consoles are closed: it does what it was asked for
+    ],
+)
+def test_only_what_came_up_since_the_verdict_stays_the_hand(
+    holder: Make, seen: dict[str, Any], rules: dict[str, Any], said: str
+) -> None:
+    assert second_thoughts(holder(**ORPHAN), holder(**ORPHAN, **seen), Rules("nucleo", **rules), NOW) == said
+
+
+@pytest.mark.parametrize(("state", "said"), [("T", ""), ("S", "it has opened no console")])
+def test_work_that_goes_on_after_a_stop_is_not_cut_off_by_the_next_step(holder: Make, state: str, said: str) -> None:
+    """It was judged to be ended because it was stopped; SIGCONT came along with SIGTERM, and its files are not done."""
+    seen = holder(**IN_ITS_FILES, state=state)
+    thoughts = second_thoughts(holder(**IN_ITS_FILES, state="T"), seen, Rules("nucleo"), NOW)
+    assert thoughts.startswith(said)
+    assert bool(thoughts) is bool(said)
 
 
 # Breaker -----------------------------------------------------------------------------------------------------------
@@ -172,7 +216,7 @@ def test_the_breaker_keeps_command_lines_and_users_apart(holder: Make, other: di
 
 def test_a_tripped_breaker_overrules_force_and_names_the_respawner(holder: Make) -> None:
     breaker = RespawnBreaker(limit=1).record(holder(), NOW)
-    verdict = judge(holder(), Rules(force=True), NOW)
+    verdict = judge(holder(), Rules("nucleo", force=True), NOW)
     checked = breaker.check(holder(), verdict, NOW + 1)
     assert checked.decision is LEAVE
     assert "PID 700 (code)" in checked.advice

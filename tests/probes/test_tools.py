@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocdsup.probes.tools import TOOLS, is_ocdsup, is_one_shot, recognise, respawn_key
+from ocdsup.probes.tools import TOOLS, is_lending, is_ocdsup, is_one_shot, recognise, respawn_key
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,20 @@ def test_a_one_shot_run_that_writes_flash_is_recognised(cmdline: tuple[str, ...]
 )
 def test_another_ocdsup_is_recognised_by_how_it_is_started(cmdline: tuple[str, ...], yes: bool) -> None:
     assert is_ocdsup(cmdline) is yes
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "yes"),
+    [
+        (("python3", "-m", "ocdsup", "lend", "one", "--for", "5m", "--", "make"), True),
+        (("/usr/bin/python3", "/usr/bin/ocdsup", "--socket", "/s", "lend", "one", "--", "make"), True),
+        (("ocdsup", "lend", "one"), False),
+        (("ocdsup", "run", "--", "lend"), False),
+        (("make", "lend", "--"), False),
+    ],
+)
+def test_a_loan_is_recognised_by_the_command_line_of_its_guard(cmdline: tuple[str, ...], yes: bool) -> None:
+    assert is_lending(cmdline) is yes
 
 
 def test_a_respawned_server_has_the_same_key_on_other_ports() -> None:

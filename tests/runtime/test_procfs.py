@@ -50,6 +50,18 @@ def test_a_service_is_who_systemd_itself_executed(tmp_path: Path, environ: bytes
     assert procfs.systemd_started(812, tmp_path) is started
 
 
+@pytest.mark.parametrize(
+    ("environ", "value"), [(b"A=1\0OCDSUP_LEASE=one\0", "one"), (b"OCDSUP_LEASES=one\0", ""), (None, None)]
+)
+def test_a_variable_is_read_from_the_environment_as_it_was_at_the_start(
+    tmp_path: Path, environ: bytes | None, value: str | None
+) -> None:
+    folder = lay(tmp_path, 812)
+    if environ is not None:
+        (folder / "environ").write_bytes(environ)
+    assert procfs.read_variable(812, "OCDSUP_LEASE", tmp_path) == value
+
+
 def test_the_scan_finds_devices_through_links_and_survives_dangling_ones(tmp_path: Path) -> None:
     files = lay(tmp_path, 812) / "fd"
     (files / "3").symlink_to("/dev/full")

@@ -251,12 +251,12 @@ async def test_a_left_over_openocd_is_found_by_its_connection_judged_stale_and_e
     what = wanted(servers=[wire.port])
     (holder,) = (await asyncio.to_thread(find_holders, what, budget_s=10)).holders
     assert (holder.pid, holder.kind, holder.tcl_port, holder.tcl_answers) == (ide.openocd, "openocd", ide.tcl, True)
-    assert judge(holder, Rules(), monotonic()).decision is Decision.LEAVE, "its IDE is alive"
+    assert judge(holder, Rules("nucleo"), monotonic()).decision is Decision.LEAVE, "its IDE is alive"
 
     ide.die()
     until(lambda: holder_of(ide.openocd, what).orphaned is True)
     (holder,) = (await asyncio.to_thread(find_holders, what, budget_s=10)).holders
-    verdict = judge(holder, Rules(), monotonic())
+    verdict = judge(holder, Rules("nucleo"), monotonic())
     assert verdict.decision is Decision.EVICT
     assert "gone" in verdict.reason
 
@@ -276,7 +276,7 @@ async def test_an_openocd_whose_ide_died_is_left_over_even_if_a_shell_still_wait
         ide.die()
         until(lambda: holder_of(ide.openocd, what).orphaned is True)
         after = await asyncio.to_thread(holder_of, ide.openocd, what)
-        assert judge(after, Rules(), monotonic()).decision is Decision.EVICT
+        assert judge(after, Rules("nucleo"), monotonic()).decision is Decision.EVICT
         assert (await evict(after, what, HURRY)).how is How.SHUTDOWN
     finally:
         ide.close()
@@ -289,7 +289,7 @@ async def test_a_stopped_openocd_counts_as_wedged_and_is_ended(wire: Wire, ide: 
     until(lambda: holder_of(ide.openocd, what, ask=False).state == "T")
     holder = await asyncio.to_thread(holder_of, ide.openocd, what)
     assert holder.tcl_answers is False
-    assert "stopped" in judge(holder, Rules(), monotonic()).reason
+    assert "stopped" in judge(holder, Rules("nucleo"), monotonic()).reason
     assert (await evict(holder, what, HURRY)).how is How.TERM
     assert not find_holders(what, budget_s=10).holders
 
@@ -305,7 +305,7 @@ async def test_an_openocd_blocked_by_its_adapter_is_found_wedged_and_killed(wire
     until(lambda: holder_of(ide.openocd, what, ask=False).tcl_port == ide.tcl)
     holder = await asyncio.to_thread(holder_of, ide.openocd, what)
     assert holder.tcl_answers is False
-    verdict = judge(replace(holder, console_clients=0, age_s=20.0), Rules(), monotonic())
+    verdict = judge(replace(holder, console_clients=0, age_s=20.0), Rules("nucleo"), monotonic())
     assert "wedged" in verdict.reason
     assert (await evict(holder, what, IMPATIENT)).how is How.KILL
     assert not find_holders(what, budget_s=10).holders
@@ -375,7 +375,7 @@ async def test_a_holder_in_a_container_cannot_be_judged_but_can_be_ended_when_fo
     holder = next(holder for holder in report.holders if holder.parent and holder.parent.pid == container)
     openocd = replace(holder, kind="openocd", gdb_connected=False, orphaned=True)
     assert holder.same_namespace is False
-    assert judge(openocd, Rules(), monotonic()).decision is Decision.CANNOT_TELL
-    assert judge(holder, Rules(force=True), monotonic()).decision is Decision.EVICT
+    assert judge(openocd, Rules("nucleo"), monotonic()).decision is Decision.CANNOT_TELL
+    assert judge(holder, Rules("nucleo", force=True), monotonic()).decision is Decision.EVICT
     assert (await evict(holder, what, IMPATIENT)).ended
     assert not is_running(holder.pid)

@@ -165,7 +165,7 @@ from ocdsup.probes.selector import ProbeSelector
 from ocdsup.runtime import usb
 from ocdsup.runtime.looks import Looks
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
-looks = Looks(ProbeSelector(), Policy.STALE_OPENOCD, 0.0, frozenset, lambda: False)
+looks = Looks(ProbeSelector(), Policy.STALE_OPENOCD, 0.0, frozenset, lambda: False, bench="one")
 seen = asyncio.run(looks.probe())
 print(json.dumps([seen.presence.value, seen.text, usb.inventory()[0].serial]))
 """
