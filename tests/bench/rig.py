@@ -316,7 +316,8 @@ class Rig:
 
     def openocds(self) -> list[int]:
         """Living OpenOCD processes of this rig."""
-        return [pid for pid, command in self.left_behind().items() if command.startswith("openocd")]
+        found = self.left_behind().items()  # the daemon's own were started by their full path
+        return [pid for pid, command in found if command.partition(" ")[0].rpartition("/")[2] == "openocd"]
 
 
 def _marked(mark: str) -> Iterator[int]:

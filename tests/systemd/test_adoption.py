@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ocdsup.demo.stage import is_alive
+from ocdsup.demo.gdb import Gdb
+from ocdsup.demo.stage import is_alive, until
+from ocdsup.demo.story import firmware
 from ocdsup.runtime.adoption import NAME
+from ocdsup.sim.board import target_file
+from ocdsup.sim.boards import BOARDS
 from tests.bench.rig import PATIENCE, gone
+from tests.sessions.desk import MODE_2, hits, run, value
 from tests.systemd.test_handover import Desk
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
@@ -22,9 +27,15 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     try:
         yield made
     finally:
-        made.rig.stop() if made.rig.daemon is not None else None
-        made.manager.drop()
-        made.close()
+        ended(made)
+
+
+def ended(desk: Desk) -> None:
+    """Stop the service for good; OpenOCD takes the hang-up as its end, in its own time."""
+    desk.rig.stop() if desk.rig.daemon is not None else None
+    desk.manager.drop()
+    until("leave no OpenOCD behind", lambda: not desk.rig.openocds(), PATIENCE)
+    desk.close()
 
 
 def openocd(desk: Desk) -> int:
@@ -91,25 +102,94 @@ def test_a_record_that_is_none_is_a_clean_start(desk: Desk, damage: bytes) -> No
     gone(before)
 
 
-def test_one_that_would_be_started_differently_is_replaced(desk: Desk) -> None:
-    """The configuration was edited while there was no daemon."""
+def edited(desk: Desk, old: str, new: str) -> tuple[int, int]:
+    """The configuration is edited while there is no daemon; the PIDs of OpenOCD before and after."""
     before = openocd(desk)
     end(desk, "kill")
     text = desk.rig.config_file.read_text(encoding="utf-8")
-    desk.rig.write_text(text.replace('"config": [', '"adapter_speed_khz": 1000, "config": ['))
+    assert old in text
+    desk.rig.write_text(text.replace(old, new))
     desk.start()
-    assert openocd(desk) != before
+    return before, openocd(desk)
+
+
+def test_one_that_would_be_started_differently_is_replaced(desk: Desk) -> None:
+    before, after = edited(desk, '"config": [', '"adapter_speed_khz": 1000, "config": [')
+    assert after != before
     gone(before)
 
 
 def test_without_the_key_it_ends_with_the_daemon(desk: Desk) -> None:
     """Also one that was kept before: the key counts that is there now."""
-    before = openocd(desk)
-    end(desk, "kill")
-    text = desk.rig.config_file.read_text(encoding="utf-8")
-    desk.rig.write_text(text.replace('"adopt": true', '"adopt": false'))
-    desk.start()
-    after = openocd(desk)
+    before, after = edited(desk, '"adopt": true', '"adopt": false')
     assert after != before
+    gone(before)
     desk.rig.kill()
     gone(after)
+
+
+TWO_CORES = {"config": ["interface/stlink-dap.cfg", target_file(BOARDS["dual-m4"])]}
+
+
+@pytest.fixture
+def cores(tmp_path: Path) -> Iterator[tuple[Desk, Gdb, Gdb]]:
+    """A chip with two cores and a GDB on each: the first stands in `blink`, the second runs to its breakpoint in mode 2."""
+    made = Desk(tmp_path, "dual-m4", adopt=True, openocd=TWO_CORES)
+    other = Gdb(firmware())
+    try:
+        made.attach()
+        other.command(f"-target-select extended-remote 127.0.0.1:{made.port + 1}", PATIENCE)
+        other.command(f"-break-insert -h *{MODE_2:#x}")
+        other.command("-exec-continue")
+        other.wait_stop(PATIENCE, attach=True)
+        yield made, made.gdb, other
+    finally:
+        other.close()
+        ended(made)
+
+
+def states(desk: Desk) -> list[tuple[str, str, int]]:
+    """Each core by its name, with its state and its debug sessions."""
+    return [(core["name"], core["state"], core["gdb_sessions"]) for core in desk.rig.status()["targets"]]
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_with_two_cores_each_session_goes_on_at_its_own(cores: tuple[Desk, Gdb, Gdb], how: str) -> None:
+    """Twice: same process, same ports, what stands stands, what runs runs, and each breakpoint is its own core's."""
+    desk, standing, running = cores
+    before, ports = openocd(desk), desk.rig.status()["ports"]["gdb"]
+    blinks = value(standing, "blinks")
+    for _ in range(2):
+        end(desk, how)
+        desk.start()
+        assert openocd(desk) == before
+        assert desk.rig.status()["ports"]["gdb"] == ports
+        desk.rig.until("see both cores", lambda _: states(desk) == [("dual.cpu0", "halted", 1), ("dual.cpu1", "running", 1)])
+        assert running.no_stop_waiting()
+        hits(standing)
+        blinks += 1
+        assert value(standing, "blinks") == blinks
+    running.command("-exec-interrupt")
+    assert "SIGINT" in running.wait_stop(PATIENCE)
+    assert value(running, "blinks") > blinks
+    running.command("-data-evaluate-expression mode=2")
+    assert f'addr="{MODE_2:#010x}"' in run(running)
+    assert value(standing, "mode") != 2
+
+
+@pytest.mark.parametrize("core", [0, 1])
+def test_one_core_s_debugger_that_leaves_meanwhile_leaves_the_other_s_session(cores: tuple[Desk, Gdb, Gdb], core: int) -> None:
+    """Between two daemons a GDB is killed: its core is let go as its user would want, the other session goes on."""
+    desk, *gdbs = cores
+    before = openocd(desk)
+    end(desk, "kill")
+    gdbs[core].close()
+    desk.start()
+    assert openocd(desk) == before
+    desk.rig.until("count one session", lambda _: [row[2] for row in states(desk)] == [core, 1 - core])
+    if core == 0:
+        assert gdbs[1].no_stop_waiting()
+        gdbs[1].command("-exec-interrupt")
+        assert "SIGINT" in gdbs[1].wait_stop(PATIENCE)
+    else:
+        hits(gdbs[0])

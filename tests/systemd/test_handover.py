@@ -27,12 +27,11 @@ ELF = Path(__file__).parents[2] / "ocdsup/sim/firmware/blink-f4.elf"
 class Desk:
     """A developer on a service: the manager, the daemon of the moment, and one GDB that stays."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
+    def __init__(self, folder: Path, board: str = "stm32f407", **changes: Any) -> None:
         self.rig = Rig(folder)
         self.manager = Manager(folder)
-        self.sim: Sim = self.rig.sim()
-        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-            self.port, self.telnet = one.getsockname()[1], two.getsockname()[1]
+        self.sim: Sim = self.rig.sim(board=board)
+        self.port, self.telnet = free_ports()
         ports = {"gdb": self.port, "telnet": self.telnet}
         self.rig.write(one=self.rig.bench(self.sim, ports=ports, bind=["127.0.0.1"], **changes))
         self.gdb = Gdb(ELF)
@@ -57,10 +56,24 @@ class Desk:
         return int(self.rig.status()["targets"][0]["gdb_sessions"])
 
     def close(self) -> None:
-        """End everything."""
-        self.gdb.close()
-        self.rig.close()
-        self.manager.close()
+        """End everything, the manager's threads also when something else does not end well."""
+        try:
+            self.gdb.close()
+            self.rig.close()
+        finally:
+            self.manager.close()
+
+
+def free_ports() -> tuple[int, int]:
+    """A port for GDB whose next one, for a second core, is free as well, and one for telnet."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as gdb, socket.create_server(("127.0.0.1", 0)) as telnet:
+            first, other = gdb.getsockname()[1], telnet.getsockname()[1]
+            try:
+                socket.create_server(("127.0.0.1", first + 1)).close()
+            except (OSError, OverflowError):
+                continue
+            return first, other
 
 
 @pytest.fixture
