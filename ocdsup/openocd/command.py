@@ -91,11 +91,12 @@ def argv(spec: BackendSpec, version: Version, profile: LaunchProfile, ports: Por
         line += ["-s", directory]
     if spec.debug is not None:
         line.append(f"-d{spec.debug}")
-    line += _commands([_listen(ports)])
+    listen = _listen(ports, known)
+    line += _commands([listen])
     for path in spec.config:
         # OpenOCD itself builds the text `script {PATH}` (options.c): a brace in the path would be evaluated as Tcl.
         line += ["-f", path] if _SAFE_PATH.fullmatch(path) else ["-c", f"script {tcl_quote(path)}"]
-    setup = [*_setup(spec, known, profile), _listen(ports), *([_PRIVATE] if known.announces_ports else []), _ATTACH]
+    setup = [*_setup(spec, known, profile), listen, *([_PRIVATE] if known.announces_ports else []), _ATTACH]
     return line + _commands([*setup, *_clients(spec), *_go(profile, token)])
 
 
@@ -110,8 +111,15 @@ def _commands(scripts: Iterable[str]) -> list[str]:
     return [word for script in scripts for word in ("-c", script)]
 
 
-def _listen(ports: Ports) -> str:
-    return f"bindto 127.0.0.1; gdb_port {ports.gdb}; telnet_port {ports.telnet}; tcl_port {ports.tcl}"
+def _listen(ports: Ports, known: Names) -> str:
+    services = {"gdb": ports.gdb, "telnet": ports.telnet, "tcl": ports.tcl}
+    return "; ".join(["bindto 127.0.0.1", *(_said(known, name, f"port {port:d}") for name, port in services.items())])
+
+
+def _said(known: Names, group: str, words: str) -> str:
+    """A command of a group as the family knows it. Builds of master from before the groups know only the old name."""
+    old = f"{group}_{words}"
+    return f"if {{[catch {{{group} {words}}}]}} {{{old}}}" if known.grouped else old
 
 
 def _setup(spec: BackendSpec, known: Names, profile: LaunchProfile) -> list[str]:
@@ -121,8 +129,8 @@ def _setup(spec: BackendSpec, known: Names, profile: LaunchProfile) -> list[str]
         *_probe(spec, known),
         *spec.commands,
         *([f"{known.speed} {speed:d}"] if speed else []),
-        "gdb_report_data_abort enable",
-        *(["gdb_report_register_access_error enable"] if known.register_error else []),
+        _said(known, "gdb", "report_data_abort enable"),
+        *([_said(known, "gdb", "report_register_access_error enable")] if known.register_error else []),
         *([_REMEMBER, UNDER_RESET] if profile.under_reset else []),
     ]
 

@@ -82,8 +82,8 @@ class Names:
     """The commands of one family.
 
     Tuples are tried in order at run time: a driver's commands exist only once that driver is selected (adapter.c), and
-    which driver that is, only the configuration files know. Names that every family accepts (`gdb_port`, `reset_config`,
-    `bindto`, `gdb_report_data_abort`; master prints DEPRECATED for some) are not listed.
+    which driver that is, only the configuration files know. Names that every family accepts (`reset_config`, `bindto`) are
+    not listed.
     """
 
     speed: str
@@ -91,6 +91,7 @@ class Names:
     serial: tuple[str, ...]
     location: tuple[str, ...]
     register_error: bool  # gdb_report_register_access_error, from 0.11
+    grouped: bool  # `gdb port` for `gdb_port` and the like, on master since 44cfdef0a (2024); the old ones print DEPRECATED
     announces_ports: bool  # "Listening on port N for …" lines, from 0.11: only then are ephemeral ports of use
 
 
@@ -99,17 +100,18 @@ _VID_PID = ("hla_vid_pid", "st-link vid_pid", "ftdi vid_pid", "cmsis_dap_vid_pid
 _SERIAL = ("hla_serial", "ftdi_serial", "cmsis_dap_serial", "jlink serial")
 _LOCATION = ("adapter usb location",)
 NAMES: dict[Family, Names] = {
-    Family.V0_10: Names("adapter_khz", _OLD_VID_PID, _SERIAL, ("ftdi_location",), False, False),
+    Family.V0_10: Names("adapter_khz", _OLD_VID_PID, _SERIAL, ("ftdi_location",), False, False, False),
     Family.V0_11: Names(
         "adapter speed",
         (*_OLD_VID_PID, "st-link vid_pid"),
         (*_SERIAL, "st-link serial", "adapter serial"),
         _LOCATION,
         True,
+        False,
         True,
     ),
-    Family.V0_12: Names("adapter speed", _VID_PID, ("adapter serial",), _LOCATION, True, True),
-    Family.MASTER: Names("adapter speed", ("adapter usb vid_pid", *_VID_PID), ("adapter serial",), _LOCATION, True, True),
+    Family.V0_12: Names("adapter speed", _VID_PID, ("adapter serial",), _LOCATION, True, False, True),
+    Family.MASTER: Names("adapter speed", ("adapter usb vid_pid", *_VID_PID), ("adapter serial",), _LOCATION, True, True, True),
 }
 
 

@@ -72,6 +72,22 @@ def test_every_dialect_has_its_own_words(version: Version, words: list[str]) -> 
     assert ("adapter_khz" in text, "register_access_error" in text) == (version == V10, version != V10)
 
 
+def test_master_is_told_its_own_names_first_and_the_others_only_theirs() -> None:
+    """The old ones print DEPRECATED there (src/server/startup.tcl); builds of master from before 2024 know no others."""
+    services = {
+        "gdb port 50000": "gdb_port 50000",
+        "telnet port 50001": "telnet_port 50001",
+        "tcl port 50002": "tcl_port 50002",
+    }
+    reports = {f"gdb {words} enable": f"gdb_{words} enable" for words in ("report_data_abort", "report_register_access_error")}
+    said = "\n".join(scripts(argv(STLINK, MASTER, LaunchProfile(), Ports(50000, 50001, 50002), "T")))
+    for new, old in (services | reports).items():
+        assert f"if {{[catch {{{new}}}]}} {{{old}}}" in said
+    for version in (V10, V11, V12):
+        said = "\n".join(scripts(argv(STLINK, version, LaunchProfile(), Ports(50000, 50001, 50002), "T")))
+        assert all(old in said and new not in said for new, old in services.items())
+
+
 def test_a_plain_start_never_speaks_of_reset() -> None:
     for version in (V10, V11, V12, MASTER):
         assert "reset" not in " ".join(argv(STLINK, version, LaunchProfile(), FIXED, "T"))
