@@ -1,4 +1,4 @@
-"""May this holder be ended, and by which steps: policy, respawn breaker and step machine. Pure; time is an argument.
+"""May this holder be ended, and by which steps: policy and step machine. Pure; time is an argument.
 
 Stale is an OpenOCD that is not ours, holds this bench's probe, and is orphaned, or wedged, or polls a dead target, or
 has had no GDB client for the grace time. A live debug session is never ended under `stale-openocd`.
@@ -222,42 +222,6 @@ def _release(holder: Holder, rules: Rules) -> str:
     return f"end the session of PID {holder.pid} ({holder.title}), or `ocdsup evict {rules.bench} --force`"
 
 
-@dataclass(frozen=True, slots=True)
-class RespawnBreaker:
-    """Counts evictions per user and command line: whoever respawns the same holder would be fought with for ever."""
-
-    limit: int = 3
-    window_s: float = 60.0
-    ended: tuple[tuple[str, float], ...] = ()
-
-    def record(self, holder: Holder, now: float) -> RespawnBreaker:
-        """Return the breaker after this holder was ended at `now`; what lies outside the window is forgotten."""
-        recent = tuple(entry for entry in self.ended if now - entry[1] < self.window_s)
-        return replace(self, ended=(*recent, (_respawn_key(holder), now)))
-
-    def count(self, holder: Holder, now: float) -> int:
-        """Return how often this command line was ended within the window."""
-        key = _respawn_key(holder)
-        return sum(name == key and now - at < self.window_s for name, at in self.ended)
-
-    def tripped(self, holder: Holder, now: float) -> bool:
-        """Tell whether ending this command line again would be a fight."""
-        return self.count(holder, now) >= self.limit
-
-    def check(self, holder: Holder, verdict: Verdict, now: float) -> Verdict:
-        """Return the verdict, or leave the holder alone when the breaker has tripped; force is no exception."""
-        if verdict.decision is not Decision.EVICT or not self.tripped(holder, now):
-            return verdict
-        starter = f"PID {holder.parent.pid} ({holder.parent.name})" if holder.parent else "something"
-        reason = f"{starter} starts it again each time: ended {self.count(holder, now)} times in {self.window_s:.0f} s"
-        again = now + self.window_s
-        return Verdict(Decision.LEAVE, reason, verdict.stale, again, f"stop what respawns it: {starter}")
-
-
-def _respawn_key(holder: Holder) -> str:
-    return f"{holder.uid}\0{tools.respawn_key(holder.cmdline)}"
-
-
 class How(StrEnum):
     """How an eviction came out."""
 
@@ -284,7 +248,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """Ask OpenOCD to end itself: `shutdown` over its Tcl port."""
+    """Ask OpenOCD to end itself: `shutdown` over its Tcl port, with a last word for its log."""
 
     tcl: Endpoint
 

@@ -92,6 +92,7 @@ class Parent:
     ppid: int = 0
     service: bool | None = None
     parent: Parent | None = None
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

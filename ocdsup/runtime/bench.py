@@ -27,7 +27,7 @@ from ocdsup.runtime.driver import Driver
 from ocdsup.runtime.fd_store import Store
 from ocdsup.runtime.lending import Lending
 from ocdsup.runtime.log_ring import LogRing
-from ocdsup.runtime.looks import Looks, present
+from ocdsup.runtime.looks import Home, Looks, present
 from ocdsup.runtime.ports import StablePorts
 from ocdsup.runtime.settings import pinned, policy_of, spec_of, uids_of
 from ocdsup.runtime.tasks import Tasks
@@ -101,7 +101,7 @@ class LiveBench:
             self._shared.own_pids,
             lambda: self.flashing,
             uids_of(self.config),
-            bench=self.name,
+            home=Home(self.name, lambda: f"localhost:{self.ports.gdb_numbers[0]}"),
         )
 
     @property

@@ -16,6 +16,7 @@ from time import monotonic
 
 from ocdsup.probes.eviction import SEEING, Action, Done, Ending, How, Patience, Seen, Shutdown, Signals, advance, begin
 from ocdsup.probes.holders import Holder
+from ocdsup.probes.respawn import echo
 from ocdsup.runtime import procfs
 from ocdsup.runtime.procs import TCL_END, Wanted, look_again, still_holds
 
@@ -54,6 +55,7 @@ class Case:
     holder: Holder
     what: Wanted
     objection: Objection
+    farewell: str
     proc: Path
 
 
@@ -116,11 +118,13 @@ async def evict(
     proc: Path = procfs.PROC,
     *,
     objection: Objection = _no_objection,
+    farewell: str = "",
 ) -> EvictionResult:
     """End one holder by the steps of `eviction.begin`, politely first, and wait until it is gone.
 
     Before every step it is made sure that this still is the process that was judged, still holds the probe, and that nothing
-    new speaks for it. Whether it may be ended at all is decided by `eviction.judge`, not here.
+    new speaks for it. Whether it may be ended at all is decided by `eviction.judge`, not here. `farewell` is left in the log of
+    an OpenOCD that takes commands.
     """
     began = monotonic()
     try:
@@ -130,7 +134,7 @@ async def evict(
     except OSError as error:
         return EvictionResult(holder.pid, How.REFUSED, 0.0, f"no pidfd: {error.strerror}")
     try:
-        done = await _walk(pidfd, Case(holder, what, objection, proc), patience or Patience())
+        done = await _walk(pidfd, Case(holder, what, objection, farewell, proc), patience or Patience())
     finally:
         os.close(pidfd)
     return EvictionResult(holder.pid, done.how, monotonic() - began, done.text)
@@ -187,7 +191,7 @@ def _ask_to_shut_down(case: Case, action: Shutdown) -> Refusal | None:
             now = look_again(case.holder, case.proc, our_port)
             if now is None or now.ports.tcl != action.tcl:
                 return Refusal(Seen.FAILED, "its Tcl port is another's")
-            link.sendall(b"shutdown" + TCL_END)
+            link.sendall(echo(case.farewell) + b"; shutdown" + TCL_END)
     except OSError:  # TimeoutError is one
         return Refusal(Seen.FAILED, "its Tcl port takes no commands")
     return None

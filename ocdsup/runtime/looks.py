@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from ocdsup.core import events as ev
 from ocdsup.core.effects import UsbCure
 from ocdsup.errors import ProbeError
-from ocdsup.probes.eviction import Decision, Policy, RespawnBreaker, Rules, Verdict, judge, second_thoughts
+from ocdsup.probes.eviction import Decision, Policy, Rules, Verdict, judge, second_thoughts
 from ocdsup.probes.history import History, remember
 from ocdsup.probes.holders import Holder
 from ocdsup.probes.probe import Probe
+from ocdsup.probes.respawn import RespawnBreaker, farewell, notice
 from ocdsup.probes.selector import Absent, Ambiguous, Found, Match, ProbeSelector, same_serial
 from ocdsup.runtime import ending, procs, stlink_server, usb, usb_reset
 
@@ -25,13 +26,22 @@ class _Judged:
     holder: Holder
     verdict: Verdict
     rules: Rules
+    respawned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The bench whose looks these are: its name, and where it serves GDB, as `localhost:3333`."""
+
+    bench: str
+    place: Callable[[], str]
 
 
 class Looks:
     """The eyes, and the one hand, of a bench.
 
-    `bench` is its name. `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of
-    them writes flash; `uids` are whose processes may be ended, None for all. `known`: the probe has been found before.
+    `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of them writes flash;
+    `uids` are the users whose processes may be ended, None for all. `known`: the probe has been found before.
     """
 
     def __init__(
@@ -43,9 +53,10 @@ class Looks:
         flashing: Callable[[], bool],
         uids: frozenset[int] | None = None,
         *,
-        bench: str,
+        home: Home,
     ) -> None:
-        self.bench = bench
+        self._home = home
+        self._told: frozenset[tuple[int, int]] = frozenset()
         self._selector = selector
         self.policy = policy
         self._grace_s = grace_s
@@ -112,7 +123,7 @@ class Looks:
         others = await asyncio.to_thread(self._of_this_probe, [h for h in report.holders if not h.descends_from(own)])
         self._history, holders = remember(self._history, others, now)
         rules = Rules(
-            self.bench,
+            self._home.bench,
             policy=self.policy,
             own_pids=own,
             uids=self._uids,
@@ -120,12 +131,25 @@ class Looks:
             flashing=self._flashing(),
             force=force,
         )
-        verdicts = ((h, self._breaker.check(h, judge(h, rules, now), now)) for h in holders)
-        self._judged = {(h.pid, h.start_ticks): _Judged(h, verdict, rules) for h, verdict in verdicts}
+        self._judged = {(h.pid, h.start_ticks): self._verdict(h, rules, now) for h in holders}
+        await self._tell_respawned()
         again = [judged.verdict.again_at for judged in self._judged.values() if judged.verdict.again_at is not None]
         unseen = "; ".join(map(str, report.unseen))
         seen = tuple(map(_seen, self._judged.values())) if report.holders else _hidden(found, unseen)
         return ev.HoldersSeen(seen, unseen, min(again, default=None))
+
+    def _verdict(self, holder: Holder, rules: Rules, now: float) -> _Judged:
+        verdict = judge(holder, rules, now)
+        checked = self._breaker.check(holder, verdict, now)
+        return _Judged(holder, checked, rules, respawned=checked is not verdict)
+
+    async def _tell_respawned(self) -> None:
+        """Tell each OpenOCD that came back once too often, and by its log whoever starts it, once what is going on."""
+        news = {key: one.holder for key, one in self._judged.items() if one.respawned and key not in self._told}
+        self._told = frozenset({*(self._told & self._judged.keys()), *news})
+        for holder in news.values():
+            if holder.tcl_answers and holder.ports.tcl is not None:
+                await asyncio.to_thread(procs.tell, holder.ports.tcl, notice(self._home.bench, self._home.place()))
 
     def _of_this_probe(self, holders: list[Holder]) -> list[Holder]:
         """Those that hold *this* probe. Blocks.
@@ -162,7 +186,8 @@ class Looks:
         def objection(seen: Holder) -> str:
             return second_thoughts(judged.holder, seen, replace(judged.rules, flashing=self._flashing()), now())
 
-        result = await ending.evict(judged.holder, self._wanted, objection=objection)
+        words = farewell(self._home.bench, self._home.place(), judged.verdict.reason)
+        result = await ending.evict(judged.holder, self._wanted, objection=objection, farewell=words)
         if result.ended:
             self._breaker = self._breaker.record(judged.holder, asyncio.get_running_loop().time())
         return ev.HolderEnded(pid, ended=result.ended, how=result.how.value, text=result.text)

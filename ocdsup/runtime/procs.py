@@ -27,6 +27,7 @@ from ocdsup.probes.holders import (
     describe,
     join,
 )
+from ocdsup.probes.respawn import echo
 from ocdsup.probes.serials import printable
 from ocdsup.runtime import procfs
 
@@ -152,7 +153,9 @@ def _parent(pid: int, proc: Path, depth: int = 0) -> Parent | None:
     service = procfs.systemd_started(pid, proc) if status.comm in WRAPPERS else None
     above = _parent(status.ppid, proc, depth + 1) if status.ppid > 0 and depth < MAX_ANCESTORS else None
     name, terminal = printable(status.comm), bool(status.terminal)
-    return Parent(pid, name, procfs.read_cmdline(pid, proc), terminal, status.ppid, service, above)
+    uid = procfs.read_uid(pid, proc)
+    user = _user(uid) if uid is not None else ""
+    return Parent(pid, name, procfs.read_cmdline(pid, proc), terminal, status.ppid, service, above, user)
 
 
 def _unseen(found: procfs.Scan, proc: Path) -> Iterable[Unseen]:
@@ -240,6 +243,11 @@ def ask_target(tcl: Endpoint, timeout_s: float = 1.0) -> bool | None:
     """Tell whether the current target of an OpenOCD is dead: examination or polling fails, its state is `unknown`."""
     answer = _tcl(tcl, b"[target current] curstate", timeout_s)
     return None if not answer or not answer.endswith(TCL_END) else answer == b"unknown" + TCL_END
+
+
+def tell(tcl: Endpoint, text: str, timeout_s: float = 1.0) -> None:
+    """Leave one line in the log of an OpenOCD, where whoever started it reads it."""
+    _tcl(tcl, echo(text), timeout_s)
 
 
 def _tcl(tcl: Endpoint, command: bytes, timeout_s: float) -> bytes | None:

@@ -16,7 +16,7 @@ from ocdsup.demo.story import firmware
 from ocdsup.probes.eviction import Ending, Policy, Seen
 from ocdsup.probes.selector import ProbeSelector
 from ocdsup.runtime import ending
-from ocdsup.runtime.looks import Looks
+from ocdsup.runtime.looks import Home, Looks
 from tests.bench.rig import PATIENCE, SERIAL, connect, gone, read_until
 from tests.eviction.test_ides import start
 
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from tests.bench.rig import Rig, Sim
     from tests.eviction.test_ides import Ide
 
+HOME = Home("one", lambda: "localhost:3333")
+
 
 def looks(sim: Sim, policy: Policy = Policy.STALE_OPENOCD) -> Looks:
     """The eyes and the hand of a bench whose probe this is."""
     selector = ProbeSelector("0483:374b", SERIAL, server=f"127.0.0.1:{sim.port}")
-    return Looks(selector, policy, 0.0, frozenset, lambda: False, bench="one")
+    return Looks(selector, policy, 0.0, frozenset, lambda: False, home=HOME)
 
 
 @pytest.fixture

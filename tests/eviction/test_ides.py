@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -146,6 +147,8 @@ def test_an_openocd_that_its_ide_left_behind_is_ended(rig: Rig, name: str) -> No
     assert bench["counters"]["evictions"] == 1
     assert [record["pid"] for record in rig.log("evicting")] == [ide.pid]
     assert rig.log("evicting")[0]["why"] == "stale: the program that started it is gone"
+    said = f"bench one has this probe and serves GDB at localhost:{bench['ports']['gdb'][0]}; connect there instead"
+    assert said in ide.program.output.read_text(), "whoever reads the IDE's console has to know"
 
 
 def test_an_openocd_that_is_stopped_is_ended_although_it_cannot_react(rig: Rig) -> None:
@@ -190,7 +193,7 @@ exec openocd "$@"
 def test_whoever_starts_it_again_each_time_is_not_fought_with(rig: Rig) -> None:
     """A shell loop respawns a stale OpenOCD: after three times the bench rests, blocked, and says so; force is no exception."""
     sim = rig.sim()
-    argv = [word.format(sim=sim.port, g=0, t=0, c=0) for word in IDES["Eclipse"]]
+    argv = [word.format(sim=sim.port, **dict(zip("gtc", _free_ports(3), strict=True))) for word in IDES["Eclipse"]]
     loop = rig.start("loop", ["sh", "-c", 'while :; do setsid "$@" & wait; done', "loop", "openocd", *argv])
     loop.await_line("for gdb connections", PATIENCE)
     ours = rig.folder / "slower-openocd"
@@ -203,6 +206,11 @@ def test_whoever_starts_it_again_each_time_is_not_fought_with(rig: Rig) -> None:
     )
     assert bench["fault"]["code"] == "probe-held"
     assert bench["counters"]["evictions"] == 3
+    assert f"PID {loop.pid} (sh) of user {getpass.getuser()}, from PID {os.getpid()} (" in bench["fault"]["text"]
+    said = loop.output.read_text()
+    assert said.count("ocdsup ends this OpenOCD (") == 3
+    rig.until("look again", lambda b: b["since_s"] > 3)
+    assert loop.output.read_text().count("leaves it alone now: bench one waits for this probe") == 1
     refused = rig.ocdsup("evict", "one", "--force")
     assert refused.returncode == 1
     assert "stop what respawns it" in refused.stderr

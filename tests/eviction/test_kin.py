@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from tests.bench.rig import Rig, Sim
 
+TARGET = "target/stm32f4x.cfg"
 LEND = [sys.executable, "-m", "ocdsup", "lend", "one", "--"]
 
 
 def server(sim: Sim) -> list[str]:
     """A borrower's OpenOCD, which nobody is connected to."""
-    return ["openocd", "-f", "interface/stlink.cfg", "-c", f"hla_stlink_backend tcp {sim.port}", "-f", "target/stm32f4x.cfg"]
+    words = ["gdb_port 0", "telnet_port 0", "tcl_port 0", f"hla_stlink_backend tcp {sim.port}"]
+    return ["openocd", "-f", "interface/stlink.cfg", *(part for word in words for part in ("-c", word)), "-f", TARGET]
 
 
 @pytest.mark.parametrize("scrub", [[], ["env", "-u", "OCDSUP_LEASE"]], ids=["with the mark of the loan", "without it"])

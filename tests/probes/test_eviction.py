@@ -12,7 +12,6 @@ from ocdsup.probes.eviction import (
     How,
     Patience,
     Policy,
-    RespawnBreaker,
     Rules,
     Seen,
     Shutdown,
@@ -189,38 +188,6 @@ def test_work_that_goes_on_after_a_stop_is_not_cut_off_by_the_next_step(holder: 
     thoughts = second_thoughts(holder(**IN_ITS_FILES, state="T"), seen, Rules("nucleo"), NOW)
     assert thoughts.startswith(said)
     assert bool(thoughts) is bool(said)
-
-
-# Breaker -----------------------------------------------------------------------------------------------------------
-
-
-def test_the_breaker_trips_when_one_command_line_was_ended_thrice_within_a_minute(holder: Make) -> None:
-    """Other ports do not make it another command line: IDEs pick new ones each time."""
-    breaker, respawned = RespawnBreaker(), holder()
-    for at, port in ((0.0, 50000), (20.0, 50003), (59.0, 50006)):
-        respawned = holder(pid=int(at) + 10, cmdline=("openocd", "-c", f"gdb_port {port}", "-f", "b.cfg"))
-        assert not breaker.tripped(respawned, at)
-        breaker = breaker.record(respawned, at)
-    assert breaker.tripped(respawned, 59.5)
-    assert not breaker.tripped(respawned, 60.0), "the first one has left the window"
-
-
-@pytest.mark.parametrize("other", [{"cmdline": ("openocd", "-f", "other.cfg")}, {"uid": 1001}])
-def test_the_breaker_keeps_command_lines_and_users_apart(holder: Make, other: dict[str, Any]) -> None:
-    breaker = RespawnBreaker()
-    for _ in range(3):
-        breaker = breaker.record(holder(), 1.0)
-    assert breaker.tripped(holder(), 2.0)
-    assert not breaker.tripped(holder(**other), 2.0)
-
-
-def test_a_tripped_breaker_overrules_force_and_names_the_respawner(holder: Make) -> None:
-    breaker = RespawnBreaker(limit=1).record(holder(), NOW)
-    verdict = judge(holder(), Rules("nucleo", force=True), NOW)
-    checked = breaker.check(holder(), verdict, NOW + 1)
-    assert checked.decision is LEAVE
-    assert "PID 700 (code)" in checked.advice
-    assert breaker.check(holder(), verdict, NOW + 61) is verdict
 
 
 # Steps -------------------------------------------------------------------------------------------------------------

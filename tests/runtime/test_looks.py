@@ -19,10 +19,11 @@ from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Node, Probe
 from ocdsup.probes.selector import Absent, Found, ProbeSelector
 from ocdsup.runtime import procs, stlink_server, usb, usb_reset
-from ocdsup.runtime.looks import Looks
+from ocdsup.runtime.looks import Home, Looks
 from ocdsup.sim.probe import DEFAULT_SERIAL
 from ocdsup.sim.server import SimServer, make_probe
 
+HOME = Home("one", lambda: "localhost:3333")
 OTHER = "0670FF111111111111111111"
 # Opens the first probe of an ST-LINK server (or the one with the given number) and keeps it until its input ends.
 HOLDER = """#!{python} -SE
@@ -43,7 +44,7 @@ def look(sim: SimServer, serial: str | None = DEFAULT_SERIAL, own: frozenset[int
     policy = rest.get("policy", Policy.ANY)
     assert isinstance(policy, Policy)
     selector = ProbeSelector(None, serial, None, f"127.0.0.1:{sim.port}")
-    return Looks(selector, policy, 0.0, lambda: own, lambda: bool(rest.get("flashing")), bench="one")
+    return Looks(selector, policy, 0.0, lambda: own, lambda: bool(rest.get("flashing")), home=HOME)
 
 
 @asynccontextmanager
@@ -135,7 +136,7 @@ async def test_a_person_who_insists_may_end_it(sim: SimServer, tmp_path: Path) -
 
 async def test_a_user_who_is_not_on_the_list_is_safe_from_force_too(sim: SimServer, tmp_path: Path) -> None:
     async with holder(tmp_path, sim) as child:
-        looks = Looks(look(sim)._selector, Policy.ANY, 0.0, frozenset, lambda: False, frozenset({4711}), bench="one")
+        looks = Looks(look(sim)._selector, Policy.ANY, 0.0, frozenset, lambda: False, frozenset({4711}), home=HOME)
         for force in (False, True):
             (seen,) = (await looks.holders(force=force)).holders
             assert (seen.evict, "whom we may not end" in seen.why) == (False, True)
@@ -146,7 +147,7 @@ async def test_a_user_who_is_not_on_the_list_is_safe_from_force_too(sim: SimServ
 async def test_a_flash_operation_that_begins_after_the_verdict_stays_the_hand(sim: SimServer, tmp_path: Path) -> None:
     flashing = [False]
     async with holder(tmp_path, sim) as child:
-        looks = Looks(look(sim)._selector, Policy.ANY, 0.0, frozenset, lambda: flashing[0], bench="one")
+        looks = Looks(look(sim)._selector, Policy.ANY, 0.0, frozenset, lambda: flashing[0], home=HOME)
         (seen,) = (await looks.holders()).holders
         assert seen.evict
         flashing[0] = True
@@ -280,7 +281,7 @@ async def test_a_terminal_on_the_virtual_serial_port_holds_only_a_probe_that_deb
     terminal = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
     assert terminal.stdout is not None
     await terminal.stdout.readline()
-    looks = Looks(ProbeSelector(), Policy.STALE_OPENOCD, 0.0, frozenset, lambda: False, bench="one")
+    looks = Looks(ProbeSelector(), Policy.STALE_OPENOCD, 0.0, frozenset, lambda: False, home=HOME)
     try:
         seen = (await looks.holders()).holders
     finally:
@@ -305,7 +306,7 @@ async def test_a_claim_without_a_process_is_a_holder_that_cannot_be_seen(
     found = Found(Probe("0483:374b", "066B", model, drivers=drivers))
     monkeypatch.setattr(usb, "find", lambda _selector: found)
     monkeypatch.setattr(procs, "find_holders", lambda _wanted: Report((), unseen))
-    looks = Looks(ProbeSelector(), Policy.ANY, 0.0, frozenset, lambda: False, bench="one")
+    looks = Looks(ProbeSelector(), Policy.ANY, 0.0, frozenset, lambda: False, home=HOME)
     seen = (await looks.holders(force=True)).holders
     assert bool(seen) is hidden
     for one in seen:

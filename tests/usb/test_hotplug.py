@@ -163,9 +163,9 @@ import asyncio, concurrent.futures.thread, json, os
 from ocdsup.probes.eviction import Policy
 from ocdsup.probes.selector import ProbeSelector
 from ocdsup.runtime import usb
-from ocdsup.runtime.looks import Looks
+from ocdsup.runtime.looks import Home, Looks
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
-looks = Looks(ProbeSelector(), Policy.STALE_OPENOCD, 0.0, frozenset, lambda: False, bench="one")
+looks = Looks(ProbeSelector(), Policy.STALE_OPENOCD, 0.0, frozenset, lambda: False, home=Home("one", lambda: ""))
 seen = asyncio.run(looks.probe())
 print(json.dumps([seen.presence.value, seen.text, usb.inventory()[0].serial]))
 """
