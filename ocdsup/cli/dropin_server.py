@@ -9,15 +9,17 @@ import asyncio
 import contextlib
 import errno
 import os
-import socket
 import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ocdsup.cli.client import Client, default_socket
+from ocdsup.cli.dropin_bridge import Listener, Pipe, bind, bridge
 from ocdsup.dropin import lines
-from ocdsup.dropin.commands import Statement, What
+from ocdsup.dropin.commands import Statement, What, defines
 from ocdsup.errors import ControlError, OcdsupError
 from ocdsup.openocd.tcl import tcl_quote
 
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
 WAIT_S = 60.0  # for a bench that is on its way: a recovery, a loan
 HOPELESS = {"stopped", "failed", "blocked"}  # phases that do not end by waiting
-CHUNK = 65536
+USABLE = {"ready", "degraded"}
+RETURN_S = 10.0  # for a daemon that is being restarted
+PAUSE_S = 0.2
 
 
 class _EndedError(Exception):
@@ -51,13 +55,16 @@ class Server:
         self._plan = plan
         self._scripts = scripts
         self._why = why
-        self._log = open(plan.log_file, "a", encoding="utf-8") if plan.log_file else sys.stderr  # noqa: SIM115  # until the end
-        self._listeners: list[tuple[socket.socket, Callable[[], int | None]]] = []
+        self._log = _log(plan.log_file, "a" if plan.flashes or plan.doubt else "w")
+        self._listeners: list[Listener] = []
+        self._ports: dict[str, list[int]] = {"gdb": [], "telnet": [], "tcl": []}
+        self._told: list[str] = []
 
     def run(self, unread: Sequence[tuple[str, str]] = ()) -> int:
         """Serve; returns the exit code. `unread` are files that were asked for and are not read, with the reasons."""
         name = self._bench["name"]
-        self._wait_until_usable(name)
+        if self._plan.port("gdb") != "pipe" or self._plan.steps:  # a GDB on the pipe is kept patient by the bench's own port
+            self._wait_until_usable(name)
         self._bench = self._look()
         print(lines.banner(self._bench["version"] or "0.12.0"), file=sys.stderr, flush=True)
         self._say(lines.note(f"the supervised bench {name} is used ({self._why})"))
@@ -68,18 +75,22 @@ class Server:
         if not self._open("gdb"):
             return 1
         try:
-            for script in self._scripts:
-                self._tcl(f"source {tcl_quote(script)}")
-            self._steps()
+            skipped = [word for script in self._scripts for word in self._read(script)]
+            announced = self._steps(frozenset(skipped))
         except _EndedError as ended:
             return ended.code
         if not (self._open("tcl") and self._open("telnet")):
             return 1
+        if not announced:
+            self._announce_gdb()
+        self._flush()
         return asyncio.run(self._serve())
 
     def _wait_until_usable(self, name: str) -> None:
         if self._bench["phase"] in HOPELESS:
             raise OcdsupError(f"use {name}", str(self._client.request("why", name)["text"]))
+        if self._bench["phase"] not in USABLE:
+            self._say(lines.note(f"{name} is {self._bench['phase']}: waiting for it, at most {WAIT_S:g} s"))
         self._client.request("wait", name, {"timeout": WAIT_S})
 
     def _look(self) -> dict[str, Any]:
@@ -89,28 +100,52 @@ class Server:
         return found
 
     def _say(self, text: str) -> None:
-        print(text, file=self._log, flush=True)
+        """A line, behind those that were held back."""
+        self._tell(text)
+        self._flush()
+
+    def _tell(self, text: str) -> None:
+        """A line for the next `_flush`: who waits for the last of several ports finds all of them announced."""
+        self._told.append(text)
+
+    def _flush(self) -> None:
+        if self._told:
+            print("\n".join(self._told), file=self._log, flush=True)
+            self._told.clear()
 
     # What the command line does
 
-    def _steps(self) -> None:
-        """Carry out the statements in their order; the GDB port is announced where `init` stands, else behind them."""
+    def _read(self, script: str) -> list[str]:
+        """Have the bench's OpenOCD read a file that defines commands; returns those it may not have."""
+        try:
+            self._tcl(f"source {tcl_quote(script)}")
+        except ControlError as error:
+            if error.code != "denied":
+                raise
+            self._say(lines.note(f"{script} is not read, and its commands are left out: {error}"))
+            return defines(Path(script).read_text(errors="replace"))
+        return []
+
+    def _steps(self, skipped: frozenset[str]) -> bool:
+        """Carry out the statements in their order; returns whether the GDB port is announced: there, where `init` stands."""
         announced = False
         for step in self._plan.steps:
             match step.what:
                 case What.INIT:
                     self._announce_gdb()
+                    self._flush()
                     announced = True
                 case What.ECHO:
                     self._echo(step)
                 case What.FILE_WORK | What.DOUBT:
                     pass  # done before the server began, by the real OpenOCD
+                case _ if step.words[0] in skipped:
+                    self._say(lines.note(f"{step.text!r} is left out"))
                 case _ if step.words[0] == "echo":  # of something that only OpenOCD can tell; its own echo goes to its log
                     self._tcl(f"set _ocdsup_echo {step.text.removeprefix('echo').strip()}")
                 case _:
                     self._tcl(step.text)
-        if not announced:
-            self._announce_gdb()
+        return announced
 
     def _echo(self, step: Statement) -> None:
         if step.key == "puts":
@@ -134,126 +169,125 @@ class Server:
         """Listen where a service was asked for; the bench's own stable port is served already. Returns whether that is done."""
         asked = self._plan.port(service)
         if asked == "disabled":
-            self._say(lines.disabled(service))
+            self._tell(lines.disabled(service))
             return True
         if asked == "pipe":
             return True
-        if not asked.isdecimal() or int(asked) > 65535:
-            raise OcdsupError(f"open the {service} port", f"{asked!r} is no port")
+        first = _number(service, asked)
         if service == "tcl" and self._bench["private_tcl"] is None:
-            self._say(lines.note("no Tcl port: `monitor:` of the configuration is not full"))
+            self._tell(lines.note("no Tcl port: `monitor:` of the configuration is not full"))
             return True
         for number, target in enumerate(self._targets(service)):
-            wanted = int(asked) + number if int(asked) else 0
-            if wanted != target() and not self._listen(service, wanted, target):
+            wanted = first + number if first else 0
+            if wanted == target():
+                self._ports[service].append(wanted)
+            elif not self._listen(service, wanted, target):
                 return False
         return True
 
     def _targets(self, service: str) -> list[Callable[[], int | None]]:
-        ports = self._bench["ports"]
+        """How to find the ports of the bench, of which a restart of the daemon or of OpenOCD may make others."""
         match service:
             case "gdb":
-                return [partial(int, port) for port in ports["gdb"]]
+                return [partial(self._gdb_port, number) for number in range(len(self._bench["ports"]["gdb"]))]
             case "telnet":
-                return [partial(int, ports["telnet"])]
+                return [lambda: int(self._bench["ports"]["telnet"])]
             case _:
-                return [lambda: self._look()["private_tcl"]]  # another one after every restart of OpenOCD
+                return [lambda: self._look()["private_tcl"]]
+
+    def _gdb_port(self, number: int) -> int:
+        return int(self._bench["ports"]["gdb"][number])
 
     def _listen(self, service: str, wanted: int, target: Callable[[], int | None]) -> bool:
         try:
-            sockets = _bind(wanted)
+            sockets = bind(wanted)
         except OSError as error:
             self._say(lines.taken(service, wanted, os.strerror(error.errno or errno.EADDRINUSE)))
             return service != "gdb" and service not in self._plan.ports  # a default that nobody asked for stops nothing
-        self._listeners += [(sock, target) for sock in sockets]
+        self._listeners += [Listener(service, sock, target) for sock in sockets]
+        self._ports[service].append(sockets[0].getsockname()[1])
         if service != "gdb":
-            self._say(lines.listening(sockets[0].getsockname()[1], service))
+            self._tell(lines.listening(self._ports[service][-1], service))
         return True
 
     def _announce_gdb(self) -> None:
-        asked = self._plan.port("gdb")
-        if asked in {"pipe", "disabled"}:
-            return
-        ours = [sock.getsockname()[1] for sock, _ in self._listeners if sock.family == socket.AF_INET]
         names = self._bench["targets"] or [self._bench["name"]]
-        for port, name in zip(ours or self._bench["ports"]["gdb"], names, strict=False):
-            self._say(lines.starting(name, port))
-            self._say(lines.listening(port, "gdb"))
+        for port, name in zip(self._ports["gdb"], names, strict=False):
+            self._tell(lines.starting(name, port))
+            self._tell(lines.listening(port, "gdb"))
 
-    # Bridges
+    # Serving
 
     async def _serve(self) -> int:
-        servers = [await asyncio.start_server(partial(self._bridge, target), sock=sock) for sock, target in self._listeners]
-        if self._plan.port("gdb") == "pipe":
-            await asyncio.to_thread(self._pipe)
-            return 0
-        gone, loop = asyncio.Event(), asyncio.get_running_loop()
-        watch = partial(self._daemon_gone, partial(loop.call_soon_threadsafe, gone.set))
-        threading.Thread(target=watch, daemon=True).start()  # not `to_thread`: Ctrl-C would wait for its end
-        await gone.wait()
-        for server in servers:
-            server.close()
-        self._say(lines.error("the daemon has gone"))
-        return 1
+        loop = asyncio.get_running_loop()
+        code: asyncio.Future[int] = loop.create_future()
 
-    def _daemon_gone(self, tell: Callable[[], object]) -> None:
+        def end(text: str, number: int) -> None:
+            if not code.done():
+                self._say(text)
+                code.set_result(number)
+
+        def over() -> None:
+            end(lines.shut_down(), 0)
+
+        for listener in self._listeners:
+            await asyncio.start_server(partial(bridge, listener, over), sock=listener.sock)
+        if self._plan.port("gdb") == "pipe":
+            return await asyncio.to_thread(self._pipe)
+        gone = partial(loop.call_soon_threadsafe, end, lines.error("the daemon has gone"), 1)
+        threading.Thread(target=self._watch, args=(gone,), daemon=True).start()  # not `to_thread`: Ctrl-C would wait for it
+        return await code
+
+    def _watch(self, gone: Callable[[], object]) -> None:
+        """Notice the end of the daemon. One that is only restarted may have kept the connections (`adopt`)."""
         with contextlib.suppress(ControlError):
             for _event in self._client.stream("watch", self._bench["name"]):
                 continue
-        tell()
+        self._say(lines.note(f"the daemon has gone; waiting for it, at most {RETURN_S:g} s"))
+        end = monotonic() + RETURN_S
+        while monotonic() < end:
+            with contextlib.suppress(ControlError, LookupError):
+                self._client = Client(self._path, for_ever=True)
+                self._bench = self._look()
+                self._say(lines.note("the daemon is back"))
+                return self._watch(gone)
+            threading.Event().wait(PAUSE_S)
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            gone()
+        return None
 
-    async def _bridge(
-        self, target: Callable[[], int | None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        port = await asyncio.to_thread(target)
+    def _pipe(self) -> int:
+        pipe = Pipe(self._bench["ports"]["gdb"][0])
+        pipe.run()
+        if pipe.told:
+            self._say(lines.shut_down())
+        if pipe.ended:
+            return 0
         try:
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port or 0)
-        except OSError:
-            writer.close()
-            return
-        upwards = asyncio.ensure_future(_pump(reader, up_writer))
-        await _pump(up_reader, writer)
-        upwards.cancel()
-        for end in (writer, up_writer):
-            end.close()
-
-    def _pipe(self) -> None:
-        """GDB is on stdin and stdout. Blocking, with a thread for each direction: both are one socket of GDB's, dup'ed, and an
-        asyncio write pipe takes what GDB sends on it for the end of the pipe.
-        """
-        with socket.create_connection(("127.0.0.1", self._bench["ports"]["gdb"][0])) as up:
-            up.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=_from_gdb, args=(up,), daemon=True).start()
-            while data := up.recv(CHUNK):
-                while data:
-                    data = data[os.write(1, data) :]
+            self._look()
+        except ControlError:
+            self._say(lines.error("the daemon has gone"))
+            return 1
+        return 0  # GDB's `kill` and the like
 
 
-def _from_gdb(up: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := os.read(0, CHUNK):
-            up.sendall(data)
-        up.shutdown(socket.SHUT_WR)
-
-
-def _bind(port: int) -> list[socket.socket]:
-    """Listen on both loopback families, as the stable ports do. Raises OSError when the number is taken on IPv4."""
-    first = socket.create_server(("127.0.0.1", port))
-    number = first.getsockname()[1]
+def _number(service: str, asked: str) -> int:
+    """A port as OpenOCD reads it, by strtol with any base (server.c, add_service)."""
     try:
-        return [first, socket.create_server(("::1", number), family=socket.AF_INET6)]
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            first.close()
-            raise
-        return [first]  # a machine without IPv6
+        number = int(asked, 0)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 65535:
+        raise OcdsupError(f"open the {service} port", f"{asked!r} is no port", "give a number up to 65535, or `disabled`")
+    return number
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Carry one direction; the end of what is sent is passed on as such, because the other side may still have answers."""
-    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with contextlib.suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
+def _log(name: str | None, mode: str) -> TextIO:
+    """Where lines go: `-l` and its word `default`, as log.c has it; a file that cannot be made stops nothing."""
+    if name in {None, "default"}:
+        return sys.stderr
+    try:
+        return open(str(name), mode, encoding="utf-8")  # until the end
+    except OSError:
+        print(f"Error: failed to open output log '{name}'", file=sys.stderr, flush=True)
+        return sys.stderr

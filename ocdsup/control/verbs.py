@@ -50,8 +50,6 @@ class Verb:
     acts: bool = False
     streams: bool = False
     args: Mapping[str, Arg] | None = None
-    private: bool = False
-    """Only for root and the daemon's own user: the socket's group may operate benches, not run code as the daemon."""
 
 
 FLAG = Arg(Kind.FLAG)
@@ -87,12 +85,11 @@ VERBS: Mapping[str, Verb] = {
         '{"benches": [{"name", "probe", "config", …}]}',
     ),
     "tcl": Verb(
-        "one Tcl command in the bench's OpenOCD, as `monitor:` allows",
+        "one Tcl command in the bench's OpenOCD, as `monitor:` allows; from other users what `safe` allows",
         Needs.BENCH,
         '{"ok", "text", "ended": EXIT_CODE | null}',
         acts=True,
         args={"script": Arg(Kind.TEXT, 4096, required=True)},
-        private=True,
     ),
     "evict": Verb(
         "end who holds the bench's probe", Needs.BENCH, '{"text", "ended": […]}', acts=True, args={"force": FLAG}

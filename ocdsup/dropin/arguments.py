@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -38,6 +39,7 @@ LONG = {"help": "h", "version": "v", "debug": "d", "file": "f", "search": "s", "
 QUESTIONS = {"h": "help", "v": "version"}
 TAKES = frozenset("fslc")
 DEFAULT_DEBUG = "3"  # `-d` alone
+_LEVEL = re.compile(r"-[1-3]|[0-5]")  # log.c: silent to 4, on master 5
 
 
 class _WrongError(Exception):
@@ -51,6 +53,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         for letter, text in _options(argv):
             if letter in QUESTIONS:
                 return Arguments(tuple(items), question=QUESTIONS[letter])
+            if letter == "d" and not _LEVEL.fullmatch(text):
+                return Arguments(tuple(items), wrong=f"debug level {text!r}")
             items.append(Item(Kind(letter), text))
     except _WrongError as error:
         return Arguments(tuple(items), wrong=str(error))

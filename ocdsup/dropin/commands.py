@@ -134,6 +134,11 @@ def only_defines(file: str) -> bool:
     return all(_DEFINES.fullmatch(text) for text in split(file))
 
 
+def defines(file: str) -> list[str]:
+    """Return the commands that a file defines."""
+    return [one.words[1] for one in statements(file) if one.words[:1] == ("proc",) and len(one.words) > 1]
+
+
 def ends(one: Statement) -> bool:
     """Whether OpenOCD ends behind this statement: `exit`, `shutdown`, or `program … exit`."""
     return one.what is What.END or (one.words[:1] == ("program",) and "exit" in one.words[2:])

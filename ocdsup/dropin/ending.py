@@ -177,6 +177,12 @@ def later(one: Statement, known: Dangers) -> bool:
     return _mentions(one.text, frozenset({"after"})) and not _is_proc(one) and _mentions(one.text, known.ends)
 
 
+def tells_end(script: str) -> bool:
+    """Whether a command that a client sends would end OpenOCD: on a port `exit` does not (facts, 4.2)."""
+    known = frozenset({"shutdown"})
+    return any(one.what is not What.ECHO and not _is_proc(one) and _mentions(one.text, known) for one in statements(script))
+
+
 def marked(some: Iterable[Statement], known: Dangers, files: Mapping[str, FileText]) -> list[Statement]:
     """Return the statements, those that are doubtful as such."""
     return [replace(one, what=What.DOUBT) if doubtful(one, known, files) else one for one in some]

@@ -43,8 +43,10 @@ async def described(bench: LiveBench) -> dict[str, Any]:
     }
 
 
-async def evaluate(bench: LiveBench, script: str) -> dict[str, Any]:
-    """Run a Tcl command in the bench's OpenOCD, if its monitor policy lets it. Raises ControlError.
+async def evaluate(bench: LiveBench, script: str, *, trusted: bool) -> dict[str, Any]:
+    """Run a Tcl command in the bench's OpenOCD, if its monitor policy lets it, and of strangers only safe ones.
+
+    Raises ControlError.
 
     A `shutdown` or `exit` in it, wherever it hides, is told as `ended`, an exit code, and does not end this OpenOCD.
     """
@@ -54,6 +56,9 @@ async def evaluate(bench: LiveBench, script: str) -> dict[str, Any]:
         raise ControlError(
             "denied", what, f"`monitor: {policy.value}` of the configuration", "`monitor: full` lets everything pass"
         )
+    if not trusted and not monitor.is_safe(script):
+        hint = "commands as `reset halt` pass; for others use the daemon's user, or the bench's configuration"
+        raise ControlError("denied", what, "it may do anything that the daemon's user may", hint)
     backend = bench.backend
     if backend is None or not bench.ports.exposed:
         raise ControlError("not-usable", what, bench.snapshot()["summary"], f"`ocdsup why {bench.name}`")

@@ -19,6 +19,7 @@ F, S, C, D, L = Kind.FILE, Kind.SEARCH, Kind.COMMAND, Kind.DEBUG, Kind.LOG
         (["-c init"], [(C, " init")]),
         (["-d", "-d2", "--debug", "--debug=1", "-l", "log"], [(D, "3"), (D, "2"), (D, "3"), (D, "1"), (L, "log")]),
         (["-c", "-f"], [(C, "-f")]),
+        (["-d-1", "-d0", "-d4"], [(D, "-1"), (D, "0"), (D, "4")]),
         (["-c", ""], [(C, "")]),
         (["-f", "a.cfg", "--"], [(F, "a.cfg")]),
         ([], []),
@@ -47,6 +48,9 @@ def test_questions_are_noticed(argv: list[str], question: str) -> None:
         (["--command"], "--command needs an argument"),
         (["--version=1"], "--version takes no argument"),
         (["-"], "unexpected argument '-'"),
+        (["-dx"], "debug level 'x'"),
+        (["-d9"], "debug level '9'"),
+        (["--debug=2x"], "debug level '2x'"),
     ],
 )
 def test_what_cannot_be_read_is_said(argv: list[str], wrong: str) -> None:
