@@ -105,6 +105,8 @@ def until(what: str, look: Callable[[], Any], timeout_s: float, *, alive: subpro
             if monotonic() > deadline:
                 raise StageError(what, f"it did not happen within {timeout_s:g} s")
             if alive is not None and alive.poll() is not None:
+                if found := look():  # its last words, said between the look and the end
+                    return found
                 raise StageError(what, f"the program ended with exit code {alive.returncode}")
             with suppress(TimeoutError):
                 waiter[0].recv(1)

@@ -10,6 +10,7 @@ import sys
 import pexpect
 import pytest
 
+from ocdsup.demo.stage import until
 from tests.bench.rig import PATIENCE, Rig, gone, read_until
 
 READING = [("status",), ("status", "--json"), ("why",), ("logs",), ("logs", "--json")]
@@ -77,7 +78,25 @@ def test_wait_returns_when_the_bench_becomes_usable(rig: Rig) -> None:
     rig.until("be blocked", lambda bench: bench["phase"] == "blocked")
     waiting = rig.start("wait", [sys.executable, "-m", "ocdsup", "wait", "one", "--timeout", "1m"])
     sim.control.heal()
-    waiting.await_line("ready", PATIENCE)
+    assert waiting._process.wait(PATIENCE) == 0
+    port = rig.ready()["ports"]["gdb"][0]
+    assert waiting.output.read_text() == f"ready on :{port}\n"
+
+
+def test_a_daemon_that_is_stopped_is_named_with_its_pid_and_how_to_let_it_go_on(rig: Rig) -> None:
+    """Within the time limit of `wait`, and soon without one; afterwards it serves on."""
+    sim = rig.sim()
+    daemon = rig.run(one=rig.bench(sim))
+    rig.ready()
+    with rig.stalled():
+        waited = rig.ocdsup("wait", "one", "--timeout", "100ms")
+        asked = rig.ocdsup("status")
+    assert (waited.returncode, asked.returncode) == (4, 1)
+    for done in (waited, asked):
+        assert done.stdout == ""
+        assert f"PID {daemon.pid} " in done.stderr
+        assert f"kill -CONT {daemon.pid}" in done.stderr
+    assert rig.ocdsup("status").returncode == 0
 
 
 def test_a_bench_that_does_not_exist_exits_2_and_names_those_that_do(rig: Rig) -> None:
@@ -100,7 +119,15 @@ def test_logs_follow_shows_a_restart_as_it_happens(rig: Rig) -> None:
     following.await_line("one", PATIENCE)
     rig.ask("restart", "one")
     following.await_line("ended:", PATIENCE)
-    following.await_line("bench_ready", PATIENCE)
+
+    def since() -> list[str]:
+        return following.output.read_text().partition("ended:")[2].splitlines()
+
+    until(
+        "see the bench come up", lambda: [line for line in since() if "bench_ready" in line], PATIENCE, alive=following._process
+    )
+    marks = ("launched", "backend_ready", "bench_ready")
+    assert [mark for line in since() for mark in marks if f"ocdsup: {mark} " in line] == list(marks)
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"NO_COLOR": ""}, {"TERM": "dumb"}])

@@ -62,9 +62,13 @@ def test_a_telnet_session_survives_the_crash_and_hears_of_both_ends(rig: Rig) ->
         read_until(sock, b"> ")
         os.kill(before["backend"]["pid"], signal.SIGKILL)
         read_until(sock, b"ocdsup: OpenOCD is away")
-        read_until(sock, b"ocdsup: OpenOCD is back")
+        between = read_until(sock, b"ocdsup: OpenOCD is back")
         sock.sendall(b"targets\n")
         read_until(sock, b"stm32f4x.cpu")
+    assert b"OpenOCD is away" not in between, "one notice is enough for somebody who types nothing"
+    after = rig.ready()
+    assert after["backend"]["pid"] != before["backend"]["pid"]
+    assert after["ports"] == before["ports"]
 
 
 def test_a_gdb_that_attaches_during_the_outage_waits_and_is_answered(rig: Rig) -> None:

@@ -93,12 +93,13 @@ def test_the_policy_never_ends_nobody(rig: Rig) -> None:
 
 
 def test_a_stopped_orphan_is_ended_as_well(rig: Rig) -> None:
-    """It answers neither Tcl nor SIGTERM."""
+    """It answers no Tcl, and SIGTERM only because it is let go on for that."""
     sim = rig.sim()
     orphan = rig.orphan(sim)
     os.kill(orphan, signal.SIGSTOP)
     rig.run(one=rig.bench(sim))
-    rig.ready()
+    [ended] = rig.ready()["probe"]["evicted"]
+    assert (ended["pid"], ended["how"]) == (orphan, "term")
     gone(orphan)
 
 

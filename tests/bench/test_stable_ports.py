@@ -38,11 +38,14 @@ def test_both_families_answer_while_the_bench_has_failed(rig: Rig) -> None:
     sim = rig.sim()
     rig.run(one=rig.bench(sim, openocd={"config": ["interface/no-such-probe.cfg"]}))
     bench = rig.until("fail", lambda bench: bench["phase"] == "failed")
+    told = []
     for host in HOSTS:
         connect(bench["ports"]["gdb"][0], host).close()
         with connect(bench["ports"]["telnet"], host) as sock:
             sock.sendall(b"ocdsup why\nexit\n")
-            read_until(sock, b"config-rejected")
+            told.append(read_until(sock, b"ocdsup reload"))
+    assert all(b"Fault config-rejected since" in text and b"no-such-probe.cfg" in text for text in told)
+    assert (rig.status()["phase"], rig.launches()) == ("failed", 1)
 
 
 @pytest.mark.parametrize(("which", "host"), [("gdb", "::1"), ("telnet", "127.0.0.1")])

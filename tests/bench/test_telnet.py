@@ -105,6 +105,8 @@ def test_a_telnet_client_talks_to_openocd_and_to_the_supervisor(rig: Rig, client
         child.expect_exact("> ")
         child.sendline("exit")
         child.expect(pexpect.EOF)
+        child.wait()
+        assert child.signalstatus is None
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -127,6 +129,8 @@ def test_a_telnet_client_stays_connected_over_a_crash_and_hears_of_it(rig: Rig, 
         child.expect_exact("> ")
         child.sendline("targets")
         child.expect_exact("stm32f4x.cpu")
+        assert child.isalive()
+    assert rig.ready()["backend"]["pid"] != before["backend"]["pid"]
 
 
 def test_the_words_of_the_supervisor_all_answer(rig: Rig) -> None:
@@ -160,7 +164,9 @@ def test_a_hanging_command_of_openocd_does_not_hold_up_the_supervisor(rig: Rig) 
         read_until(sock, b"> ")
         sim.control.break_("hang")
         sock.sendall(b"mdw 0x08000000\nocdsup status --json\n")
-        read_until(sock, b'"benches"')
+        seen = read_until(sock, b"]}")
+        assert b"0x08000000: " not in seen, "OpenOCD has not answered, and what is tested did not happen"
+        assert b'"name": "one"' in seen
     sim.control.heal()
     rig.ready()
 
@@ -200,6 +206,8 @@ def test_a_gdb_session_is_told_in_the_status(rig: Rig) -> None:
     port = rig.ready()["ports"]["gdb"][0]
     with Gdb(firmware()) as gdb:
         gdb.command(f"-target-select extended-remote localhost:{port}", PATIENCE)
-        rig.until("count it", lambda bench: bench["targets"][0]["gdb_sessions"] == 1)
+        seen = rig.until("count it", lambda bench: bench["targets"][0]["gdb_sessions"] == 1)
+        assert seen["targets"][0]["gdb_port"] == port
         gdb.command("-target-disconnect")
-        rig.until("count it no more", lambda bench: bench["targets"][0]["gdb_sessions"] == 0)
+        seen = rig.until("count it no more", lambda bench: bench["targets"][0]["gdb_sessions"] == 0)
+        assert (seen["phase"], seen["counters"]["restarts"]) == ("ready", 0)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ocdsup.cli.main import main
+from ocdsup.control.verbs import VERBS, check
 
 Start = Callable[[Callable[[dict[str, Any]], list[dict[str, Any] | bytes]]], Any]
 
@@ -34,13 +35,14 @@ def test_a_verb_becomes_one_request_and_prints_its_sentence(
     assert capsys.readouterr().out == "done\\x1b[2J\n"
 
 
-def test_every_request_of_the_command_line_fits_the_verb_table() -> None:
-    from ocdsup.control.verbs import check
-
-    for verb, bench, args in (
+@pytest.mark.parametrize(
+    ("verb", "bench", "args"),
+    [
         ("restart", "a", {"under_reset": True}),
         ("wait", "a", {"timeout": 1.5}),
         ("logs", None, {"lines": 50, "follow": True}),
-        ("status", None, dict[str, object]()),
-    ):
-        check(verb, bench, args)
+        ("status", None, {}),
+    ],
+)
+def test_every_request_of_the_command_line_fits_the_verb_table(verb: str, bench: str | None, args: dict[str, object]) -> None:
+    assert check(verb, bench, args) is VERBS[verb]

@@ -209,7 +209,7 @@ async def test_a_heartbeat_that_is_answered_is_a_sign_of_life(runs: Runs, monkey
     await runs.event(ev.BackendReady)
     before = len(runs.of(ev.Alive))
     started.beat()
-    await runs.event(ev.Alive, before + 1)
+    assert (await runs.event(ev.Alive, before + 1)).run == RUN
 
 
 @pytest.mark.parametrize(
@@ -304,8 +304,10 @@ async def test_of_two_targets_a_notification_makes_us_ask_which_one_is_meant(run
 async def test_a_heartbeat_of_several_targets_asks_for_their_states(runs: Runs) -> None:
     started = runs.fake(TWO.replace("type target_event event halted", ""))
     await runs.event(ev.BackendReady)
+    assert runs.of(ev.TargetSeen) == []
     started.beat()
     await runs.event(ev.TargetSeen, 2)
+    assert [seen.target for seen in runs.of(ev.TargetSeen)] == ["a", "b"]
 
 
 SERVERS = """

@@ -98,6 +98,8 @@ async def test_a_launch_that_was_given_up_can_be_made_again(rig: Rig, until: Unt
     rewrite(config, well)
     bench.driver.post(ev.StartAsked())
     await phase(bench, Phase.READY)
+    assert bench.backend_pid is not None
+    assert bench.driver.state.run == 2
 
 
 @pytest.mark.parametrize("broken", ["missing", "another program"])
@@ -170,6 +172,9 @@ async def test_a_start_that_cannot_be_spelled_is_a_failed_launch(rig: Rig) -> No
     bench = rig.bench(replace(config, openocd=replace(config.openocd, config=("a\0b.cfg",))))
     bench.start()
     await phase(bench, Phase.FAILED, Phase.BACKOFF)
+    assert bench.backend_pid is None
+    assert bench.driver.state.fault is not None
+    assert "\0" not in bench.snapshot()["summary"]
 
 
 # People
@@ -295,6 +300,8 @@ async def test_who_gives_up_waiting_disturbs_nobody(rig: Rig) -> None:
     waiting.cancel()
     bench.driver.post(ev.StopAsked())
     await phase(bench, Phase.STOPPED)
+    assert waiting.cancelled()
+    assert rig.log.named("step_failed") == []
 
 
 async def test_decisions_are_in_the_recent_lines_and_in_the_log(rig: Rig) -> None:

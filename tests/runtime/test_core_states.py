@@ -53,6 +53,7 @@ async def test_a_question_that_was_not_taken_ends_the_asking_until_the_next_hint
     await until(lambda: asked.questions)
     asked.questions[0].set_result(False)
     await until(lambda: not asked.states._asking)
+    assert len(asked.questions) == 1
     asked.states.hint()
     await until(lambda: len(asked.questions) == 2)
     await asked.tasks.cancel()

@@ -43,8 +43,9 @@ def test_only_loopback_and_what_is_allowed_gets_in(door: Door, address: str, adm
 
 
 def test_a_guest_is_accepted(door: Door) -> None:
-    with socket.create_connection(door.getsockname()):
-        sock, _ = door.accept()
+    with socket.create_connection(door.getsockname()) as guest:
+        sock, address = door.accept()
+        assert address == sock.getpeername() == guest.getsockname()
         sock.close()
 
 

@@ -68,6 +68,7 @@ def test_a_port_that_was_given_up_can_be_had_again(manager: socket.socket) -> No
     try:
         for _ in range(2):
             (sock,) = bind_all(["127.0.0.1"], port, inherited.tcp)
+            assert sock.getsockname() == manager.getsockname()
             sock.close()
     finally:
         inherited.close()

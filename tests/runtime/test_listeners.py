@@ -78,7 +78,9 @@ def test_a_port_can_be_taken_again_at_once() -> None:
         accepted, _ = sockets[0].accept()
         accepted.close()  # the side that closes first keeps the port busy
     close(sockets)
-    close(bind_all(BOTH, port))
+    again = bind_all(BOTH, port)
+    assert {sock.getsockname()[1] for sock in again} == {port}
+    close(again)
 
 
 @pytest.mark.parametrize("address", BOTH)

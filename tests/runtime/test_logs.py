@@ -296,15 +296,16 @@ def test_a_disk_that_fills_up_within_a_line_spoils_only_that_line(disk: Disk) ->
     assert [json.loads(line)["event"] for line in rest] == ["log_lines_lost", "after"]
 
 
-def test_a_device_that_is_always_full_never_raises() -> None:
-    """The real /dev/full."""
+def test_a_device_that_is_always_full_never_raises(capfd: pytest.CaptureFixture[str]) -> None:
+    """The real /dev/full; nothing is said elsewhere either, which is where logging(3) puts its own tracebacks."""
     with open("/dev/full", "w", encoding="utf-8") as full:
         log = logs.set_up(stream=full)
         for _ in range(3000):
             log.info("lost", text="x" * 100)
+    assert capfd.readouterr() == ("", "")
 
 
-def test_a_stream_that_was_closed_never_raises(file: IO[str]) -> None:
+def test_a_stream_that_was_closed_never_raises(file: IO[str], capfd: pytest.CaptureFixture[str]) -> None:
     """Also not the text streams without a raw side."""
     plain = io.StringIO()
     for stream in (file, plain):
@@ -312,6 +313,7 @@ def test_a_stream_that_was_closed_never_raises(file: IO[str]) -> None:
         log.info("up")
         stream.close()
         log.info("gone")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_reader_that_went_away_does_not_end_the_daemon() -> None:

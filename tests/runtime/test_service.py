@@ -146,8 +146,10 @@ async def test_a_second_signal_cuts_the_wait(stage: Stage, until: Until) -> None
     stage.vitals = [replace(WELL, flashing=True)]
     stopping = asyncio.create_task(stage.service.stopping(hurry))
     await until(lambda: "stop_waits_for_flash" in stage.log.events)
+    assert not stopping.done()
     hurry.set()
     await stopping
+    assert stage.vitals[0].flashing
 
 
 async def test_a_write_that_never_ends_does_not_hold_the_stop_up_for_ever(
@@ -156,6 +158,8 @@ async def test_a_write_that_never_ends_does_not_hold_the_stop_up_for_ever(
     monkeypatch.setattr(service, "FLASH_LIMIT_S", 0.05)
     stage.vitals = [replace(WELL, flashing=True)]
     await stage.service.stopping(asyncio.Event())
+    assert "stop_waits_for_flash" in stage.log.events
+    assert stage.vitals[0].flashing
 
 
 async def test_a_stop_without_a_write_waits_for_nothing(stage: Stage) -> None:

@@ -79,7 +79,10 @@ def test_a_manager_that_is_not_there_harms_nobody(address: str) -> None:
 def test_without_the_variable_every_call_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon in a terminal has no manager."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    opened: list[object] = []
+    monkeypatch.setattr(socket, "socket", lambda *how: opened.append(how))
     Notify().send("READY=1")
+    assert opened == []
 
 
 def test_a_manager_that_hangs_does_not_hang_the_daemon(manager: tuple[socket.socket, str]) -> None:

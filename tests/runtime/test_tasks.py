@@ -35,6 +35,7 @@ async def test_a_task_that_nobody_keeps_is_not_collected(reports: Reports) -> No
     Tasks(reports).spawn("work", work())
     gc.collect()
     await asyncio.wait_for(done.wait(), 10)
+    assert reports.failures == []
 
 
 async def test_a_failure_is_reported_once_with_the_name_of_the_task(reports: Reports) -> None:
@@ -109,3 +110,4 @@ async def test_cancelling_nothing_is_nothing(reports: Reports) -> None:
     tasks = Tasks(reports)
     await tasks.cancel()
     await tasks.cancel()
+    assert reports.failures == []

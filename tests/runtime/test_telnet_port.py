@@ -272,6 +272,7 @@ async def test_an_own_word_jumps_a_command_that_hangs(port: Port, until: Until) 
     await until(lambda: port.console.lines)
     client.type("ocdsup why\n")
     await client.until("answer to why")
+    assert port.console.lines == ["sleep 100000"], "OpenOCD is not asked for a word of ours"
 
 
 async def test_a_client_that_never_reads_is_cut_and_the_others_are_served(
