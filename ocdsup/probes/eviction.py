@@ -2,6 +2,11 @@
 
 Stale is an OpenOCD that is not ours, holds this bench's probe, and is orphaned, or wedged, or polls a dead target, or
 has had no GDB client for the grace time. A live debug session is never ended under `stale-openocd`.
+
+One that is stopped gets SIGTERM and SIGCONT, and SIGKILL only if it does not heed them. SIGKILL alone would be as sure and no
+gentler to anybody, but it leaves the adapter, NRST and the board's breakpoints as they are; continued, OpenOCD 0.12 meets the
+pending SIGTERM first, puts them in order and says `shutdown command invoked`. What it was stopped in the middle of goes on as
+well, a flash write for example, and is then not cut off by SIGKILL (`second_thoughts`).
 """
 
 from __future__ import annotations

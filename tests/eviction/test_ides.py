@@ -159,7 +159,37 @@ def test_an_openocd_that_is_stopped_is_ended_although_it_cannot_react(rig: Rig) 
     rig.ready()
     gone(ide.pid)
     assert "it is stopped and cannot answer" in rig.log("evicting")[0]["why"]
-    assert rig.log("holder_ended")[0]["how"] in {"term", "kill"}
+    assert rig.log("holder_ended")[0]["how"] == "term", "SIGCONT came along with SIGTERM, so it could put its adapter in order"
+    assert ide.program.output.read_text().endswith("shutdown command invoked\n")
+
+
+def test_an_openocd_that_is_stopped_and_does_not_heed_term_either_is_ended_by_kill(rig: Rig) -> None:
+    """It never comes back to its event loop, where OpenOCD looks for the signals it got."""
+    sim = rig.sim()
+    ide = start(rig, sim, "Eclipse", "-c", "after 1 {echo LOOPS; while 1 {}}")
+    ide.program.await_line("LOOPS", PATIENCE)
+    os.kill(ide.pid, signal.SIGSTOP)
+    rig.run(one=rig.bench(sim))
+    assert rig.ready()["counters"]["evictions"] == 1
+    gone(ide.pid)
+    assert rig.log("holder_ended")[0]["how"] == "kill"
+
+
+def test_a_flash_run_that_was_stopped_is_continued_and_left_until_it_is_done(rig: Rig) -> None:
+    """Somebody pressed Ctrl-Z: a stopped OpenOCD only blocks the probe, but SIGKILL would leave the board half written."""
+    sim = rig.sim()
+    go = rig.folder / "go"
+    image = f"{rig.folder}/image.bin 0x08000000"
+    run = production(rig, sim, f"while {{![file exists {go}]}} {{flash write_image erase {image}}}", "echo WRITTEN")
+    os.kill(run.pid, signal.SIGSTOP)
+    rig.run(one=rig.bench(sim))
+    rig.until("leave it alone", lambda bench: any("no console" in h["why"] for h in bench["probe"]["holders"]))
+    assert is_alive(run.pid)
+    go.touch()
+    gone(run.pid)
+    assert "\nWRITTEN" in run.program.output.read_text()
+    assert {record["how"] for record in rig.log("holder_ended")} == {"left-alone"}
+    assert rig.ready()["counters"]["evictions"] == 0
 
 
 def test_force_ends_a_live_session_because_a_person_said_so(rig: Rig) -> None:
