@@ -110,8 +110,11 @@ async def test_without_udev_the_bus_is_looked_at_now_and_then(until: Until) -> N
     plug.begin()
     await until(lambda: bench.told == 1 + 3)
     plug.close()
-    looks = watch.looks
-    await asyncio.sleep(0.01)
+    looks, over = watch.looks, asyncio.Event()
+    asyncio.get_running_loop().call_later(
+        hotplug.POLL_S, over.set
+    )  # due when the next look would have been, had it been asked for
+    await over.wait()
     assert watch.looks == looks
 
 

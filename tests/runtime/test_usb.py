@@ -11,6 +11,7 @@ import pytest
 from ocdsup.probes.known import Sharing
 from ocdsup.probes.selector import Absent, Ambiguous, Found, ProbeSelector
 from ocdsup.runtime import usb
+from tests.usb.st_link import described
 
 
 class Bus(Protocol):
@@ -159,28 +160,6 @@ def test_udev_s_socket_can_be_waited_for_and_tells_nothing_while_nothing_happens
 
 # The same with the kernel's interfaces emulated by umockdev (Debian packages umockdev, gir1.2-umockdev-1.0, usbutils) ----
 
-DESCRIPTORS = (
-    "12010002EF02014083044B370001010203010902200001010080320904000003FF000004070581024000000705010240000007058202400000"
-)
-ST_LINK = f"""P: /devices/pci0000:00/0000:00:14.0/usb1/{{location}}
-N: bus/usb/001/{{number:03}}
-E: DEVTYPE=usb_device
-E: SUBSYSTEM=usb
-E: DEVNAME=/dev/bus/usb/001/{{number:03}}
-E: BUSNUM=001
-E: DEVNUM={{number:03}}
-E: MAJOR=189
-E: MINOR={{minor}}
-A: idVendor=0483
-A: idProduct=374b
-A: serial=066BFF555185754867211234
-A: product=STM32 STLink
-A: busnum=1
-A: devnum={{number}}
-A: speed=12
-H: descriptors={DESCRIPTORS}
-"""
-
 LOOK = """
 import sys
 from ocdsup.runtime import procs, usb
@@ -215,8 +194,7 @@ print(heard(), usb.find(ProbeSelector()).probe.identity)
 
 
 def describe(path: Path, *places: tuple[str, int]) -> Path:
-    texts = (ST_LINK.format(location=location, number=number, minor=number - 1) for location, number in places)
-    path.write_text("\n".join(texts))
+    path.write_text("\n".join(described(location, number) for location, number in places))
     return path
 
 

@@ -13,29 +13,8 @@ from typing import Any
 import pytest
 
 from tests.bench.rig import SERIAL, Bench, Rig, Sim
+from tests.usb.st_link import described
 
-DESCRIPTORS = (
-    "12010002EF02014083044B370001010203010902200001010080320904000003FF000004070581024000000705010240000007058202400000"
-)
-DEVICE = f"""P: /devices/pci0000:00/0000:00:14.0/usb1/{{location}}
-N: bus/usb/001/{{number:03}}
-E: DEVTYPE=usb_device
-E: SUBSYSTEM=usb
-E: DEVNAME=/dev/bus/usb/001/{{number:03}}
-E: BUSNUM=001
-E: DEVNUM={{number:03}}
-E: MAJOR=189
-E: MINOR={{minor}}
-A: idVendor=0483
-A: idProduct=374b
-A: serial={{serial}}
-A: product=STM32 STLink
-A: busnum=1
-A: devnum={{number}}
-A: authorized=1
-A: speed=12
-H: descriptors={DESCRIPTORS}
-"""
 # Runs under umockdev-wrapper with Debian's own Python, which has umockdev's bindings; the bus lives as long as it does.
 STAGE = """
 import os, sys
@@ -87,7 +66,7 @@ class Bus:
         """Plug an ST-LINK in; it gets a device number of its own. Returns its node, as seen without umockdev."""
         self.number += 1
         file = self._folder / f"device-{self.number}"
-        file.write_text(DEVICE.format(location=location, serial=serial, number=self.number, minor=self.number - 1))
+        file.write_text(described(location, self.number, serial))
         self._tell(f"plug {file}")
         return Path(self.env["UMOCKDEV_DIR"], f"dev/bus/usb/001/{self.number:03}")
 
