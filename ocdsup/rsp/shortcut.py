@@ -8,20 +8,23 @@ import re
 
 from .guard import Limits, refusal
 from .outputs import HALTED, RUNNING, Notice
-from .packets import Row, name, point_of
+from .packets import Point, Row, name, point_of
 from .session import UNTOLD_STOPS, Session
 from .shadow import Shadow
 from .wires import BackendWire
 
 _LETTERS = frozenset(b"mgpMXGPzZ")
-_READ = 0x6D
-_CHANGING: dict[int, Row] = {letter: name(bytes((letter,))) for letter in b"gMXGPzZ"}  # what their replies say is believed
+_WORDS = (b"$qXfer:threads:", b"$vCont;c", b"$vCont;s")  # OpenOCD refuses resumes that begin with another action
+_READ, _RESUME = 0x6D, 0x76
+# What is believed when they are answered. Only OpenOCD acknowledges writes that it has yet to make (`Shadow.unsettled`) and
+# needs to be told what was under a breakpoint (`Shadow.under`): in front of others a write of 18 KB is not copied for that.
+_CHANGING: dict[int, Row] = {letter: name(bytes((letter,))) for letter in b"gMXGPzZ"}
+_CHANGING_ANYWHERE = {letter: row for letter, row in _CHANGING.items() if letter not in b"MX"}
 _POINTS = {0x5A: Shadow.has_point, 0x7A: Shadow.has_no_point}
 _SAFE_READ = re.compile(rb"m[0-9a-fA-F]{1,16},[0-9a-fA-F]{1,4}")  # nothing that `guard` would look at twice
 _STOPS = frozenset(b"TS")  # `W` and `X` end a program: the long way
-_ACTIONS = frozenset(b"cs")  # the first of a resume; OpenOCD refuses all others
-_REPEATED = b"gqzZ"  # the same ones at every step
-_MOST_KNOWN = 256
+_REPEATED = frozenset(b"gqvzZ")  # the same ones at every step
+_LONGEST_KNOWN, _MOST_KNOWN = 64, 256  # bytes; requests
 _OK = b"$OK#9a"
 _CONSOLE = 0x4F
 
@@ -38,16 +41,18 @@ class Shortcut:
     sends them on as they are, and then carries out the notices that were returned.
     """
 
-    __slots__ = ("_known", "_longest", "_session", "_shadow", "_transparent", "_wire")
+    __slots__ = ("_changing", "_known", "_longest_reply", "_longest_request", "_session", "_shadow", "_transparent", "_wire")
 
     def __init__(self, session: Session, wire: BackendWire) -> None:
         """Lead past the session to this connection."""
         self._session = session
         self._shadow = session.shadow
         self._wire = wire
-        self._known: set[bytes] = set()  # requests that are harmless whatever else changes
         self._transparent = session.transparent
-        self._longest = session.policy.request_limit + 1, session.policy.reply_limit + 1  # where a checksum may begin
+        self._changing = _CHANGING_ANYWHERE if session.transparent else _CHANGING
+        self._known: dict[bytes, Point | None] = {}  # what may pass whatever else changes, and the point it is about
+        self._longest_request = session.policy.request_limit + 1  # where a checksum may begin
+        self._longest_reply = session.policy.reply_limit + 1
 
     @property
     def reading(self) -> bool:
@@ -56,22 +61,30 @@ class Shortcut:
 
     def request(self, data: bytes, now: float) -> Taken | None:
         """Take bytes of GDB, read at `now` (seconds)."""
-        # One packet and nothing else: its only `$` at the beginning, its first `#` before the checksum.
-        end = len(data) - 3
-        if end < 1 or end > self._longest[0] or data.find(b"#") != end or data.rfind(b"$") != 0:
-            return None
         wire = self._wire
         if wire.fresh or wire.older or self._shadow.resume is not None:
             return None
-        if data[1] not in _LETTERS:
-            if data.startswith(b"$vCont;") and data[7] in _ACTIONS:
-                return self._resume(data[1:-3])
-            if not data.startswith(b"$qXfer:threads:"):
-                return None
-        if not (self._transparent or self._harmless(data[1:-3])):
+        if (len(data) > _LONGEST_KNOWN or data not in self._known) and not self._admits(data):
             return None
+        if data[1] == _RESUME:
+            return self._resume(data[1:-3])
         wire.fresh, wire.since = data, now
         return _QUIETLY
+
+    def _admits(self, data: bytes) -> bool:
+        """Tell whether a request may go this way, and learn by heart what comes again at every step."""
+        # One packet and nothing else: its only `$` at the beginning, its first `#` before the checksum.
+        end = len(data) - 3
+        if not 0 < end <= self._longest_request or data.find(b"#") != end or data.rfind(b"$") != 0:
+            return False
+        if data[1] not in _LETTERS and not data.startswith(_WORDS):
+            return False
+        if not (self._transparent or self._harmless(data[1:-3])):
+            return False
+        soon_other = data.startswith(b"$Z0") and not self._transparent  # OpenOCD has to be asked for the RAM there, or has not
+        if data[1] in _REPEATED and not soon_other and len(data) <= _LONGEST_KNOWN and len(self._known) < _MOST_KNOWN:
+            self._known[data] = point_of(data[1:-3]) if data[1] in _POINTS else None
+        return True
 
     def _resume(self, body: bytes) -> Taken | None:
         shadow = self._shadow
@@ -86,33 +99,30 @@ class Shortcut:
             return True
         if body[:2] == b"Z0" and point_of(body) not in self._shadow.under:
             return False
-        if body in self._known:
-            return True
         limits = Limits(self._shadow.learned.highest_register, self._session.policy.request_limit, self._shadow.image)
-        harmless = refusal(body, limits) is None
-        if harmless and body[0] in _REPEATED and len(self._known) < _MOST_KNOWN:
-            self._known.add(body)
-        return harmless
+        return refusal(body, limits) is None
 
     def reply(self, data: bytes, now: float) -> Taken | None:
         """Take bytes of the backend, read at `now` (seconds)."""
-        end = len(data) - 3
-        if end < 1 or end > self._longest[1] or data.find(b"#") != end or data.rfind(b"$") != 0:
-            return None
+        ok = data == _OK
+        if not ok:
+            end = len(data) - 3
+            if not 0 < end <= self._longest_reply or data.find(b"#") != end or data.rfind(b"$") != 0:
+                return None
         shadow, wire = self._shadow, self._wire
         if shadow.resume is not None:
             return self._stop(data, now)
         fresh = wire.fresh
-        if not fresh or (data[1] == _CONSOLE and data != _OK):
+        if not fresh or (data[1] == _CONSOLE and not ok):
             return None
         wire.fresh = b""
         shadow.unsettled = None  # as `proved`
-        row = _CHANGING.get(fresh[1])
+        row = self._changing.get(fresh[1])
         if row is None:
             return _QUIETLY
         change = _POINTS.get(fresh[1])
-        if change is not None and data == _OK:
-            change(shadow, point_of(fresh[1:-3]))
+        if ok and change is not None:
+            change(shadow, self._known.get(fresh) or point_of(fresh[1:-3]))
         else:
             shadow.answered(row, fresh[1:-3], data[1:-3])
         return _QUIETLY

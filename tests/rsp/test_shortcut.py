@@ -259,6 +259,16 @@ def test_a_resume_before_which_something_is_due_goes_the_long_way(change: Callab
     assert way(bench).request(encode(b"vCont;s"), 100.0) is None
 
 
+def test_a_resume_that_was_learnt_by_heart_still_waits_for_what_is_due() -> None:
+    bench = attached()
+    bench.resume(b"vCont;c")
+    bench.hit()
+    bench.settle()
+    assert encode(b"vCont;c") in way(bench)._known
+    bench.proxy.shadow.untold = "ocdsup: board was reset\n"
+    assert way(bench).request(encode(b"vCont;c"), 100.0) is None
+
+
 def _in_front(policy: Policy) -> Proxy:
     """A session with any GDB server, past the negotiation."""
     proxy = Proxy(policy)
@@ -277,6 +287,20 @@ def test_in_front_of_any_server_the_same_packets_take_it_whatever_openocd_would_
     assert short.reply(encode(b"00"), 0.0) == ()
     assert short.request(encode(b"vCont;s:p1.1"), 0.0) == (RUNNING,)
     assert short.reply(encode(b"T00"), 0.0) == (HALTED,)
+
+
+def test_in_front_of_any_server_points_are_believed_and_a_long_write_is_not_kept() -> None:
+    proxy = _in_front(TRANSPARENT)
+    short = proxy.shortcut()
+    assert short is not None
+    for _ in range(2):  # the second time it is known by heart
+        for body, left in ((b"Z" + SOFT, 1), (b"z" + SOFT, 0)):
+            assert short.request(encode(body), 0.0) == ()
+            assert short.reply(encode(b"OK"), 0.0) == ()
+            assert len(proxy.shadow.points) == left
+    assert short.request(encode(b"X20000000,4000:" + b"a" * 0x4000), 0.0) == ()
+    assert short.reply(encode(b"OK"), 0.0) == ()
+    assert proxy.shadow.unsettled is None
 
 
 def test_all_is_looked_at_in_non_stop_mode() -> None:
