@@ -26,6 +26,10 @@ Not from its start: a flash run that is long under way when its IDE dies needs i
 """
 AT_WORK = "it has opened no console: it may be carrying out what its configuration files say, a flash write too"
 _SERVERS = 3
+"""Ports of one that serves: GDB for its first target, from `init` on (openocd.c, handle_init_command), then Tcl and telnet.
+
+Those two are opened by server_init (server.c), which main calls behind the whole command line (openocd.c, 0.12).
+"""
 STUCK_S = 2.0
 """Seconds in D state after which only a replug helps; a single sight of D may be an ordinary disk or USB wait."""
 
