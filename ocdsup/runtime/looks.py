@@ -6,7 +6,7 @@ Every look blocks a little (sysfs, /proc, an ST-LINK server), so each runs in a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ocdsup.core import events as ev
@@ -155,7 +155,8 @@ class Looks:
         """Those that hold *this* probe. Blocks.
 
         A device node belongs to one probe; a connection to an ST-LINK server does not say which probe it uses. If another
-        probe of that server is in use too, only a command line that names our serial proves it.
+        probe of that server is in use too, only a command line that names our serial proves it. One that names another probe's
+        has not opened ours, also while it has not opened that one yet.
         """
         if self._selector.server is None or not holders:
             return holders
@@ -167,9 +168,11 @@ class Looks:
         ours = [probe for probe in used if _is(self._selector, probe)]
         if not ours:
             return []
-        if len(used) == 1:
-            return holders
-        return [holder for holder in holders if any(ours[0].serial in word for word in holder.cmdline)]
+        named = [holder for holder in holders if _names(holder, ours)]
+        if named or len(used) > 1:
+            return named
+        others = [probe for probe in probes if probe not in ours]
+        return [holder for holder in holders if not _names(holder, others)]
 
     async def end(self, pid: int, start: int) -> ev.HolderEnded:
         """End one holder that was judged so, politely first.
@@ -233,6 +236,10 @@ def _nodes(found: Match) -> list[str]:
 
 def _servers(selector: ProbeSelector) -> list[int]:
     return [int(selector.server.rpartition(":")[2])] if selector.server else []
+
+
+def _names(holder: Holder, probes: Iterable[Probe]) -> bool:
+    return any(probe.serial in word for probe in probes for word in holder.cmdline if probe.serial)
 
 
 def _is(selector: ProbeSelector, probe: Probe) -> bool:

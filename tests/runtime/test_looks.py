@@ -39,6 +39,13 @@ print("open", flush=True)
 sys.stdin.read()
 """
 
+CONNECTED = """
+import socket, sys
+link = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
 
 def look(sim: SimServer, serial: str | None = DEFAULT_SERIAL, own: frozenset[int] = frozenset(), **rest: object) -> Looks:
     policy = rest.get("policy", Policy.ANY)
@@ -178,6 +185,20 @@ async def test_when_two_probes_of_a_server_are_in_use_only_a_command_line_proves
     sim.probes.append(make_probe(OTHER))
     async with holder(tmp_path, sim, 0, f"--serial={DEFAULT_SERIAL}") as ours, holder(tmp_path, sim, 1):
         held = (await look(sim).holders()).holders
+    assert [one.pid for one in held] == [ours.pid]
+
+
+async def test_who_is_connected_for_another_probe_and_has_none_open_yet_is_not_ours(sim: SimServer, tmp_path: Path) -> None:
+    """An OpenOCD in the middle of its start, for example, or one that was stopped there."""
+    sim.probes.append(make_probe(OTHER))
+    words = [sys.executable, "-c", CONNECTED, str(sim.port), f"--serial={OTHER}"]
+    pipe = asyncio.subprocess.PIPE
+    async with holder(tmp_path, sim) as ours:
+        starting = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe)
+        assert starting.stdout is not None
+        assert await starting.stdout.readline() == b"open\n"
+        held = (await look(sim).holders()).holders
+        await starting.communicate(b"")
     assert [one.pid for one in held] == [ours.pid]
 
 
