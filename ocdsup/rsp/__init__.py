@@ -5,5 +5,5 @@ guard.py     requests that would end a connection  monitor.py  `monitor` lines: 
 shadow.py    what GDB believes                     answers.py  answers that cannot have changed since they were given
 replay.py    makes a new backend fit the belief    proxy.py    joins a client, a backend and the shadow
 policy.py    what the owner of a bench may choose  outputs.py  what the proxy asks its caller to do
-shortcut.py  the same for the packets that come most, in fewer steps
+rerun.py     any other server that comes back      shortcut.py  the same for the packets that come most, in fewer steps
 """

@@ -9,6 +9,7 @@ from .packets import OK, STOPS, Answer, Group, from_hex, hex_bytes, is_error, na
 from .policy import BackendUp
 from .reception import expired
 from .replay import Dialogue, Heard, Outcome, Purpose, Talk, halt_now, lost_text, recheck, restore, settling
+from .rerun import rejoin
 from .session import INTERRUPTS, UNTOLD_STOPS, Session
 from .shadow import lasting
 from .shortcut import Shortcut
@@ -29,7 +30,6 @@ class Link:
         self._wishes: deque[Talk] = deque()
         self._greeting = b""
         self.talk: Talk | None = None
-        self.over = ""  # why the session cannot go on with this backend
 
     @property
     def up(self) -> bool:
@@ -47,7 +47,8 @@ class Link:
         session, wire = self._session, self._wire
         if wire is None or self.talk is not None or not wire.idle:
             return None
-        return None if session.answers.enabled or session.guest or session.shadow.non_stop else self._short
+        looks = session.answers.enabled or session.guest or session.shadow.non_stop or session.shadow.gone
+        return None if looks else self._short
 
     @property
     def owed(self) -> bool:
@@ -67,10 +68,13 @@ class Link:
         self._wire = BackendWire(session.policy.reply_limit, acks=True)
         self._short = Shortcut(session, self._wire)
         self._drop_talks()
-        if session.transparent and not session.shadow.attached:
+        if session.transparent:
+            self._greeting = b""
+            if session.shadow.attached:
+                self.begin(Purpose.RESTORE, rejoin(session.shadow), now, out)
             return
         # OpenOCD waits for this `+` for a second, and everybody with it (gdb_server.c gdb_new_connection).
-        self._greeting = b"" if session.transparent else ACK
+        self._greeting = ACK
         self.begin(Purpose.RESTORE, restore(session.shadow, up, session.policy), now, out)
 
     def lost(self, why: str, out: list[Output]) -> list[Ask]:
@@ -216,7 +220,6 @@ class Link:
     def _concluded(self, talk: Talk, outcome: Outcome, now: float, out: list[Output]) -> None:
         self.talk = None
         session = self._session
-        self.over = self.over or outcome.over
         if outcome.lost:
             session.shadow.untold += lost_text(outcome.lost)
             out.append(Notice(News.LOST_POINTS, lost_text(outcome.lost).strip()))

@@ -143,6 +143,12 @@ def is_error(reply: bytes) -> bool:
     return reply[:1] == b"E" and (len(reply) == 3 or reply[1:2] == b".")
 
 
+def error_text(why: str) -> bytes:
+    """Return the body of an error packet `E.` with a text: printable ASCII without what frames are made of."""
+    plain = "".join(c if " " <= c <= "~" and c not in "#$}*" else "?" for c in why[:200])
+    return b"E.ocdsup: " + plain.encode("ascii")
+
+
 def text_packet(text: str) -> bytes:
     """Return the body of a console packet `O…` that makes GDB print `text`."""
     return b"O" + text.encode("utf-8", "replace").hex().encode("ascii")

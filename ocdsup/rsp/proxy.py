@@ -17,8 +17,9 @@ from .link import Link
 from .outputs import CloseBackend, CloseClient, News, Notice, Output
 from .packets import OK, Answer, monitor_line, name
 from .policy import BackendUp, OnDetach, Policy
-from .reception import Here, answer_here, answer_while_away, expired, refused, stale_resume
+from .reception import Here, answer_here, answer_while_away, expired, refused
 from .replay import Purpose, farewell, reexamined
+from .rerun import answer_here as answer_another_run
 from .session import Session
 from .shadow import Learned, Shadow
 from .shortcut import Shortcut
@@ -103,9 +104,9 @@ class Proxy:
         return self._closed and self.shadow.farewell
 
     @property
-    def asked(self) -> bool:
-        """Tell whether GDB waits for an answer other than a stop."""
-        return bool(self._backlog or self._link.waiting)
+    def asked(self) -> list[Ask]:
+        """Return what GDB waits for an answer to, other than a stop."""
+        return [*self._backlog, *self._link.waiting]
 
     def join(self) -> None:
         """Be one debugger more: the attach does not halt the core, and the end leaves it as it is."""
@@ -148,9 +149,7 @@ class Proxy:
         """Read bytes of the backend."""
         out: list[Output] = []
         self._link.take(data, now, out)
-        if self._link.over:
-            self._close_client(self._link.over, out)
-        elif self._closed and self._link.ready and not self.owes:
+        if self._closed and self._link.ready and not self.owes:
             self._link.close("GDB has gone", out)
         elif self._backlog:
             self._drain(now, out)
@@ -316,8 +315,8 @@ class Proxy:
                 self._close_client(self._refused, out)
             return True
         if self._session.transparent:
-            if ask.row.answer is Answer.STOP and self.shadow.stale:
-                here = stale_resume(self.shadow)
+            if self.shadow.stale or self.shadow.gone:
+                here = answer_another_run(ask.row, ask.body, self.shadow)
         elif self._own is not None or self._link.owed or self._link.talk is not None:
             return False
         elif ask.row.name in ("qRcmd", "D", "k") and self._is_special(ask, now, out):
@@ -381,9 +380,13 @@ class Proxy:
         self._why = f"{self.policy.server} is away ({reason})"
         again = self._link.lost(self._why, out)
         self._backlog.extendleft(reversed(again))
-        idle = self.policy.transparent and not (self.shadow.attached or self.shadow.running)  # no program to go on with
-        if self.shadow.ended or idle or not self.policy.keep_session:
+        transparent, shadow = self.policy.transparent, self.shadow
+        # Nothing to go on with: no program, or one that GDB follows thread by thread, by notifications.
+        idle = transparent and (shadow.non_stop or not (shadow.attached or shadow.running))
+        if shadow.ended or idle or not self.policy.keep_session:
             self._close_client(reason, out)
+        elif transparent and shadow.running and not self._closed:
+            self._session.console(f"ocdsup: {self._why}\n", out)  # OpenOCD's supervisor says more than that
 
     def _close_client(self, reason: str, out: list[Output]) -> None:
         if not self._closed:

@@ -6,7 +6,7 @@ from . import monitor
 from .answers import Answers
 from .guard import FLASH_ERROR, Limits, refusal
 from .outputs import News, Notice
-from .packets import EMPTY, OK, Answer, Group, Row, monitor_line, text_packet
+from .packets import EMPTY, OK, Answer, Group, Row, error_text, monitor_line, text_packet
 from .policy import Monitor, Policy
 from .replay import RESET_STOP, told
 from .shadow import Flash, Shadow
@@ -60,7 +60,7 @@ def expired(row: Row, shadow: Shadow, why: str) -> Here:
         return Here(())
     notice = Notice(News.EXPIRED, row.name)
     if row.name == "?" and not shadow.attached:
-        return Here((b"E.ocdsup: " + _plain(why),), notice)
+        return Here((error_text(why),), notice)
     if row.group is Group.FLASH:
         return Here((FLASH_ERROR,), Notice(News.FLASH_BROKEN, row.name))
     if row.name == "qRcmd":
@@ -71,7 +71,7 @@ def expired(row: Row, shadow: Shadow, why: str) -> Here:
 def refused(row: Row, body: bytes, shadow: Shadow, why: str) -> Here:
     """Return the answer to a client that is one too many: it gets as far as its attach, where GDB shows what is wrong."""
     if row.name == "g":  # the first question whose error GDB shows, and gives up on
-        return Here((b"E.ocdsup: " + _plain(why),), Notice(News.REFUSED, why))
+        return Here((error_text(why),), Notice(News.REFUSED, why))
     if row.name == "?":
         return Here((b"S05",))
     if row.name == "QStartNoAckMode":
@@ -82,11 +82,6 @@ def refused(row: Row, body: bytes, shadow: Shadow, why: str) -> Here:
     if row.name == "qXfer":
         return Here((b"E00",))  # `qSupported` may have promised it
     return Here(()) if row.answer is Answer.NONE else Here((EMPTY,))
-
-
-def _plain(why: str) -> bytes:
-    """Return text for an error packet: printable ASCII without what frames are made of."""
-    return "".join(c if " " <= c <= "~" and c not in "#$}*" else "?" for c in why[:200]).encode("ascii")
 
 
 def _flash_broken(row: Row, shadow: Shadow) -> Here | None:

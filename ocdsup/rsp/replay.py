@@ -18,8 +18,6 @@ from .policy import BackendUp, OnDetach, Policy
 from .shadow import Shadow, stepping
 
 RESET_TEXT = "ocdsup: board was reset while OpenOCD was away; the program starts again from its reset vector\n"
-SERVER_TEXT = "ocdsup: the debug server went away and came back; its program is a new run\n"
-ANOTHER_PROGRAM = "the debug server came back with another process"
 INTERRUPTED = b"T02"
 TRAPPED = b"T05"
 # After a reset behind GDB's back. Not T05: GDB takes that for the end of a step of its own (each `continue` from a breakpoint
@@ -44,14 +42,13 @@ class Outcome:
     console: str = ""  # text for GDB's console
     lost: tuple[Point, ...] = ()  # points that could not be set
     restored: bool = False
-    over: str = ""  # why the session cannot go on
     unsent: bytes = b""  # a true stop that OpenOCD has not sent; an interrupt makes it send one
 
 
 Dialogue = Generator[bytes, Heard, Outcome]
-_Part = Generator[bytes, Heard, None]
+Part = Generator[bytes, Heard, None]
 _Reading = Generator[bytes, Heard, bytes]
-_Asking = Generator[bytes, Heard, bool]
+Asking = Generator[bytes, Heard, bool]
 _Setting = Generator[bytes, Heard, tuple[Point, ...]]
 
 
@@ -77,13 +74,8 @@ class Talk:
     stop: bytes | None = None  # the frame of a stop reply that came in between
 
 
-def greet(shadow: Shadow, up: BackendUp, policy: Policy) -> _Part:
+def greet(shadow: Shadow, up: BackendUp, policy: Policy) -> Part:
     """Bring a new connection into the modes of the old one."""
-    if policy.transparent:
-        if shadow.supported:
-            yield shadow.supported
-        if not shadow.no_ack:
-            return
     yield b"QStartNoAckMode"
     if shadow.extended:
         yield b"!"
@@ -100,13 +92,11 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     if not shadow.attached:
         if shadow.farewell:
             yield from _late_farewell(shadow, policy.on_detach)
-        elif policy.halt_on_attach and not (policy.transparent or shadow.left) and not (yield from _is_halted()):
+        elif policy.halt_on_attach and not shadow.left and not (yield from _is_halted()):
             shadow.halted_early = True
             yield monitor_request("halt")
         yield from _threads(shadow)
         return Outcome(restored=True)
-    if policy.transparent:
-        return (yield from _restore_any(shadow))
     halted = up.halted if up.halted is not None else (yield from _is_halted())
     reason = (yield b"?").body
     yield from _threads(shadow)
@@ -115,40 +105,26 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     return (yield from _restore_halted(shadow, up, policy, halted))
 
 
-def _restore_any(shadow: Shadow) -> Dialogue:
-    """Start over with a server of which nothing is known: its program is another run, and GDB must hear it."""
-    yield b"?"
-    for body in list(shadow.threads.values()):
-        if is_error((yield body).body):
-            return Outcome(over=ANOTHER_PROGRAM)  # gdbserver closes when it is asked to resume a process it does not know
-    lost = yield from _insert(shadow.points)
-    if shadow.running:
-        return Outcome(stop=RESET_STOP, console=SERVER_TEXT, lost=lost, restored=True)
-    shadow.forget_writes()
-    shadow.stale, shadow.untold = True, SERVER_TEXT
-    return Outcome(lost=lost, restored=True)
-
-
-def _say_all(bodies: Iterable[bytes]) -> _Part:
+def _say_all(bodies: Iterable[bytes]) -> Part:
     """Say one request after the other, whatever the replies."""
     for body in bodies:  # noqa: UP028 - `yield from` a plain iterator cannot take the replies that `send` brings
         yield body
 
 
-def _threads(shadow: Shadow) -> _Part:
+def _threads(shadow: Shadow) -> Part:
     yield from _say_all(shadow.threads.values())
 
 
 def _restore_halted(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool) -> Dialogue:
     if (shadow.freed or not policy.halt_on_attach) and not halted:
-        lost = yield from _insert(point for point in shadow.points if point.type == 1)
+        lost = yield from insert(point for point in shadow.points if point.type == 1)
         return Outcome(lost=lost, restored=True)
     if not halted:
         yield monitor_request("halt")
     registers = yield from _read_registers()
     yield from _heal_ram(shadow)
     yield from _unsettled(shadow)
-    lost = yield from _insert(shadow.points)
+    lost = yield from insert(shadow.points)
     if up.reset or not halted:
         shadow.forget_writes()
         shadow.seen, shadow.stale = registers, True
@@ -174,7 +150,7 @@ def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool
         yield from _heal_ram(shadow)
     if unmoved:
         yield from _pending_writes(shadow)
-    lost = yield from _insert(shadow.points)
+    lost = yield from insert(shadow.points)
     if stop is not None:
         return Outcome(stop=stop, console=console, lost=lost, restored=True)
     return Outcome(resume=shadow.resume, console=console, lost=lost, restored=True)
@@ -204,7 +180,7 @@ def _read_registers() -> _Reading:
     return (yield b"g").body
 
 
-def _unsettled(shadow: Shadow) -> _Part:
+def _unsettled(shadow: Shadow) -> Part:
     """Repeat the write that OpenOCD acknowledged and may have taken to its grave; memory outlives a reset."""
     if shadow.unsettled is None:
         return
@@ -218,13 +194,13 @@ def settling(write: bytes) -> bytes:
     return b"m" + write[1:].partition(b",")[0] + b",1"
 
 
-def _pending_writes(shadow: Shadow) -> _Part:
+def _pending_writes(shadow: Shadow) -> Part:
     if shadow.all_registers is not None:
         yield shadow.all_registers
     yield from _say_all(list(shadow.registers.values()))
 
 
-def _is_halted() -> _Asking:
+def _is_halted() -> Asking:
     heard = yield monitor_request("[target current] curstate")
     return "halted" in heard.text
 
@@ -243,7 +219,7 @@ def is_trap(code: bytes) -> bool:
     return any(len(code) == size and code[at : at + len(mark)] == mark for size, at, mark in _TRAPS)
 
 
-def _heal_ram(shadow: Shadow) -> _Part:
+def _heal_ram(shadow: Shadow) -> Part:
     """Write the original bytes back where a breakpoint opcode was left in RAM; anything else there is left alone."""
     for point, under in list(shadow.under.items()):
         found = (yield b"m%x,%x" % (point.address, len(under))).body
@@ -257,7 +233,8 @@ def _heal_ram(shadow: Shadow) -> _Part:
             del shadow.under[point]
 
 
-def _insert(points: Iterable[Point]) -> _Setting:
+def insert(points: Iterable[Point]) -> _Setting:
+    """Set break- and watchpoints; returns those that the backend has refused."""
     lost = []
     for point in list(points):
         heard = yield b"Z" + point.body
@@ -282,7 +259,7 @@ def reexamined(shadow: Shadow, removed: list[bytes], *, soft: bool = False) -> D
         yield from _heal_ram(shadow)
     for point in points:
         yield b"z" + point.body
-    lost = yield from _insert(points)
+    lost = yield from insert(points)
     return Outcome(resume=shadow.resume if must_halt else None, lost=lost, restored=True)
 
 
@@ -329,7 +306,7 @@ def farewell(shadow: Shadow, on_detach: OnDetach, removed: list[bytes], *, detac
     return Outcome()
 
 
-def _late_farewell(shadow: Shadow, on_detach: OnDetach) -> _Part:
+def _late_farewell(shadow: Shadow, on_detach: OnDetach) -> Part:
     """Leave the core as the policy says, after GDB has left while there was no backend.
 
     There are no points to take out: a new process has none, and one that lives on clears them for each new connection.

@@ -36,7 +36,7 @@ class Learned:
             return
         # GDB's own features vary from client to client; OpenOCD ignores them.
         self.replies[b"qSupported" if row.name == "qSupported" else body] = reply
-        if body.startswith(_DESCRIPTION):
+        if body.startswith(DESCRIPTION):
             self._describe(body, reply)
 
     def reply(self, row: Row, body: bytes) -> bytes | None:
@@ -44,7 +44,7 @@ class Learned:
         return self.replies.get(b"qSupported" if row.name == "qSupported" else body)
 
     def _describe(self, body: bytes, reply: bytes) -> None:
-        offset = int(body[len(_DESCRIPTION) :].partition(b",")[0], 16)
+        offset = int(body[len(DESCRIPTION) :].partition(b",")[0], 16)
         if offset == 0:
             self.description.clear()
         self.description[offset] = reply[1:]
@@ -52,7 +52,7 @@ class Learned:
             self.highest_register = highest_register(b"".join(self.description.values()))
 
 
-_DESCRIPTION = b"qXfer:features:read:target.xml:"
+DESCRIPTION = b"qXfer:features:read:target.xml:"
 _LASTING_XFER = (b"qXfer:features:", b"qXfer:memory-map:")
 
 
@@ -89,6 +89,8 @@ class Shadow:
     freed: bool = False  # the user let the core run behind GDB's back (`monitor resume`, `monitor reset run`)
     flash: Flash = Flash.IDLE
     image: bool = False  # this very backend has taken a `vFlashWrite`
+    last_stop: bytes = b""  # the stop reply that GDB has seen last
+    gone: bool = False  # the program is no more, the server has another one, and GDB does not know
     stale: bool = False  # the board was reset: GDB's idea of the registers is history
     untold: str = ""  # what GDB's console has still to be told
 
@@ -136,8 +138,9 @@ class Shadow:
             self.forget_writes()
         self.resume, self.freed = None, False
         self.attached, self.left = True, False
+        self.last_stop = reply
         if reply[:1] in b"WX":
-            self.attached = False
+            self.attached = self.gone = False
             self.points.clear()
             self.under.clear()
 
@@ -175,7 +178,7 @@ class Shadow:
         self.points.clear()
         self.under.clear()
         self.forget_writes()
-        self.flash, self.left, self.halted_early = Flash.IDLE, True, False
+        self.flash, self.left, self.halted_early, self.gone = Flash.IDLE, True, False, False
 
     def parted(self) -> None:
         """Note that GDB has left the target and that no backend could be told: what that one must know is kept."""
@@ -204,7 +207,7 @@ class Shadow:
 
     def _why(self, body: bytes, reply: bytes) -> None:
         if reply[:1] in (b"S", b"T"):
-            self.attached, self.left = True, False
+            self.attached, self.left, self.last_stop = True, False, reply
 
     def _point_set(self, body: bytes, reply: bytes) -> None:
         point = point_of(body)
@@ -269,7 +272,7 @@ class Shadow:
         self.forget_writes()
         self.stale = False
         if reply[:1] in (b"S", b"T"):
-            self.attached, self.left = True, False
+            self.attached, self.left, self.gone, self.last_stop = True, False, False, reply
 
 
 _CHANGES = {
@@ -289,6 +292,7 @@ _CHANGES = {
     "vFlashWrite": Shadow._flash,
     "vFlashDone": Shadow._flash_done,
     "D": Shadow._detached,
+    "vKill": Shadow._detached,
     "qRcmd": Shadow._monitor,
     "vRun": Shadow._run,
     "vAttach": Shadow._run,

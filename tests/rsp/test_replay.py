@@ -2,11 +2,8 @@
 
 import pytest
 
-from ocdsup.rsp.framing import encode
-from ocdsup.rsp.outputs import CloseClient, ToBackend, ToClient
 from ocdsup.rsp.packets import Point, monitor_request
-from ocdsup.rsp.policy import BackendUp, Dialect, OnDetach, Policy
-from ocdsup.rsp.proxy import Proxy
+from ocdsup.rsp.policy import BackendUp, OnDetach, Policy
 from ocdsup.rsp.replay import is_trap
 from tests.rsp.debug_bench import attached
 from tests.rsp.openocd_model import BKPT, RAM, RESET_PC, Board
@@ -385,23 +382,3 @@ def test_code_that_was_loaded_over_a_breakpoint_is_left_alone() -> None:
     bench.settle()
     bench.ask(b"z0,20000008,2")
     assert bytes(bench.board.ram[8:10]) == b"\xaa\xbb"
-
-
-@pytest.mark.parametrize(("thread", "closed"), [(b"OK", False), (b"E01", True)], ids=["same", "another"])
-def test_any_server_that_comes_back_goes_on_or_ends_the_session(thread: bytes, closed: bool) -> None:
-    """With threads that it knows GDB gets a stop; gdbserver would close on a resume of a process it does not know."""
-    proxy = Proxy(Policy(dialect=Dialect.ANY))
-    proxy.backend_ready(BackendUp(), 0.0)
-    for asked, answer in ((b"QStartNoAckMode", b"OK"), (b"?", b"T05thread:p1.1;"), (b"Hgp1.1", b"OK")):
-        proxy.client_bytes(b"+" + encode(asked), 0.0)
-        proxy.backend_bytes(b"+" + encode(answer), 0.0)
-    proxy.client_bytes(encode(b"vCont;c"), 0.0)
-    proxy.backend_lost("closed by peer", 1.0)
-    out = proxy.backend_ready(BackendUp(same=True), 2.0)
-    for _ in range(8):
-        for asked in [o.data for o in out if isinstance(o, ToBackend) and o.data[:1] != b"+"]:
-            reply = thread if asked.startswith(b"$Hg") else b"T05thread:p1.1;" if asked.startswith(b"$?") else b"OK"
-            out = proxy.backend_bytes(b"+" + encode(reply), 2.0)
-            break
-    assert any(isinstance(o, CloseClient) for o in out) is closed
-    assert any(isinstance(o, ToClient) and b"T02" in o.data for o in out) is not closed
