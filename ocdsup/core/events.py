@@ -120,10 +120,11 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class FlashBusy:
-    """A flash operation blocks OpenOCD's only thread: silence is legal while `busy`."""
+    """Something that takes long, like a `flash` operation, blocks OpenOCD's only thread: silence is legal while `busy`."""
 
     run: int
     busy: bool
+    flash: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,10 +209,14 @@ def up(turn: Turn) -> None:
     turn.go(Phase.READY)
     close_recovery(turn, "recovered")
     turn.arm(Timer.BEAT, state.policy.beat_s)
-    if not backend.busy:
-        turn.arm(Timer.HANG, state.policy.hang_timeout_s)
+    watch_silence(turn)
     turn.arm(Timer.STABLE, state.policy.window_s)
     turn.note("bench_ready", run=backend.run)
+
+
+def watch_silence(turn: Turn) -> None:
+    """Begin to wait for a sign of life."""
+    turn.arm(Timer.HANG, turn.state.policy.silence_s(busy=turn.backend().busy))
 
 
 def close_recovery(turn: Turn, outcome: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ocdsup.core import events as ev
 from ocdsup.core.effects import LookForProbe
 from ocdsup.core.faults import FAULTS, REMARKS, Whose
-from ocdsup.core.launching import afresh, again, ready, stop, up
+from ocdsup.core.launching import afresh, again, ready, stop, up, watch_silence
 from ocdsup.core.people import asked_profile, fresh_start
 from ocdsup.core.recovering import OWN, done, trouble, verify
 from ocdsup.core.state import Fault, Phase, Target
@@ -58,21 +58,19 @@ def examined(turn: Turn, event: ev.Examined) -> None:
 def alive(turn: Turn, _event: ev.Alive) -> None:
     """Put the verdict on silence off."""
     if Timer.HANG in turn.state.timers:
-        turn.arm(Timer.HANG, turn.state.policy.hang_timeout_s)
+        watch_silence(turn)
 
 
 def flash_busy(turn: Turn, event: ev.FlashBusy) -> None:
-    """While a flash operation runs, silence means nothing."""
+    """While OpenOCD writes flash, or does something else that takes long, its silence means little."""
     state = turn.state
     if turn.backend().busy is event.busy:
         return  # saying it twice must not put the verdict on silence off
     turn.change_backend(busy=event.busy)
-    if event.busy:
-        turn.disarm(Timer.HANG)
-        if state.remark is not None and state.remark.code == "flash-failed":
-            state.remark = None  # the next attempt has its own result
-    elif Timer.BEAT in state.timers:
-        turn.arm(Timer.HANG, state.policy.hang_timeout_s)
+    if event.busy and event.flash and state.remark is not None and state.remark.code == "flash-failed":
+        state.remark = None  # the next attempt has its own result
+    if Timer.BEAT in state.timers:
+        watch_silence(turn)
 
 
 def _remember(turn: Turn, event: ev.LineFound) -> None:

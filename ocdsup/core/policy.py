@@ -30,6 +30,7 @@ class Policy:
     window_s: float = 10.0
     start_timeout_s: float = 15.0
     hang_timeout_s: float = 15.0
+    busy_limit_s: float = 1000.0  # as long as GDB waits for an answer to a flash request (remote.c remote_flash_timeout)
     grace_s: float = 7.0
     backoff_first_s: float = 0.5
     backoff_factor: float = 2.0
@@ -40,6 +41,10 @@ class Policy:
     slow_speed_khz: int = 240
     usb_reset: bool = True
     after_recovery: AfterRecovery = AfterRecovery.AUTO
+
+    def silence_s(self, *, busy: bool) -> float:
+        """Seconds without a sign of life after which a backend counts as hung."""
+        return max(self.busy_limit_s, self.hang_timeout_s) if busy else self.hang_timeout_s
 
     @property
     def beat_s(self) -> float:

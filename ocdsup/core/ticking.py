@@ -41,7 +41,7 @@ def tick_up(turn: Turn, _event: ev.Tick) -> None:
         _stable(turn)
     if Timer.WINDOW in fired:
         turn.go(Phase.READY)
-    if fired & {Timer.BEAT, Timer.HANG}:
+    if Timer.BEAT in fired:  # also whenever we slept through the verdict on silence: it is the earlier one
         turn.arm(Timer.BEAT, turn.state.policy.beat_s)
         turn.do(Beat(turn.backend().run))
     if Timer.HANG in fired:
@@ -55,8 +55,9 @@ def _overslept(turn: Turn) -> bool:
 
 
 def _hung(turn: Turn) -> None:
+    limit = turn.state.policy.silence_s(busy=turn.backend().busy)
     turn.stop_backend(hard=True)
-    trouble(turn, "backend-hung", f"no sign of life from OpenOCD for {turn.state.policy.hang_timeout_s:g} s")
+    trouble(turn, "backend-hung", f"no sign of life from OpenOCD for {limit:g} s")
 
 
 def _stable(turn: Turn) -> None:

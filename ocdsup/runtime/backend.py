@@ -21,6 +21,7 @@ from ocdsup.openocd.findings import Finding
 from ocdsup.openocd.lines import Level, Line, LineSplitter
 from ocdsup.openocd.rule import Role
 from ocdsup.openocd.tcl import parse_list, parse_notification, parse_reply, wrap
+from ocdsup.openocd.work import takes_long, writes_flash
 from ocdsup.runtime.adoption import Held, Orphan, Record
 from ocdsup.runtime.core_states import CoreStates
 from ocdsup.runtime.launcher import Process
@@ -106,6 +107,8 @@ class LiveBackend:
         self._targets: tuple[str, ...] | None = None
         self._greeted = False
         self._alive_at = 0.0
+        self.flashing = False  # GDB has it write flash: its target says so
+        self.work: list[str] = []  # Tcl of people that it carries out
         self._tcl = TclLink()
         self._news = TclEvents(self._news_frame)
         self._states = CoreStates(self._ask_states, tasks)
@@ -264,6 +267,11 @@ class LiveBackend:
         if len(self._targets or ()) > 1:
             self._states.hint()  # what starts to run by itself, or is examined late, sends no notification
 
+    def note_work(self, lines: list[str]) -> None:
+        """Say whether people have it do what may keep it silent for long; looked at with every beat, so five times in time."""
+        flashing = self.flashing or any(map(writes_flash, lines))
+        self._post(ev.FlashBusy(self.run, busy=flashing or takes_long(lines), flash=flashing))
+
     def _beaten(self, answer: asyncio.Future[bytes]) -> None:
         if not answer.cancelled() and answer.exception() is None:
             self._post(ev.Alive(self.run))
@@ -315,10 +323,12 @@ class LiveBackend:
         Raises OSError or ProtocolError when OpenOCD goes away meanwhile.
         """
         link = TclLink()
+        self.work.append(script)
         try:
             await link.open(self.ports.tcl or 0)
             reply = parse_reply(await link.ask(wrap(script).removesuffix(b"\x1a")))
         finally:
+            self.work.remove(script)
             link.close()
         return reply.ok, reply.text
 
@@ -331,7 +341,8 @@ class LiveBackend:
         if news.kind == "target_state" and len(self._targets) == 1:
             self._post(ev.TargetSeen(self.run, self._targets[0], news.value))
         elif news.kind == "target_event" and news.value in _FLASH_BEGINS | _FLASH_ENDS:
-            self._post(ev.FlashBusy(self.run, busy=news.value in _FLASH_BEGINS))
+            self.flashing = news.value in _FLASH_BEGINS
+            self._post(ev.FlashBusy(self.run, busy=self.flashing))
 
     # Its end
 

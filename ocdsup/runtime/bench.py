@@ -18,6 +18,7 @@ from ocdsup.errors import BackendError
 from ocdsup.openocd import command
 from ocdsup.openocd.catalogue import Catalogue
 from ocdsup.openocd.dialect import Version
+from ocdsup.openocd.work import writes_flash
 from ocdsup.probes import eviction
 from ocdsup.probes.selector import Absent, Ambiguous, Found, ProbeSelector
 from ocdsup.runtime import clock
@@ -122,8 +123,11 @@ class LiveBench:
     @property
     def flashing(self) -> bool:
         """Whether a flash operation is known to run in our OpenOCD."""
-        backend = self.driver.state.backend
-        return backend is not None and backend.busy
+        return self._backend is not None and (self._backend.flashing or any(map(writes_flash, self._work())))
+
+    def _work(self) -> list[str]:
+        """What people have our OpenOCD do."""
+        return [*self.ports.work(), *(self._backend.work if self._backend is not None else ())]
 
     @property
     def backend(self) -> LiveBackend | None:
@@ -299,6 +303,7 @@ class LiveBench:
         match effect:
             case ef.Beat():
                 self._backend.beat()
+                self._backend.note_work(self._work())
             case ef.VerifyCore():
                 self._backend.verify()
             case ef.Examine():

@@ -84,6 +84,11 @@ class GdbPort:
         return any(session.owes for session in self._sessions)
 
     @property
+    def work(self) -> list[str]:
+        """What its debuggers have OpenOCD do that may take long."""
+        return [line for session in self._sessions for line in session.work]
+
+    @property
     def lively(self) -> bool:
         """Whether a debugger has said something a moment ago, and will soon say more."""
         return any(session.lively for session in self._sessions)

@@ -18,6 +18,7 @@ from ocdsup.rsp.parked import RecordError, resume
 from ocdsup.rsp.policy import BackendUp
 from ocdsup.rsp.proxy import Proxy
 from ocdsup.rsp.shortcut import Shortcut
+from ocdsup.rsp.work import under_way
 from ocdsup.runtime import wire
 from ocdsup.runtime.fd_store import Kept
 from ocdsup.runtime.ledger import Ledger
@@ -31,7 +32,6 @@ SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
 # OpenOCD is there and does not take us: another GDB has its only place, or it dropped the connection. Then it is asked again.
 # Soon at first: it may only not have seen yet that the one before us has gone.
 REDIAL_S = (0.01, 0.05, 0.25, 1.0, 2.0, 5.0)
-
 HALF_OPEN_S = 30.0  # how long a client that sends no more may wait for what it has asked
 TAKEN_OVER = "ocdsup: another debugger has taken this session over (second_client: takeover)\n"
 
@@ -65,7 +65,7 @@ class GdbSession:
         self._timer_at = float("inf")
         self._half = False  # the client sends no more, and may still read
         on_eof = self._client_eof if port.policy.transparent else None
-        self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._client_drained, on_eof)
+        self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._read_backend, on_eof)
         self._client.read_by(self._ledger.read)
         if kept is None:
             self._do(self._proxy.client_open(self._loop.time()))
@@ -96,6 +96,11 @@ class GdbSession:
     def lively(self) -> bool:
         """Whether its debugger has said something a moment ago."""
         return monotonic() - self._heard < LIVELY_S
+
+    @property
+    def work(self) -> list[str]:
+        """What it has OpenOCD do that may take long."""
+        return under_way(self._proxy.asked, self._proxy.shadow)
 
     def join(self) -> None:
         """Share the target with a session that was there before."""
@@ -138,13 +143,9 @@ class GdbSession:
         if backlog > SLOW and self._client is not None:
             self._client.pause()
 
-    def _client_drained(self) -> None:
-        if self._up is not None:
-            self._up.resume()
-
     def _client_eof(self) -> None:
         """The client sends no more. As after a half-open detach, the server hears just that, and what was asked is answered."""
-        self._half = self._proxy.asked and (self._up is not None or self._dialling is not None)
+        self._half = bool(self._proxy.asked) and (self._up is not None or self._dialling is not None)
         if not self._half:
             self._half_over()
         elif self._up is not None:
@@ -314,8 +315,7 @@ class GdbSession:
                 self._port.log.info("gdb_notice", news=notice.news.value, text=notice.text)
 
     def _admitted(self) -> None:
-        why = self._port.admit(self)
-        if why:
+        if why := self._port.admit(self):
             self._spoke = False
             self._do(self._proxy.refuse(why, self._loop.time()))
         else:
@@ -343,7 +343,7 @@ class GdbSession:
         self._end_if_over()
 
     def _read_backend(self) -> None:
-        """GDB is gone: what was held back because it read slowly must not keep us from hearing answers to the farewell."""
+        """Read what was held back while GDB read slowly; also when it is gone, to hear the answers to the farewell."""
         if self._up is not None:
             self._up.resume()
 

@@ -82,6 +82,11 @@ class StablePorts:
         """The telnet port."""
         return self._telnet.port if self._telnet is not None else self._config.ports.telnet
 
+    def work(self) -> list[str]:
+        """The commands of people at these ports that OpenOCD has not answered, and a GDB's load that is not finished."""
+        telnet = self._telnet.work if self._telnet is not None else []
+        return [line for port in self._gdb for line in port.work] + telnet
+
     def lively(self) -> bool:
         """Whether a debugger has said something a moment ago, and will soon say more."""
         return any(port.lively for port in self._gdb)

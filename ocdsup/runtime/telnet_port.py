@@ -138,6 +138,11 @@ class TelnetSession:
         text = await self._port.answer(command.verb, command.args)
         self._do(self._bridge.own_answer(command.id, text))
 
+    @property
+    def running(self) -> str:
+        """Its line that OpenOCD carries out now, or nothing."""
+        return self._bridge.running
+
     def dial(self) -> None:
         """Open a console connection if there is an OpenOCD to connect to."""
         if self._up is None and self._dialling is None and self._port.endpoint is not None:
@@ -250,6 +255,11 @@ class TelnetPort:
         for session in tuple(self._sessions):
             session.park()
         self.close()
+
+    @property
+    def work(self) -> list[str]:
+        """The lines that OpenOCD carries out now."""
+        return [session.running for session in self._sessions if session.running]
 
     def forget(self, session: TelnetSession) -> None:
         """A session is over."""

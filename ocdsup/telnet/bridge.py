@@ -219,9 +219,14 @@ class Bridge:
 
     # output
 
+    @property
+    def running(self) -> str:
+        """The line that OpenOCD has not answered, or nothing."""
+        carried_out = self._away is None and self._console.at in {At.SENT, At.RUNNING}
+        return self._console.command if carried_out else ""
+
     def _busy(self) -> bool:
-        running = self._away is None and self._console.at in {At.SENT, At.RUNNING}
-        return bool(self._waiting or self._queue or running)
+        return bool(self._waiting or self._queue or self.running)
 
     def _settle(self) -> None:
         """Nothing is being answered any more: prompt, or close if the client has said goodbye."""

@@ -46,6 +46,7 @@ class Console:
 
     def __init__(self) -> None:
         self.at = At.GREETING
+        self.command = ""  # the last one that was sent
         self._line = bytearray()
         self._cursor = 0
         self._cr = False  # a CR came, LF may follow
@@ -56,6 +57,7 @@ class Console:
         """Return the bytes that enter `command` (printable ASCII, one line); allowed only when idle."""
         assert self.at is At.IDLE
         self.at = At.SENT
+        self.command = command.decode("ascii")
         return command + b"\n"
 
     def feed(self, data: bytes) -> list[Seen]:

@@ -23,7 +23,6 @@ from ocdsup.core.effects import (
 from ocdsup.core.launching import GIVEN_UP_S
 from ocdsup.core.policy import AfterRecovery, Policy, UnderReset
 from ocdsup.core.state import Phase
-from ocdsup.core.timers import Timer
 
 if TYPE_CHECKING:
     from tests.core.conftest import Bench
@@ -327,19 +326,31 @@ def test_saying_twice_that_no_flash_operation_runs_does_not_put_the_verdict_off(
     assert up.code() == "backend-hung"
 
 
-def test_a_backend_that_got_ready_while_flashing_has_no_watch_on_silence_yet(bench: Bench) -> None:
+def test_a_backend_that_got_ready_while_flashing_may_be_silent_at_once(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     bench.ready()
     bench.say(ev.FlashBusy(1, True))
     bench.verified()
-    assert Timer.HANG not in bench.state.timers
+    bench.wait(900.0)
+    assert bench.phase() is Phase.READY
+
+
+def test_a_flash_operation_that_nothing_is_heard_of_for_longer_than_gdb_waits_is_a_hang(up: Bench) -> None:
+    up.say(ev.FlashBusy(up.run, True))
+    up.wait(999.0)
+    assert up.phase() is Phase.READY
+    up.wait(1.5)
+    assert up.code() == "backend-hung"
+    assert "1000 s" in up.snapshot()["fault"]["text"]
 
 
 def test_a_failed_flash_is_a_remark_until_the_next_attempt(up: Bench) -> None:
     up.say(ev.LineFound(up.run, "flash-write-failed", "flash-failed", "error writing to flash"))
     assert up.snapshot()["fault"]["code"] == "flash-failed"
     assert up.phase() is Phase.READY
-    up.say(ev.FlashBusy(up.run, True))
+    up.say(ev.FlashBusy(up.run, True, flash=False))  # a dump
+    assert up.snapshot()["fault"]["code"] == "flash-failed"
+    up.say(ev.FlashBusy(up.run, False), ev.FlashBusy(up.run, True))
     assert up.snapshot()["fault"] is None
 
 

@@ -1,0 +1,43 @@
+"""Which commands keep OpenOCD's only thread busy for long: while one runs, its silence says nothing.
+
+OpenOCD answers nobody while a command runs that moves much data or waits (0.10 … master: one thread, blocking drivers). The words
+are found anywhere in a line, so that `reset halt; flash …` and `if {1} {program …}` count. To take one too many for long costs
+patience with an OpenOCD that hangs in it; to take one too few costs a flash memory that is half written.
+
+Source: OpenOCD User's Guide 0.12, "Flash Commands", "NAND Flash Commands", "Image loading commands", "Boundary Scan Commands";
+`program` and its kin are procedures of OpenOCD's own scripts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+def _any_of(*forms: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.])(?:{'|'.join(forms)})(?![\w.])")
+
+
+_WRITES = _any_of(
+    r"flash\s+(?:write_\w+|erase_(?:sector|address)|fill[bhwd]|protect)",
+    r"nand\s+(?:write|erase)\w*",
+    r"program\w*",
+    r"\w+\s+(?:mass_erase|chip[_-]erase|lock|unlock|\w*options?_\w*(?:write|load)\w*)(?:\s+\w+)?",
+)
+_LONG = _any_of(
+    r"(?:load|dump|verify|test|fast_load)_image\w*|fast_load|verify_image_checksum",
+    r"flash\s+(?:read_\w+|verify_\w+|erase_check)",
+    r"nand\s+(?:dump|verify|probe|check_bad_blocks)",
+    r"x?svf|pld\s+load",
+    r"sleep|wait_halt|profile",
+)
+
+
+def writes_flash(line: str) -> bool:
+    """Tell whether a command writes or erases flash memory: it must not be cut off in the middle."""
+    return _WRITES.search(line) is not None
+
+
+def takes_long(lines: Iterable[str]) -> bool:
+    """Tell whether OpenOCD may be silent for as long as these commands run."""
+    return any(writes_flash(line) or _LONG.search(line) for line in lines)

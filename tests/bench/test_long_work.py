@@ -1,0 +1,153 @@
+"""OpenOCD does one thing at a time: while a person has it write flash, its silence is no hang, and nothing cuts it off."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from threading import Thread
+from time import monotonic
+
+import pytest
+
+from ocdsup.demo.gdb import Gdb
+from ocdsup.demo.stage import until
+from ocdsup.demo.story import firmware
+from tests.bench.rig import PATIENCE, Bench, Rig, connect, read_until
+
+HANG_S = 1.0
+LINE = "program_slowly"  # of the kind that writes flash; this one blocks OpenOCD until it is let go
+DONE = "programmed"
+
+
+class Slow:
+    """A bench whose `program_slowly` takes until it is told to finish."""
+
+    def __init__(self, rig: Rig, folder: Path) -> None:
+        self.rig = rig
+        self.fifo = folder / "fifo"
+        os.mkfifo(self.fifo)
+        sim = rig.sim()
+        commands = [f"proc {name} {{}} {{exec cat {self.fifo}}}" for name in (LINE, "ponder")]
+        rig.run(one=rig.bench(sim, openocd={"commands": commands}, recovery={"hang_timeout": f"{HANG_S:g}s"}))
+        self.pid = self.status()["backend"]["pid"]
+
+    def status(self) -> Bench:
+        """The bench, ready."""
+        return self.rig.ready()
+
+    def finish(self) -> None:
+        """Let the command end."""
+        self.fifo.write_text(DONE)
+
+    def outlast(self) -> None:
+        """Let the time pass after which a silent OpenOCD counts as hung, three times over."""
+        began = monotonic()
+        until("let the time pass", lambda: monotonic() - began > 3 * HANG_S, PATIENCE)
+
+
+@pytest.fixture
+def slow(rig: Rig, tmp_path: Path) -> Slow:
+    """The bench, ready."""
+    return Slow(rig, tmp_path)
+
+
+@contextmanager
+def by_telnet(slow: Slow, line: str) -> Iterator[Callable[[], str]]:
+    """Typed at the console."""
+    with connect(slow.status()["ports"]["telnet"]) as sock:
+        read_until(sock, b"> ")
+        sock.sendall(f"{line}\n".encode())
+        yield lambda: read_until(sock, b"> ").decode()
+
+
+@contextmanager
+def by_monitor(slow: Slow, line: str) -> Iterator[Callable[[], str]]:
+    """`monitor` in a GDB."""
+    gdb = Gdb(firmware())
+    try:
+        gdb.command(f"-target-select extended-remote localhost:{slow.status()['ports']['gdb'][0]}", PATIENCE)
+        gdb.command('-interpreter-exec console "set remotetimeout 60"')
+        gdb.send(f'-interpreter-exec console "monitor echo [{line}]"')
+
+        def answer() -> str:
+            gdb.result("monitor", PATIENCE)
+            return "".join(gdb.log)
+
+        yield answer
+    finally:
+        gdb.close()
+
+
+@contextmanager
+def by_dropin(slow: Slow, line: str) -> Iterator[Callable[[], str]]:
+    """Through the daemon, as the drop-in `openocd` runs its commands."""
+    answers: list[str] = []
+    thread = Thread(target=lambda: answers.append(slow.rig.ask("tcl", "one", script=line)["text"]))
+    thread.start()
+
+    def answer() -> str:
+        thread.join(PATIENCE)
+        return "".join(answers)
+
+    try:
+        yield answer
+    finally:
+        thread.join(PATIENCE)
+
+
+WAYS = {"telnet": by_telnet, "monitor": by_monitor, "drop-in": by_dropin}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_openocd_that_writes_flash_for_long_is_not_taken_for_hung(slow: Slow, way: str) -> None:
+    with WAYS[way](slow, LINE) as answer:
+        slow.outlast()
+        slow.finish()
+        assert DONE in answer()
+    assert slow.status()["backend"]["pid"] == slow.pid
+    assert slow.status()["counters"]["recoveries"] == 0
+
+
+def test_an_openocd_that_is_silent_in_any_other_command_is_replaced(slow: Slow) -> None:
+    """The same silence in a command that ought to be answered at once."""
+    with connect(slow.status()["ports"]["telnet"]) as sock:
+        read_until(sock, b"> ")
+        sock.sendall(b"ponder\n")
+        read_until(sock, b"OpenOCD is away")
+    assert slow.rig.recovered()["backend"]["pid"] != slow.pid
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stop_of_the_daemon_waits_for_the_write(slow: Slow, way: str) -> None:
+    daemon = slow.rig.daemon
+    assert daemon is not None
+    with WAYS[way](slow, LINE) as answer:
+        slow.outlast()
+        os.kill(daemon.pid, signal.SIGTERM)
+        until("hear that the stop waits", lambda: slow.rig.log("stop_waits_for_flash"), PATIENCE)
+        slow.finish()
+        assert DONE in answer()
+    assert daemon._process.wait(PATIENCE) == 0
+
+
+def test_a_stop_of_the_daemon_waits_for_a_load_also_between_its_packets(slow: Slow) -> None:
+    """GDB has had the sectors erased and has not sent all the data yet; the end finds the whole image in flash."""
+    daemon = slow.rig.daemon
+    assert daemon is not None
+    target = f"target extended-remote localhost:{slow.status()['ports']['gdb'][0]}"
+    script = ["set debug remote 1", target, "load", "compare-sections", "detach"]
+    argv = ["gdb-multiarch", "--batch", "--nx", *(word for line in script for word in ("-ex", line)), str(firmware())]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as gdb:
+        assert gdb.stdout is not None
+        said = takewhile(lambda line: "vFlashErase" not in line, gdb.stdout)
+        assert list(said)
+        assert "Packet received: OK" in gdb.stdout.readline()
+        os.kill(daemon.pid, signal.SIGTERM)
+        rest = gdb.stdout.read()
+    assert "Transfer rate" in rest
+    assert daemon._process.wait(PATIENCE) == 0
