@@ -59,6 +59,11 @@ def test_the_usb_device_is_reset_then_re_authorised_then_its_port_loses_power_ea
     assert [row.rung.value for row in ROWS if row.fault == fault][-3:] == rungs, "nothing milder is left behind them"
 
 
+def test_a_crash_that_repeats_is_answered_by_a_look_for_holders_before_the_ladder_ends() -> None:
+    seen = [next_rung("backend-exited", [("backend-exited", Rung.RESTART)] * times, ALL) for times in range(6)]
+    assert [(choice.looks, choice.exhausted) for choice in seen] == [(False, False)] * 3 + [(True, False)] * 2 + [(True, True)]
+
+
 def test_what_was_tried_under_another_name_counts() -> None:
     tried = [("target-not-answering", Rung.UNDER_RESET)] * 2
     assert next_rung("target-poll-failing", tried, ALL).rung is Rung.SLOW_UNDER_RESET

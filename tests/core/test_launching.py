@@ -38,6 +38,28 @@ def test_a_spent_intensity_waits_for_the_first_launch_to_grow_old() -> None:
     assert busy.state.timers == {Timer.PHASE: 1100.0}
 
 
+def test_a_renewed_launch_waits_for_whichever_comes_first_the_intensity_or_the_shortest_pause() -> None:
+    fault = Fault("probe-absent", 0, "")
+    for first, last, at in ((602.0, 899.0, 902.0), (800.0, 899.0, 904.0), (800.0, 880.0, None)):
+        busy = turn(900.0, launches=(first, *[last] * 9), renewed=True, fault=fault)
+        launching.launch(busy)
+        assert busy.state.timers.get(Timer.PHASE) == (at if at else 900.0 + busy.state.policy.start_timeout_s)
+        assert (busy.state.phase is Phase.STARTING) is (at is None)
+
+
+def test_what_the_pc_has_renewed_counts_for_one_launch() -> None:
+    busy = turn(900.0, launches=tuple(float(at) for at in range(800, 810)), renewed=True)
+    launching.launch(busy)
+    assert (busy.state.phase, busy.state.renewed) == (Phase.STARTING, False)
+
+
+def test_a_new_backend_is_not_blamed_for_what_the_last_one_said() -> None:
+    remark, failures = Fault("target-unpowered", 90.0, ""), ((99.0, "cpu"), (99.5, "cpu"))
+    after = turn(100.0, remark=remark, failures=failures, lost=frozenset({"cpu"}), evidence=("line",))
+    launching.launch(after)
+    assert (after.state.remark, after.state.failures, after.state.lost, after.state.evidence) == (None, (), frozenset(), ())
+
+
 def test_a_spent_intensity_that_frees_itself_this_instant_still_pauses() -> None:
     """0.3 - 0.1 < 0.2 in floats: without a least pause the same deadline would come again and again."""
     policy = Policy(restarts=1, period_s=0.2)
@@ -62,6 +84,13 @@ def test_the_history_keeps_the_newest_recoveries_only() -> None:
         launching.close_recovery(old, "recovered")
     assert [r.at for r in old.state.history] == [float(n) for n in range(10, 30)]
     assert old.state.recoveries == 30
+
+
+@pytest.mark.parametrize("outcome", ["failed", "blocked", "stopped", "interrupted"])
+def test_only_what_recovered_counts_as_a_recovery(outcome: str) -> None:
+    old = turn(recovery=Recovery(90.0, "backend-exited"))
+    launching.close_recovery(old, outcome)
+    assert ([r.outcome for r in old.state.history], old.state.recoveries) == ([outcome], 0)
 
 
 def test_only_what_even_sigkill_left_is_stuck() -> None:

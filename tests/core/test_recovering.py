@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ocdsup.core import recovering
 from ocdsup.core.events import HolderSeen, Presence, ProbeSeen
+from ocdsup.core.ladder import Need
+from ocdsup.core.policy import AfterRecovery
 from ocdsup.core.state import Phase, Recovery, State
 from ocdsup.core.turn import Turn
 
@@ -53,6 +56,24 @@ def test_a_look_that_came_before_the_way_was_cleared_blocks_nothing(up: Bench) -
     up.state.probe = ProbeSeen(Presence.ABSENT)
     up.dies()
     assert up.phase() is Phase.STARTING
+
+
+def test_a_look_of_before_that_found_the_probe_is_kept_to_notice_a_replug(up: Bench) -> None:
+    seen = up.state.probe = ProbeSeen(Presence.PRESENT, "", "1:7")
+    up.poll_fails(3)
+    assert up.state.probe is seen
+
+
+def test_no_usb_cure_is_tried_while_the_last_one_sits_in_the_kernel(up: Bench) -> None:
+    assert Need.USB in recovering._able(Turn(up.state, up.now))
+    up.state.usb_stuck = "the kernel does not return from the reset"
+    assert Need.USB not in recovering._able(Turn(up.state, up.now))
+
+
+@pytest.mark.parametrize("after", AfterRecovery)
+def test_a_core_that_must_run_is_never_held_at_its_reset_vector(up: Bench, after: AfterRecovery) -> None:
+    up.state.policy = replace(up.state.policy, after_recovery=after)
+    assert (Need.FREE_CORE in recovering._able(Turn(up.state, up.now))) is (after is not AfterRecovery.RUN)
 
 
 def test_the_way_is_clear_only_when_everything_waited_for_is_over(up: Bench) -> None:

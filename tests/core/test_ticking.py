@@ -35,6 +35,12 @@ def test_silence_that_we_slept_through_is_asked_about_first(up: Bench) -> None:
     assert up.wait(0.2)[-1] == Kill(1)
 
 
+def test_a_tick_that_comes_a_little_late_is_a_verdict_all_the_same(up: Bench) -> None:
+    up.wait(14.9)
+    up.now += 2.0
+    assert Kill(1) in up.say(ev.Tick())
+
+
 def test_a_start_that_takes_too_long_is_killed(bench: Bench) -> None:
     bench.say(ev.StartAsked())
     bench.born()
@@ -83,6 +89,27 @@ def test_a_bench_that_stays_up_has_its_ladder_and_back_off_as_new(up: Bench) -> 
     assert up.state.streak == 1
     up.wait(10.0)
     assert (up.state.streak, up.state.tried) == (0, ())
+
+
+def test_a_bench_that_stays_up_after_a_start_under_reset_starts_plainly_again(up: Bench) -> None:
+    up.poll_fails(3)
+    up.dies()
+    up.probe()
+    up.holders()
+    up.comes_up()
+    assert up.state.profile.under_reset
+    up.wait(10.0)
+    assert up.state.profile == Profile()
+
+
+def test_deadlines_that_we_slept_through_in_one_go_tell_the_truth_once(up: Bench) -> None:
+    up.poll_fails(3)
+    up.wait(7.0)
+    up.now += 3600
+    up.say(ev.Tick())
+    assert (up.phase(), up.code()) == (Phase.BLOCKED, "probe-wedged")
+    assert set(up.state.timers) == {Timer.RECHECK}
+    assert "clearing_overdue" not in [note.event for note in up.notes]
 
 
 def test_a_tick_in_a_phase_at_rest_clears_what_was_left_over(bench: Bench) -> None:
