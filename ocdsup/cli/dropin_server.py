@@ -14,7 +14,7 @@ import threading
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from ocdsup.cli.client import Client, default_socket
 from ocdsup.cli.dropin_bridge import Listener, Pipe, bind, bridge
@@ -282,7 +282,7 @@ def _number(service: str, asked: str) -> int:
     return number
 
 
-def _log(name: str | None, mode: str) -> TextIO:
+def _log(name: str | None, mode: Literal["a", "w"]) -> TextIO:
     """Where lines go: `-l` and its word `default`, as log.c has it; a file that cannot be made stops nothing."""
     if name in {None, "default"}:
         return sys.stderr

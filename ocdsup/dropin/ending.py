@@ -25,6 +25,7 @@ _FILE_WORK = re.compile(
     r"program|program_esp\w*|(?:write|verify|read)_(?:image|bank)|(?:load|fast_load|verify|test|dump)_image\w*|bootstrap|x?svf"
 )
 _SOURCED = re.compile(r"""(?<![\w-])(?:source|script)\s+(?:\[\s*find\s+)?["{]?([^\]\s"};]+)""")
+_RUNS = frozenset({"if", "catch", "eval", "foreach", "for", "while", "uplevel", "after", "switch", "time", "try", "capture"})
 _EVALUATES = frozenset({"eval", "uplevel", "subst", "source", "script"})
 # Procedures that OpenOCD itself calls, when a configuration defines them (startup.tcl of src/helper, src/jtag, src/target).
 _CALLED = frozenset(
@@ -178,9 +179,19 @@ def later(one: Statement, known: Dangers) -> bool:
 
 
 def tells_end(script: str) -> bool:
-    """Whether a command that a client sends would end OpenOCD: on a port `exit` does not (facts, 4.2)."""
-    known = frozenset({"shutdown"})
-    return any(one.what is not What.ECHO and not _is_proc(one) and _mentions(one.text, known) for one in statements(script))
+    """Whether a command that a client sends would end OpenOCD, if all its branches are taken: on a port `exit` does not."""
+    try:
+        return any(map(_runs_end, tcl_text.commands(script)))
+    except tcl_text.OpenGroupError:
+        return False  # Jim refuses it too
+
+
+def _runs_end(command: tcl_text.Command) -> bool:
+    name, *others = (word.text for word in command.words)
+    if name.removeprefix("::") == "shutdown":
+        return True
+    inner = [text for word in command.words if not word.literal for text in tcl_text.substituted(word.text)]
+    return any(map(tells_end, [*inner, *(others if name in _RUNS else [])]))
 
 
 def marked(some: Iterable[Statement], known: Dangers, files: Mapping[str, FileText]) -> list[Statement]:

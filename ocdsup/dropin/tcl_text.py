@@ -51,6 +51,17 @@ def commands(script: str) -> list[Command]:
     return found
 
 
+def substituted(word: str) -> list[str]:
+    """Return the scripts in the brackets of a word that is not literal. Raises OpenGroupError."""
+    found, at = list[str](), 0
+    while at < len(word):
+        end = _past(word, at)
+        if word[at] == "[":
+            found.append(word[at + 1 : end - 1])
+        at = end
+    return found
+
+
 def _comment_end(script: str, at: int) -> int:
     while at < len(script) and script[at] != "\n":
         at += 2 if script[at] == "\\" else 1  # a backslash at the end of the line continues the comment
