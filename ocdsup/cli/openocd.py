@@ -63,6 +63,8 @@ def run(argv: Sequence[str], socket: str | None = None) -> int:
     try:
         client = Client(socket or default_socket(os.environ, os.geteuid()), for_ever=True)
     except ControlError as error:
+        if error.code == "silent":  # a daemon that hangs has its probes all the same
+            raise
         say(lines.note(f"{error}; the real OpenOCD runs without supervision"))
         real_openocd.become(argv)
     with client:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ocdsup.cli import openocd
 from ocdsup.cli.main import main
 from ocdsup.cli.silent import error
+from ocdsup.errors import ControlError
 
 LISTEN = """
 import socket, sys
@@ -64,6 +66,22 @@ def test_of_nobody_that_can_be_seen_the_next_step_is_told(tmp_path: Path) -> Non
     told = error(str(tmp_path / "absent"), None, 8.0)
     assert "nothing else can be seen" in told.why
     assert "ss -xlp" in told.hint
+
+
+def test_the_drop_in_starts_no_second_openocd_beside_a_daemon_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue is full: nobody accepts, and the connection itself is refused."""
+    monkeypatch.setattr("ocdsup.cli.client.PATIENCE_S", 0.05)
+    monkeypatch.setattr("ocdsup.cli.real_openocd.become", lambda argv: pytest.fail("the real OpenOCD was started"))
+    for name in openocd.INSIDE:
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as other:
+        listener.bind(str(tmp_path / "full"))
+        listener.listen(0)
+        other.connect(str(tmp_path / "full"))
+        with pytest.raises(ControlError, match="gave no answer"):
+            openocd.run(["-c", "init"], str(tmp_path / "full"))
 
 
 def test_wait_ends_at_its_time_limit_with_4(
