@@ -23,6 +23,7 @@ from ocdsup.core.effects import (
 from ocdsup.core.launching import GIVEN_UP_S
 from ocdsup.core.policy import AfterRecovery, Policy, UnderReset
 from ocdsup.core.state import Phase
+from ocdsup.core.timers import Timer
 
 if TYPE_CHECKING:
     from tests.core.conftest import Bench
@@ -317,6 +318,49 @@ def test_a_flash_operation_suspends_the_verdict_on_silence(up: Bench) -> None:
     assert up.phase() is Phase.READY
     up.wait(0.2)
     assert up.code() == "backend-hung"
+
+
+def test_a_flash_operation_that_ends_during_the_start_leaves_the_verdict_to_the_start(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.born()
+    bench.say(ev.FlashBusy(1, True), ev.FlashBusy(1, False))
+    assert set(bench.state.timers) == {Timer.PHASE}
+
+
+def test_a_sign_of_life_during_the_start_leaves_the_verdict_to_the_start(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.ready()
+    bench.say(ev.Alive(1))
+    assert set(bench.state.timers) == {Timer.PHASE}
+
+
+def test_an_openocd_that_was_up_is_not_blamed_for_what_an_exit_at_the_start_would_mean(up: Bench) -> None:
+    up.dies("config-rejected")
+    assert (up.phase(), up.code()) == (Phase.STARTING, "backend-exited")
+
+
+@pytest.mark.parametrize(
+    ("core", "answers", "fault"),
+    [
+        ("running", True, None),
+        ("halted", True, None),
+        ("unknown", True, "target-not-answering"),
+        ("running", False, "target-not-answering"),
+        ("reset", True, "target-held-in-reset"),
+    ],
+)
+def test_up_is_only_what_answers_with_a_state_that_can_be_used(bench: Bench, core: str, answers: bool, fault: str | None) -> None:
+    bench.say(ev.StartAsked())
+    bench.ready()
+    bench.verified(core, answers=answers)
+    assert bench.code() == fault
+
+
+def test_a_probe_that_complains_again_and_again_is_looked_for_once(up: Bench) -> None:
+    line = ev.LineFound(up.run, "usb-error", "probe-absent", "LIBUSB_ERROR_NO_DEVICE")
+    assert up.say(line) == [LookForProbe()]
+    assert up.say(*[line] * 100) == []
+    assert up.phase() is Phase.DEGRADED
 
 
 def test_saying_twice_that_no_flash_operation_runs_does_not_put_the_verdict_off(up: Bench) -> None:

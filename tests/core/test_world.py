@@ -453,6 +453,30 @@ def test_a_probe_that_was_plugged_in_again_ends_the_wait_of_a_back_off(bench: Be
     assert bench.probe(identity="1:8") == [Launch(bench.run, Profile())]
 
 
+@pytest.mark.parametrize(("before", "after"), [("", "1:7"), ("1:7", ""), ("1:7", "1:7")])
+def test_a_probe_whose_device_number_is_not_known_or_the_same_was_not_plugged_in_again(
+    bench: Bench, before: str, after: str
+) -> None:
+    bench.say(ev.StartAsked())
+    for _ in range(3):
+        bench.dies()
+    assert bench.phase() is Phase.BACKOFF
+    bench.probe(identity=before)
+    assert bench.probe(identity=after) == []
+    assert bench.phase() is Phase.BACKOFF
+
+
+def test_a_holder_that_could_not_be_ended_does_not_cut_a_back_off(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    for _ in range(3):
+        bench.dies("probe-held")
+        bench.say(ev.ProbeSeen(Presence.PRESENT), ev.HoldersSeen(()))
+    assert (bench.phase(), bench.code()) == (Phase.BACKOFF, "probe-held")
+    assert bench.say(ev.HolderEnded(812, False, "refused", "not permitted")) == []
+    assert bench.phase() is Phase.BACKOFF
+    assert launches(bench.say(ev.HolderEnded(812, True, "term", ""))) == 1
+
+
 def test_a_second_probe_of_the_same_kind_does_not_make_the_one_that_is_open_absent(up: Bench) -> None:
     up.probe()
     assert up.probe(Presence.AMBIGUOUS, "") == []
