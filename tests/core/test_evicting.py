@@ -64,3 +64,18 @@ def test_a_rest_is_left_only_to_end_somebody() -> None:
     assert not evicting.evict_first(turn, ev.HoldersSeen((holder(1, evict=False),)))
     assert evicting.evict_first(turn, ev.HoldersSeen((holder(1, evict=True),)))
     assert turn.state.phase is Phase.CLEARING
+
+
+@pytest.mark.parametrize(("was_bad", "streak"), [(True, 0), (False, 9)])
+def test_a_holder_that_became_stale_while_we_waited_begins_the_ladder_anew(was_bad: bool, streak: int) -> None:
+    turn = Turn(State(phase=Phase.BLOCKED, fault=Fault("probe-held", 0.0, ""), streak=9, world_was_bad=was_bad), 0.0)
+    assert evicting.evict_first(turn, ev.HoldersSeen((holder(1, evict=True),)))
+    assert turn.state.streak == streak
+
+
+@pytest.mark.parametrize(("ended", "how", "streak"), [(True, "term", 0), (True, "gone", 9), (False, "refused", 9)])
+def test_a_holder_that_was_ended_for_a_fact_takes_the_back_off_away(ended: bool, how: str, streak: int) -> None:
+    turn = Turn(State(streak=9), 0.0)
+    evicting.holders_seen(turn, ev.HoldersSeen((holder(1, evict=True),)))
+    evicting.holder_ended(turn, ev.HolderEnded(1, ended=ended, how=how, text=""))
+    assert turn.state.streak == streak

@@ -349,7 +349,9 @@ def test_an_openocd_that_was_up_is_not_blamed_for_what_an_exit_at_the_start_woul
         ("reset", True, "target-held-in-reset"),
     ],
 )
-def test_up_is_only_what_answers_with_a_state_that_can_be_used(bench: Bench, core: str, answers: bool, fault: str | None) -> None:
+def test_up_is_only_what_answers_with_a_state_that_can_be_used(
+    bench: Bench, core: str, answers: bool, fault: str | None
+) -> None:
     bench.say(ev.StartAsked())
     bench.ready()
     bench.verified(core, answers=answers)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocdsup.core import events as ev
-from ocdsup.core.state import Phase
+from ocdsup.core.faults import FAULTS
+from ocdsup.core.state import Fault, Phase
 from ocdsup.core.status import Clock, whole
 
 if TYPE_CHECKING:
@@ -118,3 +119,14 @@ def test_a_long_wait_is_told_in_minutes(bench: Bench) -> None:
     bench.dies("target-unpowered", "no supply")
     bench.say(ev.ProbeSeen(ev.Presence.PRESENT), ev.HoldersSeen(()))
     assert bench.snapshot()["summary"] == "waiting 3 min 20 s for the next try: target-unpowered: no supply"
+
+
+def test_the_failures_of_the_worst_target_are_what_is_near_a_recovery(up: Bench) -> None:
+    up.poll_fails(2)
+    up.say(ev.LineFound(up.run, "target-poll-failed", "target-poll-failing", "Polling failed", "other.cpu"))
+    assert up.snapshot()["summary"] == "degraded: 2 failed examination(s), 3 make a recovery"
+
+
+def test_the_same_advice_is_given_once(up: Bench) -> None:
+    up.state.fault = up.state.remark = Fault("target-unpowered", up.now, "")
+    assert up.snapshot()["advice"] == list(FAULTS["target-unpowered"].advice)
