@@ -1,8 +1,8 @@
 """An OpenOCD that outlives the daemon (`adopt: true`): its pty, its pidfd and a record of it wait in the manager's store.
 
 The manager's copy of the pty is what keeps it alive in between: when the service is stopped the manager drops its store, the
-terminal hangs up, and OpenOCD ends of it. A record of another version, a damaged one, or one of an OpenOCD that would be
-started differently now is a clean start: that process is killed by its pidfd, and another is launched.
+terminal hangs up, and OpenOCD ends of it, or is ended (`guard`). A record of another version, a damaged one, or one of an
+OpenOCD that would be started differently now is a clean start: that process is killed by its pidfd, and another is launched.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from typing import Any
 import pexpect
 
 from ocdsup.errors import BackendError
+from ocdsup.runtime import guard
 from ocdsup.runtime.adoption import Held
 
 READ = 64 * 1024
@@ -56,8 +57,8 @@ class Process:
 
     `status` reads like `exit code 1` or `SIGSEGV`. Raises BackendError when the program cannot be started.
 
-    With `outlives` the end of the daemon does not end it, only that of the last copy of its terminal. `held` is one that runs
-    already; it is nobody's child here, so its exit status stays unknown.
+    With `outlives` the end of the daemon does not end it, only that of the last copy of its terminal (`guard`). `held` is one
+    that runs already; it is nobody's child here, so its exit status stays unknown.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], *, outlives: bool) -> An
                 maxread=READ,
                 echo=False,
                 env=dict(env),
-                preexec_fn=None if outlives else _die_with(os.getpid()),
+                preexec_fn=guard.begin if outlives else _die_with(os.getpid()),
             )
     except (pexpect.ExceptionPexpect, OSError) as error:
         traceback.clear_frames(error.__traceback__)  # lets go of a half-made child: its pty is closed, its zombie reaped

@@ -345,9 +345,23 @@ def with_adopt_the_same_openocd_goes_on(_bench: Bench) -> None:
     sh("systemctl stop ocdsup.socket ocdsup")
     until("end OpenOCD", lambda: not sh("pgrep -x openocd", None))
     session.debugger().close()
+    _ends_a_blocked_one()
     CONFIG.write_text(good)
     (folder / "adopt.conf").unlink()
     sh("systemctl daemon-reload && systemctl disable --now board.service")
+
+
+def _ends_a_blocked_one() -> None:
+    """A stop of the service while OpenOCD waits for a probe that does not answer: neither it nor its guard stays behind."""
+    sh("systemctl start ocdsup")
+    ready()
+    child = sh("pgrep -x openocd")
+    sh("ocdsup sim --control /run/board.sock break hang")
+    sh("printf 'mdw 0x08000000\\n' | timeout 2 nc localhost 4444", None)
+    sh("systemctl stop ocdsup.socket ocdsup")
+    until("end OpenOCD", lambda: not Path(f"/proc/{child}").exists())
+    until("end its guard", lambda: not sh("pgrep -u ocdsup", None))
+    sh("ocdsup sim --control /run/board.sock heal")
 
 
 @check

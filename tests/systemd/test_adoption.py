@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ocdsup.demo.story import firmware
 from ocdsup.runtime.adoption import NAME
 from ocdsup.sim.board import target_file
 from ocdsup.sim.boards import BOARDS
-from tests.bench.rig import PATIENCE, gone
+from tests.bench.rig import PATIENCE, connect, gone, read_until
 from tests.sessions.desk import MODE_2, hits, run, value
 from tests.systemd.test_handover import Desk
 
@@ -67,7 +68,7 @@ def test_it_is_supervised_as_any_other(desk: Desk) -> None:
     end(desk, "kill")
     desk.start()
     assert openocd(desk) == before
-    os.kill(before, 9)
+    os.kill(before, signal.SIGKILL)
     desk.rig.until("start another", lambda bench: bench["phase"] == "ready" and bench["backend"]["pid"] != before)
 
 
@@ -83,6 +84,34 @@ def test_a_stop_of_the_service_ends_it(desk: Desk) -> None:
     """The manager drops its store; the terminal hangs up, and OpenOCD ends of that."""
     before = openocd(desk)
     desk.rig.stop()
+    assert is_alive(before)
+    desk.manager.drop()
+    gone(before)
+
+
+def block(desk: Desk, how: str, pid: int) -> None:
+    """Make OpenOCD deaf to what it would end of: signals that it takes up between two turns of its loop."""
+    if how == "stopped":
+        os.kill(pid, signal.SIGSTOP)
+        return
+    if how == "in a transfer":
+        desk.sim.control.break_("hang")
+    with connect(desk.telnet) as sock:
+        read_until(sock, b"> ")
+        sock.sendall(b"mdw 0x08000000\n" if how == "in a transfer" else b"echo here; while 1 {}\n")
+        if how == "in a transfer":
+            until("see it blocked", lambda: "hang" in desk.sim.control.status()[0]["faults"], PATIENCE)
+        else:
+            read_until(sock, b"here")
+
+
+@pytest.mark.parametrize("how", ["stopped", "in a transfer", "in a script"])
+@pytest.mark.parametrize("ending", ["restart", "kill"])
+def test_one_that_is_blocked_is_ended_as_well_when_no_daemon_follows(desk: Desk, how: str, ending: str) -> None:
+    """By a stop of the service, or by a crash that the manager does not restart: it would keep the probe for ever."""
+    before = openocd(desk)
+    block(desk, how, before)
+    end(desk, ending)
     assert is_alive(before)
     desk.manager.drop()
     gone(before)
@@ -142,6 +171,7 @@ def cores(tmp_path: Path) -> Iterator[tuple[Desk, Gdb, Gdb]]:
         other.command(f"-break-insert -h *{MODE_2:#x}")
         other.command("-exec-continue")
         other.wait_stop(PATIENCE, attach=True)
+        both_at_work(made)  # GDB says "running" before it has sent its breakpoint, and gives up after 6 s without an answer
         yield made, made.gdb, other
     finally:
         other.close()
@@ -151,6 +181,12 @@ def cores(tmp_path: Path) -> Iterator[tuple[Desk, Gdb, Gdb]]:
 def states(desk: Desk) -> list[tuple[str, str, int]]:
     """Each core by its name, with its state and its debug sessions."""
     return [(core["name"], core["state"], core["gdb_sessions"]) for core in desk.rig.status()["targets"]]
+
+
+def both_at_work(desk: Desk) -> None:
+    """Wait until the first core stands and the second one runs, with a session each."""
+    at_work = [("dual.cpu0", "halted", 1), ("dual.cpu1", "running", 1)]
+    desk.rig.until("see both cores", lambda _: states(desk) == at_work)
 
 
 @pytest.mark.parametrize("how", ["restart", "kill"])
@@ -164,7 +200,7 @@ def test_with_two_cores_each_session_goes_on_at_its_own(cores: tuple[Desk, Gdb, 
         desk.start()
         assert openocd(desk) == before
         assert desk.rig.status()["ports"]["gdb"] == ports
-        desk.rig.until("see both cores", lambda _: states(desk) == [("dual.cpu0", "halted", 1), ("dual.cpu1", "running", 1)])
+        both_at_work(desk)
         assert running.no_stop_waiting()
         hits(standing)
         blinks += 1
@@ -183,7 +219,7 @@ def test_one_core_s_debugger_that_leaves_meanwhile_leaves_the_other_s_session(co
     desk, *gdbs = cores
     before = openocd(desk)
     end(desk, "kill")
-    gdbs[core].close()
+    os.kill(gdbs[core].pid, signal.SIGKILL)
     desk.start()
     assert openocd(desk) == before
     desk.rig.until("count one session", lambda _: [row[2] for row in states(desk)] == [core, 1 - core])
