@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import ocdsup
-from ocdsup.cli import init, service_files
+from ocdsup.cli import init, own_files, service_files
 from ocdsup.config.paths import SYSTEM_CONFIG, SYSTEM_CONTROL
 from ocdsup.config.starter import starter
 from ocdsup.errors import OcdsupError
@@ -39,10 +39,14 @@ def add_options(verb: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the files, run the commands; the first file that cannot be written ends it."""
+    """Write the files, run the commands; what stands in a file's place ends it before the first is written."""
     plan = plan_for(options)
-    for file in plan.files:
-        _write(options.root, file, dry_run=options.dry_run)
+    places = [(place(options.root, file), file) for file in plan.files]
+    for path, file in places:
+        if not file.keep:
+            own_files.check(path, "systemctl" if options.system else "systemctl --user")
+    for path, file in places:
+        _write(path, file, dry_run=options.dry_run)
     for command in () if options.root else plan.commands:
         run_command(command, dry_run=options.dry_run)
     print(service_files.next_steps(for_system=options.system), end="")
@@ -86,22 +90,19 @@ def _sockets(root: str) -> tuple[list[tuple[str, int]], str]:
     return binds, config.control or SYSTEM_CONTROL
 
 
-def _write(root: str, file: service_files.File, *, dry_run: bool) -> None:
-    path = Path(root + file.path) if root else Path(file.path)
-    if file.keep and path.exists():
+def place(root: str, file: service_files.File) -> Path:
+    """Where a file of the plan goes on this disk."""
+    return Path(root + file.path)
+
+
+def _write(path: Path, file: service_files.File, *, dry_run: bool) -> None:
+    if file.keep and os.path.lexists(path):
         print(f"kept     {path}")
-        return
-    if dry_run:
+    elif dry_run:
         print(f"would write {path}:\n" + "".join(f"    {line}\n" for line in file.text.splitlines()), end="")
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(file.text, encoding="utf-8")
-        path.chmod(0o644)
-    except OSError as error:
-        hint = "run it as root" if isinstance(error, PermissionError) else "see `--dry-run`"
-        raise OcdsupError(f"write {path}", error.strerror or str(error), hint) from None
-    print(f"wrote    {path}")
+    else:
+        own_files.put(path, file.text)
+        print(f"wrote    {path}")
 
 
 def run_command(command: tuple[str, ...], *, dry_run: bool) -> None:

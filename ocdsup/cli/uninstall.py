@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
-from ocdsup.cli import install, service_files
-from ocdsup.errors import OcdsupError
+from ocdsup.cli import install, own_files, service_files
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,24 +22,19 @@ def run(options: argparse.Namespace) -> int:
     for command in () if options.root else plan.farewell:
         install.run_command(command, dry_run=options.dry_run)
     for file in plan.files:
-        _remove(options.root, file, dry_run=options.dry_run)
+        _remove(install.place(options.root, file), file, dry_run=options.dry_run)
     reload = next((command for command in plan.commands if "daemon-reload" in command), None)
     if reload is not None and not options.root:
         install.run_command(reload, dry_run=options.dry_run)
     return 0
 
 
-def _remove(root: str, file: service_files.File, *, dry_run: bool) -> None:
-    path = Path(root + file.path)
-    if not path.exists():
+def _remove(path: Path, file: service_files.File, *, dry_run: bool) -> None:
+    if not os.path.lexists(path):
         return
     if file.keep:
         print(f"kept     {path}")
-    elif dry_run:
+    elif dry_run and not path.is_symlink():
         print(f"would remove {path}")
-    else:
-        try:
-            path.unlink()
-        except OSError as error:
-            raise OcdsupError(f"remove {path}", error.strerror or str(error), "run it as root") from None
-        print(f"removed  {path}")
+    elif said := own_files.take_away(path):
+        print(said)

@@ -112,3 +112,21 @@ def test_one_of_both_has_to_be_chosen(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["install", *words])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("words", [[], ["--dry-run"]], ids=["for real", "dry run"])
+def test_a_masked_unit_ends_it_before_anything_is_written(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mask, a link to /dev/null (here to a stand-in), was written and chmodded through."""
+    stand_in = tmp_path / "null"
+    stand_in.touch()
+    stand_in.chmod(0o666)
+    monkeypatch.setattr("os.devnull", str(stand_in))
+    unit = tmp_path / "root/etc/systemd/system/ocdsup.socket"
+    unit.parent.mkdir(parents=True)
+    unit.symlink_to(stand_in)
+    assert main(["install", "--system", "--root", str(tmp_path / "root"), *words]) == 1
+    assert "`systemctl unmask ocdsup.socket`" in capsys.readouterr().err
+    assert (stand_in.read_text(), stand_in.stat().st_mode & 0o777) == ("", 0o666)
+    assert files(tmp_path) == {"null", "root/etc/systemd/system/ocdsup.socket"}

@@ -38,3 +38,15 @@ def test_the_service_is_ended_before_its_files_go(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert main(["uninstall", "--user", "--dry-run"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "would run systemctl --user disable --now ocdsup.service"
+
+
+def test_a_mask_and_any_other_link_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    unit = tmp_path / "etc/systemd/system/ocdsup.service"
+    unit.unlink()
+    unit.symlink_to(tmp_path / "mine")
+    capsys.readouterr()
+    for words in (["--dry-run"], []):
+        assert main(["uninstall", "--system", "--root", str(tmp_path), *words]) == 0
+        assert f"left     {unit}: a link to {tmp_path}/mine" in capsys.readouterr().out
+    assert unit.is_symlink()

@@ -1,0 +1,77 @@
+"""The files of an installation on disk: put in their place, recognised, taken away; what is not ours is not touched.
+
+A link at the place is never followed. `systemctl mask` makes one to /dev/null (systemctl(1)), and who writes through that takes
+the device away from the whole PC. So a file is made beside its place and renamed onto it (rename(2) replaces a link itself),
+and a link that is there is named and left to whom it belongs.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from ocdsup.errors import OcdsupError
+
+FILE_MODE = 0o644  # whatever the umask: the service's user reads them
+
+
+def check(path: Path, systemctl: str = "systemctl") -> None:
+    """Raise OcdsupError when what is at the place is no file that could be replaced; `systemctl` is how the hint calls it."""
+    if path.is_symlink():
+        to = os.readlink(path)
+        if os.path.realpath(path) == os.devnull:
+            hint = f"`{systemctl} unmask {path.name}` takes the mask away; then install again"
+            raise OcdsupError(f"write {path}", f"it is masked: a link to {to}", hint)
+        hint = f"remove the link; what you change of a unit belongs into a drop-in (`{systemctl} edit ocdsup`)"
+        raise OcdsupError(f"write {path}", f"it is a link to {to}, which is not ours to change", hint)
+    if path.exists() and not path.is_file():
+        raise OcdsupError(f"write {path}", f"{_kind(path)} is in its place", "move it away, then install again")
+
+
+def _kind(path: Path) -> str:
+    mode = path.stat().st_mode
+    return "a directory" if stat.S_ISDIR(mode) else "what is no regular file"
+
+
+def put(path: Path, text: str) -> None:
+    """Write the file whole or not at all. Raises OcdsupError."""
+    check(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, text.encode())
+    except OSError as error:
+        raise _refused(f"write {path}", error) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    number, beside = tempfile.mkstemp(prefix=".ocdsup.", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as stream:
+            stream.write(content)
+            os.fchmod(number, FILE_MODE)
+            stream.flush()
+            os.fsync(number)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+def take_away(path: Path) -> str | None:
+    """Remove the file and say what was done; None when nothing is there. Raises OcdsupError."""
+    if path.is_symlink():
+        return f"left     {path}: a link to {os.readlink(path)}, which `install` did not make"
+    if not path.exists():
+        return None
+    try:
+        path.unlink()
+    except OSError as error:
+        raise _refused(f"remove {path}", error) from None
+    return f"removed  {path}"
+
+
+def _refused(what: str, error: OSError) -> OcdsupError:
+    hint = "run it as root" if isinstance(error, PermissionError) else "see `--dry-run`"
+    return OcdsupError(what, error.strerror or str(error), hint)

@@ -1,0 +1,76 @@
+"""Files are put in their place whole, and what is not ours there is named and left."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ocdsup.cli import own_files
+from ocdsup.errors import OcdsupError
+
+
+def test_a_file_is_replaced_by_another_and_never_written_into(tmp_path: Path) -> None:
+    """Who has the old one open, or another name of it, keeps the old text."""
+    path, other = tmp_path / "unit", tmp_path / "other"
+    path.write_text("old")
+    os.link(path, other)
+    own_files.put(path, "new")
+    assert (path.read_text(), other.read_text()) == ("new", "old")
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+
+
+def test_a_file_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OcdsupError, match="No space left on device"):
+        own_files.put(tmp_path / "unit", "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_everybody_reads_it_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        own_files.put(tmp_path / "unit", "new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "unit").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["to a file", "to nothing"])
+def test_a_link_is_not_followed(tmp_path: Path, there: bool) -> None:
+    """A dotfiles folder, `systemctl link`: neither the text nor the mode of what it leads to changes."""
+    path, target = tmp_path / "unit", tmp_path / "mine"
+    if there:
+        target.write_text("mine")
+        target.chmod(0o600)
+    path.symlink_to(target)
+    with pytest.raises(OcdsupError, match=f"it is a link to {target}, which is not ours"):
+        own_files.put(path, "new")
+    assert path.is_symlink()
+    assert target.exists() == there
+    if there:
+        assert (target.read_text(), target.stat().st_mode & 0o777) == ("mine", 0o600)
+    assert "a link to" in str(own_files.take_away(path))
+    assert path.is_symlink()
+
+
+def test_a_mask_is_named_with_the_command_that_takes_it_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for /dev/null, which a mistake here would take away from the whole PC."""
+    stand_in = tmp_path / "null"
+    stand_in.touch(0o666)
+    monkeypatch.setattr(os, "devnull", str(stand_in))
+    (tmp_path / "ocdsup.service").symlink_to(stand_in)
+    with pytest.raises(OcdsupError, match=r"it is masked.*`systemctl --user unmask ocdsup.service`"):
+        own_files.check(tmp_path / "ocdsup.service", "systemctl --user")
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "unit").mkdir()
+    with pytest.raises(OcdsupError, match="a directory is in its place"):
+        own_files.put(tmp_path / "unit", "new")
+
+
+def test_what_is_not_there_cannot_be_taken_away(tmp_path: Path) -> None:
+    assert own_files.take_away(tmp_path / "unit") is None
