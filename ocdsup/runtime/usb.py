@@ -7,8 +7,10 @@ its own bus. sysfs: Documentation/ABI/testing/sysfs-bus-usb of the kernel.
 import grp
 import os
 import pwd
+import socket
 import stat
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -174,6 +176,14 @@ class Watch(Protocol):
         """Let go of the descriptor."""
 
 
+NETLINK_KOBJECT_UEVENT = 15
+"""include/uapi/linux/netlink.h; group 1 is what the kernel itself tells (lib/kobject_uevent.c), group 2 what udev tells."""
+INIT_USER_NAMESPACE = "user:[4026531837]"
+"""PROC_USER_INIT_INO (include/linux/proc_ns.h)."""
+UEVENT_SIZE = 8192
+COMINGS_AND_GOINGS = frozenset({"add", "remove", "bind", "unbind"})
+
+
 class PollWatch:
     """Looks at the bus when asked: one directory and one number per device, well under a millisecond."""
 
@@ -195,6 +205,36 @@ class PollWatch:
 
     def _look(self) -> frozenset[tuple[str, str]]:
         return frozenset((device.name, _text(device / "devnum")) for device in _devices(self._sys))
+
+
+class KernelWatch:
+    """Hears of changes from the kernel, before udev gives a node its rights. Raises OSError where that is not allowed."""
+
+    def __init__(self) -> None:
+        self._news = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_KOBJECT_UEVENT)
+        self._news.setblocking(False)
+        self._news.bind((0, 1))
+
+    def fileno(self) -> int:
+        """Return the netlink socket, for `add_reader`."""
+        return self._news.fileno()
+
+    def changed(self) -> bool:
+        """Read all that has been reported of USB devices: `ACTION@PATH`, then `KEY=VALUE`, each ended by a zero."""
+        changed = False
+        while True:
+            try:
+                words = self._news.recv(UEVENT_SIZE).decode("utf-8", "replace").split("\0")
+            except BlockingIOError:
+                return changed
+            except OSError:  # more news than the socket holds (ENOBUFS), hence perhaps some of these
+                return True
+            action = next((word.removeprefix("ACTION=") for word in words if word.startswith("ACTION=")), "")
+            changed |= "SUBSYSTEM=usb" in words and action in COMINGS_AND_GOINGS
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._news.close()
 
 
 class UdevWatch:
@@ -219,7 +259,7 @@ class UdevWatch:
                 actions.add(device.action)
         except OSError:  # more news than the socket holds (ENOBUFS), hence certainly some
             return True
-        return bool(actions & {"add", "remove", "bind", "unbind"})
+        return bool(actions & COMINGS_AND_GOINGS)
 
     def close(self) -> None:
         """Drop the monitor, which closes its socket."""
@@ -227,13 +267,17 @@ class UdevWatch:
 
 
 def watch(sys: Path = SYS) -> Watch:
-    """Return a watch: udev's where pyudev is installed and udev runs on this machine, otherwise one to poll.
+    """Return a watch: udev's where pyudev is installed and udev runs on this machine, else the kernel's, else one to poll.
 
-    Without udevd (a container without /run/udev) its netlink group stays silent for ever.
+    Without udevd (a container without /run/udev) its netlink group stays silent for ever. The kernel tells only network
+    namespaces of the first user namespace (from 4.18, lib/kobject_uevent.c): not a rootless container.
     """
-    if sys == SYS and Path("/run/udev/control").exists():
-        try:
+    if sys != SYS:
+        return PollWatch(sys)
+    with suppress(ImportError, OSError):
+        if Path("/run/udev/control").exists():
             return UdevWatch()
-        except (ImportError, OSError):
-            pass
+    with suppress(OSError):
+        if os.readlink("/proc/self/ns/user") == INIT_USER_NAMESPACE:
+            return KernelWatch()
     return PollWatch(sys)

@@ -1,6 +1,8 @@
 """The inventory of a laid-out bus, presence of a bench's probe, and hot-plug."""
 
+import errno
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -145,14 +147,88 @@ def test_a_replugged_probe_has_another_identity_and_another_node(bus: Bus) -> No
     assert before.probe.nodes[0].path != after.probe.nodes[0].path
 
 
-def test_udev_is_listened_to_only_where_it_runs(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(usb.watch(bus.sys), usb.PollWatch)
-    monkeypatch.setattr(Path, "exists", lambda _: False)
-    assert isinstance(usb.watch(), usb.PollWatch)
+@pytest.mark.parametrize(
+    ("udev", "namespace", "kind"),
+    [
+        (True, usb.INIT_USER_NAMESPACE, usb.UdevWatch),
+        (False, usb.INIT_USER_NAMESPACE, usb.KernelWatch),
+        (False, "user:[4026532001]", usb.PollWatch),
+    ],
+    ids=["udev runs", "no udev", "a rootless container"],
+)
+def test_udev_and_the_kernel_are_listened_to_only_where_they_are_heard(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, udev: bool, namespace: str, kind: type[usb.Watch]
+) -> None:
+    assert isinstance(usb.watch(bus.sys), usb.PollWatch), "a made-up bus tells nobody"
+    monkeypatch.setattr(Path, "exists", lambda _: udev)
+    monkeypatch.setattr(os, "readlink", lambda _: namespace)
+    watch = usb.watch()
+    watch.close()
+    assert type(watch) is kind
 
 
-def test_udev_s_socket_can_be_waited_for_and_tells_nothing_while_nothing_happens() -> None:
-    watch = usb.UdevWatch()
+def test_without_pyudev_the_kernel_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    monkeypatch.setattr(os, "readlink", lambda _: usb.INIT_USER_NAMESPACE)
+    monkeypatch.setitem(sys.modules, "pyudev", None)
+    watch = usb.watch()
+    watch.close()
+    assert type(watch) is usb.KernelWatch
+
+
+@pytest.mark.parametrize(
+    ("told", "changed"),
+    [
+        ([b"add@/devices/usb1/1-2\0ACTION=add\0SUBSYSTEM=usb\0DEVTYPE=usb_device\0"], True),
+        ([b"remove@/x\0ACTION=remove\0SUBSYSTEM=usb\0"], True),
+        ([b"change@/x\0ACTION=change\0SUBSYSTEM=usb\0"], False),
+        ([b"add@/devices/virtual/net/veth0\0ACTION=add\0SUBSYSTEM=net\0"], False),
+        ([b"remove@/x\0ACTION=remove\0SUBSYSTEM=usb\0", b"add@/y\0ACTION=add\0SUBSYSTEM=block\0"], True),
+        ([b"\xff\0"], False),
+        ([], False),
+    ],
+)
+def test_only_usb_devices_that_come_or_go_are_news_from_the_kernel(
+    monkeypatch: pytest.MonkeyPatch, told: list[bytes], changed: bool
+) -> None:
+    watch = usb.KernelWatch()
+    watch.close()
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    near.setblocking(False)
+    monkeypatch.setattr(watch, "_news", near)
+    with near, far:
+        for text in told:
+            far.send(text)
+        assert watch.changed() is changed
+        assert watch.changed() is False
+
+
+def test_news_from_the_kernel_that_did_not_fit_count_as_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Overrun:
+        """A socket whose queue ran over."""
+
+        def recv(self, _size: int) -> bytes:
+            """What the kernel says then (netlink(7))."""
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    watch = usb.KernelWatch()
+    watch.close()
+    monkeypatch.setattr(watch, "_news", Overrun())
+    assert watch.changed()
+
+
+@pytest.mark.parametrize("watch", [usb.UdevWatch, usb.KernelWatch])
+def test_a_closed_watch_leaves_nothing_open(watch: type[usb.UdevWatch | usb.KernelWatch]) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    watch().close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("kind", [usb.UdevWatch, usb.KernelWatch])
+def test_the_socket_of_a_watch_can_be_waited_for_and_tells_nothing_while_nothing_happens(
+    kind: type[usb.UdevWatch | usb.KernelWatch],
+) -> None:
+    watch = kind()
     assert watch.fileno() > 2
     assert watch.changed() is False
     watch.close()
@@ -182,7 +258,7 @@ from ocdsup.runtime import usb
 bed = UMockdev.Testbed.new()
 bed.add_from_string(open(sys.argv[1]).read())
 path = "/sys/devices/pci0000:00/0000:00:14.0/usb1/1-2"
-watch = usb.UdevWatch()
+watch = getattr(usb, sys.argv[3])()
 def heard():
     return bool(select.select([watch.fileno()], [], [], 20)[0]) and watch.changed()
 print(type(usb.find(ProbeSelector())).__name__, watch.changed())
@@ -225,10 +301,11 @@ def test_two_emulated_clones_are_ambiguous(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_udev_tells_unplug_and_replug_and_the_probe_is_found_under_its_new_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize("watch", ["UdevWatch", "KernelWatch"])
+def test_a_watch_tells_unplug_and_replug_and_the_probe_is_found_under_its_new_number(tmp_path: Path, watch: str) -> None:
     """Runs under Debian's own Python, which has the bindings of umockdev."""
     before, after = describe(tmp_path / "before", ("1-2", 4)), describe(tmp_path / "after", ("1-2", 5))
     script = tmp_path / "hotplug.py"
     script.write_text(HOTPLUG)
-    lines = run("umockdev-wrapper", "/usr/bin/python3", str(script), str(before), str(after))
+    lines = run("umockdev-wrapper", "/usr/bin/python3", str(script), str(before), str(after), watch)
     assert lines == ["Found False", "True Absent", "True 001/005"]
