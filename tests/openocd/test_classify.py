@@ -102,6 +102,23 @@ def test_an_outage_of_seven_rounds_and_its_end_count_seven_and_one(catalogue: Ca
     assert told == [*name_and_target, (RECOVERED, "stm32f4x.cpu", "7")]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("0.8", []), ("0.9-0.11", ["poll-failed"]), ("master-2026", ["poll-failed-master"])]
+)
+def test_a_failed_examination_is_one_finding_and_its_line_says_nothing_else(
+    catalogue: Catalogue, name: str, said: list[str]
+) -> None:
+    first = [line for line in PLAYBOOKS[name][0][0] if line != HLA]
+    assert [finding.rule_id for finding in classify(Classifier(catalogue), first)] == [*said, POLL_FAILED]
+
+
+def test_evidence_is_cut_to_what_a_person_reads(catalogue: Catalogue) -> None:
+    line = "Error: couldn't bind gdb to socket on port 1: Address already in use" + " x" * 5000
+    [found] = classify(Classifier(catalogue), [line])
+    assert found.rule_id == "port-in-use"
+    assert len(found.text) == 400
+
+
 def test_the_recovery_line_alone_is_no_failure(catalogue: Catalogue) -> None:
     found = classify(Classifier(catalogue), [FAILED, DETECTED, UNITS])
     assert [finding.rule_id for finding in found] == ["poll-failed", "processor-detected", RECOVERED, "target-units"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -86,6 +87,17 @@ def test_master_is_told_its_own_names_first_and_the_others_only_theirs() -> None
     for version in (V10, V11, V12):
         said = "\n".join(scripts(argv(STLINK, version, LaunchProfile(), Ports(50000, 50001, 50002), "T")))
         assert all(old in said and new not in said for new, old in services.items())
+
+
+def test_a_cures_own_speed_counts_and_not_the_configured_one() -> None:
+    said = scripts(argv(replace(STLINK, adapter_speed_khz=4000), V12, LaunchProfile(True, 240, "run"), Ports(), "T"))
+    assert [text for text in said if text.startswith("adapter speed")] == ["adapter speed 240"]
+
+
+def test_a_place_that_cannot_be_chosen_is_an_error_only_where_nothing_else_chooses_the_probe() -> None:
+    alone, named = (command.pins(BackendSpec(serial=serial, location="1-2"), V12)[-1] for serial in (None, "066B"))
+    assert "error" in alone
+    assert "error" not in named
 
 
 def test_a_plain_start_never_speaks_of_reset() -> None:

@@ -9,7 +9,7 @@ import pytest
 from ocdsup.openocd.catalogue import Catalogue, load_builtin
 from ocdsup.openocd.classify import Classifier
 from ocdsup.openocd.exits import explain_exit
-from ocdsup.openocd.findings import Traces
+from ocdsup.openocd.findings import LAST_LINES, Traces
 from ocdsup.openocd.lines import LineSplitter
 
 
@@ -80,8 +80,11 @@ WRONG = b"Warn : UNEXPECTED idcode: 0x1ba01477\r\nError: expected 1 of 1: 0x2ba0
         (b"", "exit code 1", "backend-exited"),
         (b"", "exit code 0", "backend-exited"),
         (b"couldn't bind gdb to socket: Address already in use\r\n", "exit code 255", "port-in-use"),
+        (HEAD + PROBE.splitlines(keepends=True)[0], "exit code 1", "target-not-answering"),
+        (b"\r\n\r\nwrong # args: should be x\r\n", "exit code 1", "config-rejected"),
+        (HEAD + DENIED + b"Error: the selected device is already used\r\n\r\n", "exit code 1", "probe-denied"),
     ],
-    ids=range(20),
+    ids=range(23),
 )  # fmt: skip
 def test_a_start_is_explained_by_its_words_or_its_silence(output: bytes, status: str, fault: str) -> None:
     assert after(output).explain_exit(status).fault == fault
@@ -95,6 +98,13 @@ def test_the_lines_of_the_start_do_not_explain_a_later_end() -> None:
 def test_a_flood_of_symptoms_does_not_bury_the_cause(catalogue: Catalogue) -> None:
     classifier = after(b"Error: cannot connect to stlink server, errno: x\r\n" + b"Error: JTAG-DP STICKY ERROR\r\n" * 5000)
     assert classifier.explain_exit("exit code 1").rule_id == "stlink-server-unreachable"
+
+
+def test_the_evidence_of_a_talkative_end_is_its_last_lines(catalogue: Catalogue) -> None:
+    faults = [rule.examples[0] for rule in catalogue.rules if rule.fault is not None and rule.tool == "openocd"]
+    assert len(faults) > 2 * LAST_LINES
+    evidence = after("\n".join([*faults, ""]).encode()).explain_exit("exit code 1").evidence
+    assert len(evidence) == LAST_LINES
 
 
 def test_an_exit_without_any_output_says_so() -> None:

@@ -9,7 +9,7 @@ import pytest
 from ocdsup.core.faults import FAULTS
 from ocdsup.openocd.dialect import Family
 from ocdsup.openocd.lines import parse_line
-from ocdsup.openocd.rule import FAULT_CODES, find_danger, read_rule, read_versions
+from ocdsup.openocd.rule import FAULT_CODES, SEARCHED, find_danger, read_rule, read_versions
 
 GOOD: dict[str, Any] = {
     "id": "open-failed",
@@ -34,6 +34,12 @@ def test_a_good_rule_is_read() -> None:
     assert rule.covers(Family.V0_12)
     assert not rule.covers(Family.MASTER)
     assert rule.covers(None)
+
+
+def test_only_the_beginning_of_a_line_is_looked_at() -> None:
+    rule = read_rule({**GOOD, "pattern": "open failed"})
+    assert rule.match(parse_line(b"Error: " + b"x" * (SEARCHED - 11) + b"open failed")) == {}
+    assert rule.match(parse_line(b"Error: " + b"x" * SEARCHED + b"open failed")) is None
 
 
 @pytest.mark.parametrize(

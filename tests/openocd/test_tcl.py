@@ -84,6 +84,7 @@ def test_a_wrapped_command_shows_its_errors() -> None:
     assert parse_reply(b"0 {a b}\x1a") == Reply(True, "a b")
     assert parse_reply(b'1 {invalid command name "x"}') == Reply(False, 'invalid command name "x"')
     assert parse_reply(b"0 {}") == Reply(True, "")
+    assert [parse_reply(f"{code} x".encode()).ok for code in range(7)] == [True] + [False] * 6  # 2 … 6: catch(n), Jim's own
 
 
 @pytest.mark.parametrize("command", ["a } b", "a { b", "a} ; exit ; {b"])
