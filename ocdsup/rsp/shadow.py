@@ -134,15 +134,20 @@ class Shadow:
 
     def stopped(self, reply: bytes) -> None:
         """Note a stop reply."""
-        if self.resume is not None:
-            self.forget_writes()
-        self.resume, self.freed = None, False
-        self.attached, self.left = True, False
-        self.last_stop = reply
+        self.stands(reply)
         if reply[:1] in b"WX":
             self.attached = self.gone = False
             self.points.clear()
             self.under.clear()
+
+    def stands(self, reply: bytes) -> None:
+        """Note a stop reply of a program that is still there."""
+        if self.resume is not None:
+            self.resume = self.seen = self.all_registers = self.unsettled = None  # as `forget_writes`, at every step
+            if self.registers:
+                self.registers.clear()
+        self.freed, self.attached, self.left = False, True, False
+        self.last_stop = reply
 
     def lost(self) -> None:
         """Note that the backend is gone, with all it held."""

@@ -23,7 +23,7 @@ _CHANGING_ANYWHERE = {letter: row for letter, row in _CHANGING.items() if letter
 _POINTS = {0x5A: Shadow.has_point, 0x7A: Shadow.has_no_point}
 _SAFE_READ = re.compile(rb"m[0-9a-fA-F]{1,16},[0-9a-fA-F]{1,4}")  # nothing that `guard` would look at twice
 _STOPS = frozenset(b"TS")  # `W` and `X` end a program: the long way
-_REPEATED = frozenset(b"gqvzZ")  # the same ones at every step
+_REPEATED = frozenset(b"mgqvzZ")  # the same ones at every step, or every few
 _LONGEST_KNOWN, _MOST_KNOWN = 64, 256  # bytes; requests
 _OK = b"$OK#9a"
 _CONSOLE = 0x4F
@@ -82,7 +82,9 @@ class Shortcut:
         if not (self._transparent or self._harmless(data[1:-3])):
             return False
         soon_other = data.startswith(b"$Z0") and not self._transparent  # OpenOCD has to be asked for the RAM there, or has not
-        if data[1] in _REPEATED and not soon_other and len(data) <= _LONGEST_KNOWN and len(self._known) < _MOST_KNOWN:
+        if data[1] in _REPEATED and not soon_other and len(data) <= _LONGEST_KNOWN:
+            if len(self._known) == _MOST_KNOWN:
+                self._known.clear()  # those of every step are soon learnt again
             self._known[data] = point_of(data[1:-3]) if data[1] in _POINTS else None
         return True
 
@@ -133,5 +135,6 @@ class Shortcut:
             return None
         if not self._transparent and (data[1:4] in UNTOLD_STOPS or now < session.doubtful_until):
             return None
-        session.noted_stop(data[1:-3])
+        self._shadow.stands(data[1:-3])  # nothing more of `Session.noted_stop` is left to do
+        session.interrupted = False
         return _HALTS

@@ -17,10 +17,10 @@ from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, 
 from ocdsup.rsp.parked import RecordError, resume
 from ocdsup.rsp.policy import BackendUp
 from ocdsup.rsp.proxy import Proxy
-from ocdsup.rsp.shortcut import Shortcut
 from ocdsup.rsp.work import under_way
 from ocdsup.runtime import wire
 from ocdsup.runtime.fd_store import Kept
+from ocdsup.runtime.lane import Lane
 from ocdsup.runtime.ledger import Ledger
 from ocdsup.runtime.wire import Wire
 
@@ -47,25 +47,22 @@ class GdbSession:
         self._loop = asyncio.get_running_loop()
         self._proxy = Proxy(port.policy, port.learned)
         self._spoke = False
-        self._heard = 0.0  # when the client last said something
         self._guest = False  # it shares the target with the first session, whose run state is the one that counts
         self._fresh = False  # its connection to OpenOCD has not said anything yet
         self._halted = False
         self._over = False
         self._resets = port.resets
         self._run = 0
-        self._short: Shortcut | None = None  # what may be passed on without a further look
-        self._kept = False  # the ledger writes records: they must be true before anything is passed on
-        self._patience = inf if port.policy.transparent else port.policy.answer_within  # how long a request may wait
+        self._lane = Lane(self)
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._redial: asyncio.TimerHandle | None = None
         self._refusals = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = float("inf")
+        self._due_at(inf)
         self._half = False  # the client sends no more, and may still read
         on_eof = self._client_eof if port.policy.transparent else None
-        self._client: Wire | None = Wire(sock, self._from_client, self._client_gone, self._read_backend, on_eof)
+        self._client: Wire | None = Wire(sock, self._lane.from_client, self._client_gone, self._read_backend, on_eof)
         self._client.read_by(self._ledger.read)
         if kept is None:
             self._do(self._proxy.client_open(self._loop.time()))
@@ -90,12 +87,12 @@ class GdbSession:
     @property
     def idle(self) -> bool:
         """Whether its debugger has said nothing for a while although it is its turn, see `Policy.idle_after`."""
-        return not self._proxy.shadow.running and monotonic() - self._heard >= self._port.policy.idle_after
+        return not self._proxy.shadow.running and monotonic() - self._lane.heard >= self._port.policy.idle_after
 
     @property
     def lively(self) -> bool:
         """Whether its debugger has said something a moment ago."""
-        return monotonic() - self._heard < LIVELY_S
+        return monotonic() - self._lane.heard < LIVELY_S
 
     @property
     def work(self) -> list[str]:
@@ -123,23 +120,13 @@ class GdbSession:
         self._client.send(kept.balance.rest)
         self._do(resume(self._proxy, kept.parked, self._loop.time()))
         if kept.balance.fresh:
-            self._from_client(kept.balance.fresh)
+            self._lane.from_client(kept.balance.fresh)
 
-    def _from_client(self, data: bytes) -> None:
-        now = self._heard = monotonic()
-        up, short = self._up, self._short
-        if up is None or short is None or (self._kept and data[1:2] != b"m") or (taken := short.request(data, now)) is None:
-            self._ledger.took(len(data))
-            self._do(self._proxy.client_bytes(data, now))
-            backlog = 0 if self._up is None else self._up.backlog
-        else:
-            if self._kept:
-                self._ledger.took(len(data))
-            backlog = up.send(data)
-            for notice in taken:
-                self._notice(notice)
-            if self._timer_at > now + self._patience:  # nothing but its time limit can be due earlier than before
-                self._rearm()
+    def asked(self, data: bytes, now: float) -> None:
+        """The client says something that has to be looked at."""
+        self._ledger.took(len(data))
+        self._do(self._proxy.client_bytes(data, now))
+        backlog = 0 if self._up is None else self._up.backlog
         if backlog > SLOW and self._client is not None:
             self._client.pause()
 
@@ -199,7 +186,7 @@ class GdbSession:
             self.backend_up()
             return
         self._fresh = True
-        self._up = Wire(sock, self._from_backend, self._backend_gone, self._backend_drained)
+        self._up = Wire(sock, self._lane.from_backend, self._backend_gone, self._backend_drained)
         up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run, told=served.told)
         self._resets, self._run = served.resets, served.run
         self._do(self._proxy.backend_ready(up, self._loop.time()))
@@ -219,21 +206,14 @@ class GdbSession:
             self._redial.cancel()
             self._redial = None
 
-    def _from_backend(self, data: bytes) -> None:
+    def answered(self, data: bytes) -> None:
+        """OpenOCD says something that has to be looked at; the first words of each connection are among it."""
         self._refusals = 0
         if self._fresh:
             self._fresh = False
             self._port.joined(self)
-        client, short, kept = self._client, self._short, self._kept
-        if client is None or short is None or (kept and not short.reading) or (taken := short.reply(data, monotonic())) is None:
-            self._do(self._proxy.backend_bytes(data, self._loop.time()))
-            backlog = 0 if self._client is None else self._client.backlog
-        else:
-            backlog = client.send(data)
-            if kept:
-                self._enter(partial(self._ledger.passed, len(data), self._proxy, client))
-            for notice in taken:
-                self._notice(notice)
+        self._do(self._proxy.backend_bytes(data, self._loop.time()))
+        backlog = 0 if self._client is None else self._client.backlog
         if backlog > SLOW and self._up is not None:
             self._up.pause()
 
@@ -280,8 +260,9 @@ class GdbSession:
                 del self._undone[0]
         finally:
             self._undone.clear()
-            self._short, self._kept = self._proxy.shortcut(), self._ledger.kept
-        self._rearm()
+            short = None if self._fresh else self._proxy.shortcut()
+            self._lane.lead(short, self._client, self._up, kept=self._ledger.kept)
+        self.rearm()
 
     def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -302,8 +283,7 @@ class GdbSession:
     def _notice(self, notice: Notice) -> None:
         match notice.news:
             case News.RUNNING | News.HALTED:
-                self._halted = notice.news is News.HALTED
-                self._port.run_state()
+                self.runs(halted=notice.news is News.HALTED)
             case News.SESSION:
                 self._spoke = True
                 if self._client is not None and not self._ledger.kept:
@@ -313,6 +293,11 @@ class GdbSession:
                 self._port.tasks.spawn("gdb-monitor", self._own(notice.id, notice.text))
             case _:
                 self._port.log.info("gdb_notice", news=notice.news.value, text=notice.text)
+
+    def runs(self, *, halted: bool) -> None:
+        """The core is let run, or stands again, for its user."""
+        self._halted = halted
+        self._port.run_state()
 
     def _admitted(self) -> None:
         if why := self._port.admit(self):
@@ -351,21 +336,34 @@ class GdbSession:
         if self._client is None and self._up is None and not self._over and not self._proxy.owes:
             self.close()
 
-    def _rearm(self) -> None:
+    def rearm(self) -> None:
         """One timer, moved only when something is due earlier: moving it for every packet would cost more than the packet."""
         at = self._proxy.next_deadline()
         if at is None or at >= self._timer_at or self._over:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = at
+        self._due_at(at)
         self._timer = self._loop.call_at(at, self._due)
 
+    def _due_at(self, at: float) -> None:
+        self._timer_at = at
+        self._lane.early = -inf if self._port.policy.transparent else at - self._port.policy.answer_within
+
     def _due(self) -> None:
-        self._timer_at = float("inf")
+        self._due_at(inf)
         self._do(self._proxy.tick(self._loop.time()))
 
     # Outliving the daemon
+
+    def took(self, size: int) -> None:
+        """So many bytes of the client were passed on as they are."""
+        self._ledger.took(size)
+
+    def passed(self, size: int) -> None:
+        """So many bytes of OpenOCD were."""
+        if self._client is not None:
+            self._enter(partial(self._ledger.passed, size, self._proxy, self._client))
 
     def _enter(self, write: Callable[[], None]) -> None:
         """Write into the ledger. A session that cannot be written down ends with the daemon."""

@@ -79,9 +79,12 @@ def test_a_software_breakpoint_that_was_known_goes_the_long_way_when_the_ram_und
 
 def test_only_so_many_requests_are_known_by_heart() -> None:
     bench = attached()
+    sizes = []
     for address in range(0x8000000, 0x8000400, 2):
         bench.ask(b"z1,%x,2" % address)
-    assert len(way(bench)._known) == 256
+        assert encode(b"z1,%x,2" % address) in way(bench)._known
+        sizes.append(len(way(bench)._known))
+    assert max(sizes) == 256
 
 
 def test_a_read_on_the_short_way_is_asked_again_when_openocd_is_lost() -> None:

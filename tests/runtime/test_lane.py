@@ -1,0 +1,115 @@
+"""What passes from socket to socket without a look, and what the session still hears of it."""
+
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from ocdsup.rsp.framing import encode
+from ocdsup.rsp.policy import Policy
+from ocdsup.runtime.gdb_session import GdbSession
+from tests.runtime.gdb_rig import HELLO, Bench, Until, attached, packets, send
+
+READ, STEP, STOP = encode(b"m20000000,4"), encode(b"vCont;s:p1.1"), encode(b"T05thread:p1.1;")
+NO_ACKS = encode(b"QStartNoAckMode")
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """A port and a server behind it."""
+    made = Bench()
+    made.up()
+    yield made
+    await made.close()
+
+
+async def past_the_negotiation(bench: Bench, until: Until) -> tuple[socket.socket, socket.socket, GdbSession]:
+    """Return a client, its server and its session, in front of any server, when nobody acknowledges packets any more."""
+    client, upstream = await attached(bench, until)
+    await send(client, b"+" + NO_ACKS)
+    assert await packets(upstream, 1) == [NO_ACKS]
+    await send(upstream, b"+" + encode(b"OK"))
+    assert await packets(client, 1) == [encode(b"OK")]
+    await send(client, b"+")
+    (session,) = bench.port._sessions
+    await until(lambda: session._proxy.shortcut() is not None)
+    return client, upstream, session
+
+
+async def openocd_says(upstream: socket.socket, until_asked: bytes) -> None:
+    """Answer as OpenOCD with a halted core does, up to a request that is left without an answer."""
+    while (request := (await packets(upstream, 1))[0]) != until_asked:
+        if request.startswith(b"$qRcmd,"):
+            await send(upstream, encode(b"O" + b"halted\n".hex().encode()) + encode(b"OK"))
+        else:
+            await send(upstream, encode(b"S05" if request == encode(b"?") else b"OK"))
+
+
+def unheard(session: GdbSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may reach the session itself from now on."""
+    monkeypatch.setattr(session, "asked", lambda data, _now: pytest.fail(f"looked at {data!r}"))
+    monkeypatch.setattr(session, "answered", lambda data: pytest.fail(f"looked at {data!r}"))
+
+
+async def test_a_step_and_a_read_pass_without_a_look(bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, upstream, session = await past_the_negotiation(bench, until)
+    unheard(session, monkeypatch)
+    for request, answer in ((STEP, STOP), (READ, encode(b"00010203")), (STEP, STOP)):
+        await send(client, request)
+        assert await packets(upstream, 1) == [request]
+        await send(upstream, answer)
+        assert await packets(client, 1) == [answer]
+
+
+async def test_the_port_hears_that_the_core_runs_and_stands(bench: Bench, until: Until) -> None:
+    client, upstream, _ = await past_the_negotiation(bench, until)
+    halted, changes = [], []
+    for end, other, data in ((client, upstream, STEP), (upstream, client, STOP)) * 2:
+        await send(end, data)
+        assert await packets(other, 1) == [data]
+        halted.append(bench.port.halted)
+        changes.append(bench.changes)
+    assert halted == [False, True] * 2
+    assert sorted(set(changes)) == changes
+
+
+async def test_when_the_debugger_last_spoke_is_known(bench: Bench, until: Until) -> None:
+    client, upstream, session = await past_the_negotiation(bench, until)
+    session._lane.heard = 0.0
+    assert not session.lively
+    await send(client, READ)
+    assert await packets(upstream, 1) == [READ]
+    assert session._lane.heard > 0.0
+
+
+async def test_what_the_short_way_does_not_take_is_looked_at(bench: Bench, until: Until) -> None:
+    client, upstream, session = await past_the_negotiation(bench, until)
+    await send(client, READ + READ)
+    assert await packets(upstream, 2) == [READ, READ]
+    await send(upstream, encode(b"00010203") + encode(b"E01"))
+    assert await packets(client, 2) == [encode(b"00010203"), encode(b"E01")]
+    assert session._proxy.shortcut() is not None
+
+
+async def test_a_request_that_passed_is_answered_in_time_when_openocd_is_silent(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session's timer is set for what it never looked at, also when it was not set at all."""
+    bench.with_policy(replace(Policy(), answer_within=0.2))
+    bench.up()
+    client = bench.connect(HELLO)
+    await until(lambda: bench.upstream.accepted)
+    upstream = bench.upstream.accepted[-1]
+    for request in (encode(b"QStartNoAckMode"), encode(b"?"), encode(b"Hg0")):
+        await send(client, b"+" + request)
+    last = encode(b"Hg0")
+    await openocd_says(upstream, last)
+    await send(upstream, encode(b"OK"))
+    assert (await packets(client, 4))[-1] == encode(b"OK")
+    (session,) = bench.port._sessions
+    await until(lambda: session._proxy.shortcut() is not None and session._timer_at == float("inf"))
+    unheard(session, monkeypatch)
+    await send(client, READ)
+    assert await packets(upstream, 1) == [READ]
+    assert await packets(client, 1) == [encode(b"E01")]
