@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,9 @@ def plan_for(options: argparse.Namespace) -> service_files.Plan:
         home = os.path.expanduser("~")
         config_home = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
         data_home = os.environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
+        if in_user_site(Path(ocdsup.__file__)):
+            unit = "systemd/user/ocdsup.service"
+            share[unit] = service_files.with_user_site(share[unit])
         return service_files.user(share, program, text, config_home, data_home)
     hidden = None if options.root or options.dry_run else service_files.hidden_from_service(program)
     if hidden is not None:
@@ -71,6 +75,11 @@ def plan_for(options: argparse.Namespace) -> service_files.Plan:
     return service_files.system(
         share, program, text, service_files.with_ports(share["systemd/ocdsup.socket"], *_sockets(options.root))
     )
+
+
+def in_user_site(module: Path) -> bool:
+    """Whether a module is in the packages of this user (site: ENABLE_USER_SITE)."""
+    return bool(site.ENABLE_USER_SITE) and module.is_relative_to(site.getusersitepackages())
 
 
 def own_program() -> list[str]:

@@ -38,6 +38,11 @@ def _quoted(word: str) -> str:
     return word if re.fullmatch(r"[\w@%+=:,./$-]+", word) else '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def with_user_site(unit: str) -> str:
+    """The unit of a program that was installed by `pip install --user`, which is found there and nowhere else."""
+    return unit.replace(" PYTHONNOUSERSITE=1", "")
+
+
 def with_ports(socket_unit: str, binds: Sequence[tuple[str, int]], control: str) -> str:
     """The socket unit with the ports of the configuration; 0, any free port, cannot be opened before its time."""
     shown = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in binds if port]

@@ -1,5 +1,6 @@
 """`install` writes what it says, below a root of the test's own; what it wrote passes systemd's own check."""
 
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_a_user_gets_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "data/man/man1/ocdsup.1",
     }
     assert all("--user" in command for command in commands)
+
+
+@pytest.mark.parametrize(("there", "line"), [(True, "PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1"), (False, "PYTHONNOUSERSITE=1")])
+def test_a_program_in_the_packages_of_its_user_still_finds_itself(
+    there: bool, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pip install --user`: the unit keeps Python away from that folder only when ocdsup is not in it."""
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(install.SHARE.parents[1]) if there else "/nowhere")
+    assert main(["install", "--user", "--dry-run"]) == 0
+    assert line in capsys.readouterr().out
 
 
 def test_a_system_service_is_refused_a_program_that_it_could_not_see(

@@ -90,6 +90,30 @@ def test_the_watchdog_and_the_store_are_on(units: Path, name: str) -> None:
     assert values(unit, "RestartPreventExitStatus") == ["2"]
 
 
+def environment(unit: Path) -> dict[str, str]:
+    """What a unit sets for its program."""
+    return dict(pair.split("=", 1) for line in values(unit, "Environment") for pair in line.split())
+
+
+@pytest.mark.parametrize("name", ["ocdsup.service", "user/ocdsup.service"])
+def test_nothing_that_lies_in_the_home_of_the_service_runs_in_the_daemon(units: Path, tmp_path: Path, name: str) -> None:
+    """OpenOCD's shell may write there, and has no capabilities; a planted .pth would run with those of the next daemon."""
+    python = getattr(sys, "_base_executable", sys.executable)  # in a virtual environment there is no user site anyway
+    bare = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    where = [python, "-c", "import site; print(site.getusersitepackages())"]
+    packages = Path(subprocess.run(where, env=bare, capture_output=True, text=True, check=True).stdout.strip())
+    assert packages.is_relative_to(tmp_path)
+    packages.mkdir(parents=True)
+    (packages / "x.pth").write_text(f"import os; os.makedirs({str(tmp_path / 'owned')!r}, exist_ok=True)\n")
+    (tmp_path / "json.py").write_text(f"import os; os.makedirs({str(tmp_path / 'owned')!r}, exist_ok=True)\n")
+    command = [python, "-c", ""]
+    for words in (command, [python, "-m", "json.tool", "--help"]):  # json.py of the working directory would be taken
+        subprocess.run(words, env=bare | environment(units / name), cwd=tmp_path, capture_output=True, check=True)
+    assert not (tmp_path / "owned").exists()
+    subprocess.run(command, env=bare, cwd=tmp_path, capture_output=True, check=True)
+    assert (tmp_path / "owned").is_dir(), "the trap works without the unit's environment"
+
+
 def test_the_sockets_are_those_of_the_default_ports_on_both_loopback_families(units: Path) -> None:
     listened = set(values(units / "ocdsup.socket", "ListenStream"))
     ports = {f"{host}:{port}" for host in ("127.0.0.1", "[::1]") for port in (3333, 4444)}
