@@ -8,6 +8,7 @@ import shutil
 import site
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ocdsup
@@ -56,25 +57,31 @@ def run(options: argparse.Namespace) -> int:
 
 def plan_for(options: argparse.Namespace) -> service_files.Plan:
     """The plan for these options on this PC. Raises OcdsupError when the system service could not start this program."""
-    share = {name: (SHARE / name).read_text(encoding="utf-8") for name in SHIPPED}
-    text = starter(init.probes())
     program = own_program()
     if options.user:
-        home = os.path.expanduser("~")
-        config_home = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
-        data_home = os.environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
-        if in_user_site(Path(ocdsup.__file__)):
-            unit = "systemd/user/ocdsup.service"
-            share[unit] = service_files.with_user_site(share[unit])
-        return service_files.user(share, program, text, config_home, data_home)
+        return places_of(options, program, starter(init.probes()), {})
     hidden = None if options.root or options.dry_run else service_files.hidden_from_service(program)
     if hidden is not None:
         why = f"{hidden} is below a directory that the service does not see (ProtectHome) or that others may write"
         hint = "install it for everybody: PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ocdsup"
         raise OcdsupError("set up the system service", why, hint)
-    return service_files.system(
-        share, program, text, service_files.with_ports(share["systemd/ocdsup.socket"], *_sockets(options.root))
-    )
+    socket_unit = (SHARE / "systemd/ocdsup.socket").read_text(encoding="utf-8")
+    socket_unit = service_files.with_ports(socket_unit, *_sockets(options.root))
+    return places_of(options, program, starter(init.probes()), {"systemd/ocdsup.socket": socket_unit})
+
+
+def places_of(options: argparse.Namespace, program: Sequence[str], text: str, changed: Mapping[str, str]) -> service_files.Plan:
+    """The plan with these texts. No configuration is read: one with mistakes keeps nobody from taking the files away."""
+    share = {name: (SHARE / name).read_text(encoding="utf-8") for name in SHIPPED} | dict(changed)
+    if options.system:
+        return service_files.system(share, program, text)
+    if in_user_site(Path(ocdsup.__file__)):
+        unit = "systemd/user/ocdsup.service"
+        share[unit] = service_files.with_user_site(share[unit])
+    home = os.path.expanduser("~")
+    config_home = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    data_home = os.environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
+    return service_files.user(share, program, text, config_home, data_home)
 
 
 def in_user_site(module: Path) -> bool:

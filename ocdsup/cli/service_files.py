@@ -52,11 +52,11 @@ def with_ports(socket_unit: str, binds: Sequence[tuple[str, int]], control: str)
     return socket_unit[:first] + "\n".join(lines) + socket_unit[end:]
 
 
-def system(share: Mapping[str, str], program: Sequence[str], starter: str, socket_unit: str) -> Plan:
+def system(share: Mapping[str, str], program: Sequence[str], starter: str) -> Plan:
     """The service of this PC. `share` has the shipped files by name."""
     files = (
         File("/etc/systemd/system/ocdsup.service", with_program(share["systemd/ocdsup.service"], program)),
-        File("/etc/systemd/system/ocdsup.socket", socket_unit),
+        File("/etc/systemd/system/ocdsup.socket", share["systemd/ocdsup.socket"]),
         File("/etc/sysusers.d/ocdsup.conf", share["systemd/ocdsup.sysusers.conf"]),
         File("/etc/tmpfiles.d/ocdsup.conf", share["systemd/ocdsup.tmpfiles.conf"]),
         File("/etc/udev/rules.d/60-ocdsup.rules", share["systemd/60-ocdsup.rules"]),

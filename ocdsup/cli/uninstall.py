@@ -18,7 +18,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> int:
     """End the service, remove the files."""
-    plan = install.plan_for(argparse.Namespace(**{**vars(options), "dry_run": True}))
+    plan = install.places_of(options, install.own_program(), "", {})
     for command in () if options.root else plan.farewell:
         install.run_command(command, dry_run=options.dry_run)
     for file in plan.files:

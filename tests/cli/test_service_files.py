@@ -51,7 +51,7 @@ def test_a_program_that_the_service_cannot_see_is_noticed(program: list[str], wo
 
 
 def test_configurations_are_the_only_files_that_are_kept() -> None:
-    system = service_files.system(SHARED, ["/x"], "starter", "socket")
+    system = service_files.system(SHARED, ["/x"], "starter")
     user = service_files.user(SHARED, ["/x"], "starter", "/home/me/.config", "/home/me/.local/share")
     for plan in (system, user):
         assert [file.path.rpartition("/")[2] for file in plan.files if file.keep] == ["ocdsup.yaml"]

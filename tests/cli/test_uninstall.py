@@ -50,3 +50,12 @@ def test_a_mask_and_any_other_link_stay(tmp_path: Path, capsys: pytest.CaptureFi
         assert main(["uninstall", "--system", "--root", str(tmp_path), *words]) == 0
         assert f"left     {unit}: a link to {tmp_path}/mine" in capsys.readouterr().out
     assert unit.is_symlink()
+
+
+@pytest.mark.parametrize("text", ["version: 1\nbenches: {a: {openocd: {confg: [x]}}}\n", "\t{", ""])
+def test_a_configuration_with_mistakes_keeps_nobody_from_it(tmp_path: Path, text: str) -> None:
+    """Only the places of the files are needed to take them away."""
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    (tmp_path / "etc/ocdsup/ocdsup.yaml").write_text(text)
+    assert main(["uninstall", "--system", "--root", str(tmp_path)]) == 0
+    assert files(tmp_path) == {"etc/ocdsup/ocdsup.yaml"}
