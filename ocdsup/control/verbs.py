@@ -67,9 +67,9 @@ VERBS: Mapping[str, Verb] = {
     ),
     "watch": Verb("the snapshot again at every change", Needs.MAYBE, "each event is a snapshot", streams=True),
     "restart": Verb(
-        "end OpenOCD and start it again", Needs.BENCH, '{"text"}', acts=True, args={"under_reset": FLAG}
+        "end OpenOCD and start it again", Needs.BENCH, '{"text"}', acts=True, args={"under_reset": FLAG, "force": FLAG}
     ),
-    "stop": Verb("end OpenOCD and keep it down", Needs.BENCH, '{"text"}', acts=True),
+    "stop": Verb("end OpenOCD and keep it down", Needs.BENCH, '{"text"}', acts=True, args={"force": FLAG}),
     "start": Verb("bring OpenOCD back", Needs.BENCH, '{"text"}', acts=True),
     "reload": Verb("read the configuration again", Needs.NOTHING, '{"text"}', acts=True),
     "wait": Verb(
@@ -87,7 +87,7 @@ VERBS: Mapping[str, Verb] = {
     "tcl": Verb(
         "one Tcl command in the bench's OpenOCD, as `monitor:` allows; from other users what `safe` allows",
         Needs.BENCH,
-        '{"ok", "text", "ended": EXIT_CODE | null}',
+        '{"ok", "text", "log", "ended": EXIT_CODE | null}',
         acts=True,
         args={"script": Arg(Kind.TEXT, 4096, required=True)},
     ),

@@ -26,6 +26,7 @@ from ocdsup.runtime.service import Service, Vital, settled
 from ocdsup.runtime.systemd import Notify
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer
+from ocdsup.runtime.unfinished import spare_flash
 from ocdsup.runtime.verbs import Verbs
 from ocdsup.runtime.versions import Versions
 
@@ -182,10 +183,12 @@ class Daemon:
         old = {bench.name: bench for bench in self._benches}
         wanted = {config.name: config for config in new.benches}
         gone = [bench for name, bench in old.items() if name not in wanted or _moved(bench.config, wanted[name])]
+        changed = [bench for bench in self._benches if bench not in gone and bench.config != wanted[bench.name]]
+        for bench in (*gone, *changed):
+            spare_flash(bench, "use the new configuration", hint="or `ocdsup stop --force`; the running configuration stays")
         for bench in gone:
             self._benches.remove(bench)
             await bench.end()
-        changed = [bench for bench in self._benches if bench.config != wanted[bench.name]]
         failed = [bench for bench in self._benches if bench not in changed and bench.driver.state.phase is Phase.FAILED]
         for bench in (*changed, *failed):
             bench.reconfigure(wanted[bench.name])

@@ -18,6 +18,7 @@ from ocdsup.core.state import Phase
 from ocdsup.errors import ControlError
 from ocdsup.probes.selector import Found, openocd_serial
 from ocdsup.runtime import usb
+from ocdsup.runtime.unfinished import spare_flash
 
 if TYPE_CHECKING:
     from ocdsup.runtime.bench import LiveBench
@@ -141,9 +142,7 @@ async def lend(bench: LiveBench, request: Request, emit: Emit) -> Any:
     limit = float(seconds) if seconds is not None else None
     if limit is None and not hold:
         raise ControlError("bad-argument", f"lend {bench.name}", "nobody would take it back", "give `seconds`, or `hold`")
-    if bench.flashing and not request.args.get("force"):
-        why = "a flash operation runs, and ending it would leave the board half written"
-        raise ControlError("refused", f"lend the probe of {bench.name}", why, "try again in a moment, or `--force`")
+    spare_flash(bench, f"lend the probe of {bench.name}", force=bool(request.args.get("force")))
     if hold:
         return await _held(bench, bench.lending.join(borrower(request), limit, held=True), emit)
     other = bench.lending.current

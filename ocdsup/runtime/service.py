@@ -19,6 +19,7 @@ from ocdsup.runtime.systemd import Notify
 BEAT_S = 5.0  # at most; a watchdog of less than three of them is fed more often
 LATE_S = 10.0  # a deadline that passed so long ago without a decision means that a bench is dead
 FLASH_LIMIT_S = 300.0  # what a stop waits for at most before it cuts a write to flash memory off
+FLASH_LOOK_S = 0.5  # what a person has OpenOCD do is seen by looking
 _UNSETTLED = frozenset({Phase.STARTING, Phase.CLEARING, Phase.CURING, Phase.STOPPING})
 
 
@@ -106,8 +107,11 @@ class Service:
         """Say that the end has begun; let a write to flash memory finish first, unless `hurry` is set meanwhile."""
         self._notify.send("STOPPING=1")
         end = self._loop.time() + FLASH_LIMIT_S
+        told: tuple[str, ...] = ()
         while self._loop.time() < end and not hurry.is_set() and (busy := self._flashing()):
-            self._log.info("stop_waits_for_flash", benches=busy)
+            if busy != told:
+                self._log.info("stop_waits_for_flash", benches=busy)
+            told = busy
             self._patience(4 * self._every)
             await self._next_news(hurry)
 
@@ -117,7 +121,7 @@ class Service:
     async def _next_news(self, hurry: asyncio.Event) -> None:
         self._news.clear()
         waits = [asyncio.ensure_future(event.wait()) for event in (self._news, hurry)]
-        await asyncio.wait(waits, timeout=self._every, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, timeout=FLASH_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
 

@@ -18,6 +18,7 @@ from ocdsup.errors import ControlError, OcdsupError
 from ocdsup.runtime import dropin, inventory, lending
 from ocdsup.runtime.bench import USABLE, LiveBench
 from ocdsup.runtime.control_port import Emit
+from ocdsup.runtime.unfinished import spare_flash
 from ocdsup.telnet.words import HELP
 
 WAIT_S = 30.0
@@ -154,6 +155,7 @@ class Verbs:
         run = bench.driver.state.run
         if bench.driver.state.phase is Phase.LENT:
             raise ControlError("refused", f"restart {bench.name}", "its probe is lent", "`ocdsup resume` takes it back")
+        spare_flash(bench, f"restart {bench.name}", force=bool(request.args.get("force")))
         bench.driver.post(ev.RestartAsked(under_reset=bool(request.args.get("under_reset", False))))
         await _settled(bench, run)
         return {"text": bench.snapshot()["summary"]}
@@ -171,6 +173,7 @@ class Verbs:
     async def stop(self, request: Request, _emit: Emit) -> Any:
         """Want the bench down; answered when OpenOCD is gone."""
         bench = self.bench(request.bench)
+        spare_flash(bench, f"stop {bench.name}", force=bool(request.args.get("force")))
         bench.driver.post(ev.StopAsked())
         try:
             async with asyncio.timeout(WAIT_S):

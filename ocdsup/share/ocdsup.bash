@@ -21,8 +21,8 @@ _ocdsup() {
         status) words='-h --help --json -c --config --socket' benches=1 ;;
         why) words='-h --help --json -c --config --socket' benches=1 ;;
         logs) words='-h --help -f --follow -n --lines --json -c --config --socket' benches=1 ;;
-        restart) words='-h --help --under-reset -c --config --socket' benches=1 ;;
-        stop) words='-h --help -c --config --socket' benches=1 ;;
+        restart) words='-h --help --under-reset --force -c --config --socket' benches=1 ;;
+        stop) words='-h --help --force -c --config --socket' benches=1 ;;
         start) words='-h --help -c --config --socket' benches=1 ;;
         reload) words='-h --help -c --config --socket' ;;
         probes) words='-h --help --json -c --config --socket' ;;

@@ -8,6 +8,7 @@ ocdsup why                      the diagnosis in plain words
 ocdsup logs [N]                 the last N lines of OpenOCD and of the supervisor (20)
 ocdsup restart [--under-reset]  restart OpenOCD, with NRST held if asked
 ocdsup stop | start             take OpenOCD down and keep it down | bring it back
+                                (restart and stop with --force: even while flash is written)
 ocdsup evict                    end whoever else holds the probe, as the policy allows
 ocdsup lend SECONDS | resume    leave the probe to another tool for a while | take it back
 ocdsup help                     this text
@@ -26,10 +27,14 @@ class Own:
     args: dict[str, bool | int | float] = field(default_factory=dict)
 
 
-FLAGS = {"status": {"--json": "json"}, "restart": {"--under-reset": "under_reset"}}
+FLAGS = {
+    "status": {"--json": "json"},
+    "restart": {"--under-reset": "under_reset", "--force": "force"},
+    "stop": {"--force": "force"},
+}
 NUMBERS = {"logs": ("lines", LOGS_LIMIT, False), "lend": ("seconds", LEND_LIMIT, True)}
 """Verbs that take one whole number: name of the argument, largest value, must it be given."""
-PLAIN = frozenset({"why", "stop", "start", "evict", "resume"})
+PLAIN = frozenset({"why", "start", "evict", "resume"})
 
 
 def parse(words: tuple[str, ...]) -> Own | str:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
 from threading import Thread
@@ -35,14 +35,28 @@ class Slow:
         commands = [f"proc {name} {{}} {{exec cat {self.fifo}}}" for name in (LINE, "ponder")]
         rig.run(one=rig.bench(sim, openocd={"commands": commands}, recovery={"hang_timeout": f"{HANG_S:g}s"}))
         self.pid = self.status()["backend"]["pid"]
+        self._writer: int | None = None
 
     def status(self) -> Bench:
         """The bench, ready."""
         return self.rig.ready()
 
+    def begun(self) -> None:
+        """Wait until the command is carried out."""
+        self._writer = until("see it begin", self._open, PATIENCE)
+
+    def _open(self) -> int | None:
+        with suppress(OSError):  # ENXIO: nobody reads yet
+            return os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK)
+        return None
+
     def finish(self) -> None:
-        """Let the command end."""
-        self.fifo.write_text(DONE)
+        """Let the command end, if it has begun."""
+        if self._writer is not None:
+            with suppress(BrokenPipeError):  # it was ended
+                os.write(self._writer, DONE.encode())
+            os.close(self._writer)
+            self._writer = None
 
     def outlast(self) -> None:
         """Let the time pass after which a silent OpenOCD counts as hung, three times over."""
@@ -51,9 +65,11 @@ class Slow:
 
 
 @pytest.fixture
-def slow(rig: Rig, tmp_path: Path) -> Slow:
+def slow(rig: Rig, tmp_path: Path) -> Iterator[Slow]:
     """The bench, ready."""
-    return Slow(rig, tmp_path)
+    slow = Slow(rig, tmp_path)
+    yield slow
+    slow.finish()
 
 
 @contextmanager
@@ -106,6 +122,7 @@ WAYS = {"telnet": by_telnet, "monitor": by_monitor, "drop-in": by_dropin}
 @pytest.mark.parametrize("way", WAYS)
 def test_an_openocd_that_writes_flash_for_long_is_not_taken_for_hung(slow: Slow, way: str) -> None:
     with WAYS[way](slow, LINE) as answer:
+        slow.begun()
         slow.outlast()
         slow.finish()
         assert DONE in answer()
@@ -122,12 +139,38 @@ def test_an_openocd_that_is_silent_in_any_other_command_is_replaced(slow: Slow) 
     assert slow.rig.recovered()["backend"]["pid"] != slow.pid
 
 
+@pytest.mark.parametrize("words", [("restart", "one"), ("stop", "one"), ("lend", "one", "--for", "1m", "--", "true")])
+def test_who_would_cut_the_write_off_is_told_so_and_may_insist(slow: Slow, words: tuple[str, ...]) -> None:
+    with by_telnet(slow, LINE):
+        slow.begun()
+        refused = slow.rig.ocdsup(*words)
+        assert refused.returncode == 1
+        assert "one writes flash" in refused.stderr
+        assert "--force" in refused.stderr
+        assert slow.status()["backend"]["pid"] == slow.pid
+        assert slow.rig.ocdsup(words[0], words[1], "--force", *words[2:]).returncode == 0
+    slow.rig.until("have ended it", lambda bench: (bench["backend"] or {}).get("pid") != slow.pid)
+
+
+def test_a_reload_that_would_cut_the_write_off_leaves_everything_as_it_is(slow: Slow) -> None:
+    before = slow.rig.config_file.read_text()
+    with by_telnet(slow, LINE) as answer:
+        slow.begun()
+        slow.rig.write_text(before.replace('"1s"', '"2s"'))
+        refused = slow.rig.ocdsup("reload")
+        assert "one writes flash" in refused.stderr
+        assert "the running configuration stays" in refused.stderr
+        slow.finish()
+        assert DONE in answer()
+    assert slow.rig.ocdsup("reload").returncode == 0
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stop_of_the_daemon_waits_for_the_write(slow: Slow, way: str) -> None:
     daemon = slow.rig.daemon
     assert daemon is not None
     with WAYS[way](slow, LINE) as answer:
-        slow.outlast()
+        slow.begun()
         os.kill(daemon.pid, signal.SIGTERM)
         until("hear that the stop waits", lambda: slow.rig.log("stop_waits_for_flash"), PATIENCE)
         slow.finish()
