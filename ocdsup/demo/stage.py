@@ -100,13 +100,12 @@ def until(what: str, look: Callable[[], Any], timeout_s: float, *, alive: subpro
     try:
         waiter[0].settimeout(0.02)
         while True:
+            ended = alive is not None and alive.poll() is not None  # before the look, which then sees its last words
             if found := look():
                 return found
             if monotonic() > deadline:
                 raise StageError(what, f"it did not happen within {timeout_s:g} s")
-            if alive is not None and alive.poll() is not None:
-                if found := look():  # its last words, said between the look and the end
-                    return found
+            if alive is not None and ended:
                 raise StageError(what, f"the program ended with exit code {alive.returncode}")
             with suppress(TimeoutError):
                 waiter[0].recv(1)

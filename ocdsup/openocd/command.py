@@ -319,6 +319,11 @@ def reset(mode: str) -> str:
     return f"reset {mode}"
 
 
+def notify() -> str:
+    """Tcl that switches the notifications of this connection on (0.9 and newer): by master's name, else by the old one."""
+    return "if {[catch {tcl notifications on}]} {tcl_notifications on}"
+
+
 def shutdown() -> str:
     """Tcl that ends OpenOCD in order; the connection closes instead of an answer."""
     return "shutdown"

@@ -10,6 +10,7 @@ import errno
 from collections import deque
 from collections.abc import Callable
 
+from ocdsup.openocd.command import notify
 from ocdsup.runtime import wire
 from ocdsup.runtime.wire import Wire
 
@@ -85,7 +86,7 @@ def _failed(future: asyncio.Future[bytes], why: str) -> asyncio.Future[bytes]:
 
 
 class TclEvents:
-    """The second connection: frames that OpenOCD sends unasked after `tcl_notifications on` (0.9 and newer)."""
+    """The second connection: frames that OpenOCD sends unasked when notifications are on (0.9 and newer)."""
 
     def __init__(self, on_frame: Callable[[bytes], None]) -> None:
         self._wire: Wire | None = None
@@ -100,7 +101,7 @@ class TclEvents:
             sock.close()
             raise ConnectionAbortedError(errno.ECONNABORTED, _GIVEN_UP)
         self._wire = Wire(sock, self._bytes, lambda _reason: None)
-        self._wire.send(b"tcl_notifications on" + END)
+        self._wire.send(notify().encode() + END)
 
     def _bytes(self, data: bytes) -> None:
         self._rest += data

@@ -43,7 +43,7 @@ def test_a_working_day(rig: Rig) -> None:
     lines = [json.loads(line) for line in rig.ocdsup("logs", "one", "-n", "500", "--json").stdout.splitlines()]
     assert {line["source"] for line in lines} == {"openocd", "ocdsup"}
     assert any("Cortex-M4" in line["text"] for line in lines)
-    assert [line["text"] for line in lines if "DEPRECATED" in line["text"]] == []
+    assert [line["text"] for line in lines if "DEPRECATED! use" in line["text"]] == []
     assert rig.ocdsup("restart", "one").returncode == 0
     second = rig.ready()["backend"]["pid"]
     assert second != first

@@ -262,7 +262,7 @@ async def test_a_question_without_a_usable_answer_is_answered_no(
 NEWS = """
 sock = up({targets})
 def each(command):
-    if command == "tcl_notifications on":
+    if "tcl_notifications on" in command:
         return "\\x1a".join(["", "type target_state state halted", "type target_event event gdb-flash-write-start",
                             "type target_event event gdb-flash-write-end", "junk {{"])
     return usual(command)
@@ -280,7 +280,7 @@ async def test_notifications_tell_the_state_of_the_only_target_and_that_flash_is
 TWO = """
 sock = up("a b")
 def each(command):
-    if command == "tcl_notifications on":
+    if "tcl_notifications on" in command:
         return "\\x1atype target_event event halted"
     if "puts" in command:
         token = re.search("ocdsup-states-\\\\w+", command)[0]

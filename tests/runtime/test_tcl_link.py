@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from ocdsup.openocd.command import notify
 from ocdsup.runtime import tcl_link
 from ocdsup.runtime.launcher import Process
 from ocdsup.runtime.tcl_link import TclEvents, TclLink
@@ -197,7 +198,8 @@ async def test_notifications_are_switched_on_and_told_frame_by_frame(server: Ser
     events = TclEvents(frames.append)
     await events.open(server.port)
     peer = await server.accept()
-    assert await heard(peer, 21) == b"tcl_notifications on\x1a"
+    asked = f"{notify()}\x1a".encode()
+    assert await heard(peer, len(asked)) == asked
     peer.send(b"\x1atype target_state sta")
     for _ in range(5):
         await asyncio.sleep(0)
