@@ -141,27 +141,35 @@ class Server:
                     pass  # done before the server began, by the real OpenOCD
                 case _ if step.words[0] in skipped:
                     self._say(lines.note(f"{step.text!r} is left out"))
-                case _ if step.words[0] == "echo":  # of something that only OpenOCD can tell; its own echo goes to its log
-                    self._tcl(f"set _ocdsup_echo {step.text.removeprefix('echo').strip()}")
+                case _ if step.words[0] == "puts" and len(step.words) == 2:  # OpenOCD's own stdout is the supervisor's
+                    self._puts(self._tcl(f"set _ocdsup_puts {step.text.removeprefix('puts').strip()}", quiet=True))
                 case _:
                     self._tcl(step.text)
         return announced
 
     def _echo(self, step: Statement) -> None:
         if step.key == "puts":
-            print(step.value, flush=True)
+            self._puts(step.value)
         else:
             self._say(step.value)
 
-    def _tcl(self, script: str) -> None:
-        answer = self._client.request("tcl", self._bench["name"], {"script": " ".join(script.split("\n"))})
-        if answer["text"]:
-            self._say(str(answer["text"]).rstrip("\n"))
+    def _puts(self, text: str) -> None:
+        """A line on stdout, unless GDB is there."""
+        print(text, file=sys.stderr if self._plan.port("gdb") == "pipe" else sys.stdout, flush=True)
+
+    def _tcl(self, script: str, *, quiet: bool = False) -> str:
+        """Run a command in the bench's OpenOCD and say what it says: its log, then its result, which `quiet` holds back."""
+        one_line = script if script.isprintable() else f"eval {tcl_quote(script)}"
+        answer = self._client.request("tcl", self._bench["name"], {"script": one_line})
+        said = [str(answer["log"]), "" if quiet and answer["ok"] else str(answer["text"])]
+        for text in filter(None, (part.rstrip("\n") for part in said)):
+            self._say(text)
         if answer["ended"] is not None:
             self._say(lines.shut_down())
             raise _EndedError(answer["ended"])
         if not answer["ok"]:
             raise OcdsupError(f"run {script!r}", "the bench's OpenOCD refused it")
+        return str(answer["text"])
 
     # Ports
 

@@ -99,10 +99,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """The outcome of a guarded command; `ended` is the exit code OpenOCD would have ended with, None if it goes on."""
+    """The outcome of a guarded command: its result or error message, and what was logged and echoed meanwhile.
+
+    `ended` is the exit code OpenOCD would have ended with, None if it goes on.
+    """
 
     ok: bool
     text: str
+    log: str
     ended: int | None
 
 
@@ -116,9 +120,9 @@ def wrap_script(command: str) -> str:
 _GUARD = (
     "set ::_ocdsup_over {}; catch {rename shutdown _ocdsup_shutdown}; "
     "proc shutdown {args} {set ::_ocdsup_over [list shutdown {*}$args]; return -code -600}; "
-    "set _ocdsup_c [catch -exit {%s} _ocdsup_g]; "
+    "set _ocdsup_l [capture {set _ocdsup_c [catch -exit {%s} _ocdsup_g]; list}]; "
     "catch {rename shutdown {}}; catch {rename _ocdsup_shutdown shutdown}; "
-    "list $_ocdsup_c $_ocdsup_g $::_ocdsup_over"
+    "list $_ocdsup_c $_ocdsup_g $::_ocdsup_over $_ocdsup_l"
 )
 _BROKEN_OFF = frozenset({"6", "-600"})  # what `exit` returns: Jim's own, OpenOCD's
 
@@ -134,11 +138,11 @@ def guard_script(command: str) -> str:
 def parse_guarded(text: str) -> Guarded:
     """Read the result of `guard_script`. Raises ProtocolError when it is not one."""
     words = parse_list(text)
-    if len(words) != 3:
-        raise ProtocolError("read OpenOCD's Tcl answer", f"not a code, a result and an end: {text[:60]!r}")
-    code, result, over = words
+    if len(words) != 4:
+        raise ProtocolError("read OpenOCD's Tcl answer", f"not a code, a result, an end and a log: {text[:60]!r}")
+    code, result, over, log = words
     ended = over.split() or (["exit"] if code in _BROKEN_OFF else [])
-    return Guarded(bool(ended) or code == "0", result, (1 if ended[1:2] == ["error"] else 0) if ended else None)
+    return Guarded(bool(ended) or code == "0", result, log, (1 if ended[1:2] == ["error"] else 0) if ended else None)
 
 
 def wrap(command: str) -> bytes:

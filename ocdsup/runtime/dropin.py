@@ -76,4 +76,4 @@ async def evaluate(bench: LiveBench, script: str, *, trusted: bool) -> dict[str,
         raise ControlError("failed", what, f"OpenOCD went away: {error}", f"`ocdsup why {bench.name}`") from None
     finally:
         bench.ports.outside_change()
-    return {"ok": done.ok, "text": done.text, "ended": done.ended}
+    return {"ok": done.ok, "text": done.text, "log": done.log, "ended": done.ended}

@@ -306,6 +306,20 @@ def test_the_lines_come_in_openocds_order(shared: Rig, commands: list[str]) -> N
     program.end()
 
 
+def test_what_commands_print_and_log_is_seen_as_openocd_would_show_it(shared: Rig) -> None:
+    """An echo inside a procedure, several lines in one -c, a tab, log lines of the target: an IDE may wait for any of them."""
+    script = 'proc greet {name} {\n  echo "hello $name"\n  echo bye\n}\nforeach\tn {one two} {greet $n}'
+    program, _ = serve(
+        shared, *FILES, "-c", "init", "-c", script, "-c", "reset halt", "-c", "puts [target names]", "-c", "mdw 0x0"
+    )
+    text = program.output.read_text()
+    assert "\nhello one\nbye\nhello two\nbye\n" in text
+    assert "\n[stm32f4x.cpu] halted due to debug-request" in text
+    assert "\nstm32f4x.cpu\n" in text
+    assert "\n0x00000000: " in text
+    program.end()
+
+
 def test_a_port_may_be_written_in_hexadecimal(shared: Rig) -> None:
     port = free_port()
     program, _ = serve(shared, "-c", f"gdb_port {port:#x}; telnet_port disabled; tcl_port disabled", *FILES, ports=False)

@@ -116,13 +116,14 @@ def test_a_notification_is_told_from_an_answer(frame: bytes, kind: str, value: s
 @pytest.mark.parametrize(
     ("text", "outcome"),
     [
-        ("0 done {}", Guarded(True, "done", None)),
-        ("1 {no such thing} {}", Guarded(False, "no such thing", None)),
-        ("-600 {} shutdown", Guarded(True, "", 0)),
-        ("-600 {} {shutdown error}", Guarded(True, "", 1)),
-        ("0 -600 shutdown", Guarded(True, "-600", 0)),
-        ("-600 {} {}", Guarded(True, "", 0)),
-        ("6 {} {}", Guarded(True, "", 0)),
+        ("0 done {} {}", Guarded(True, "done", "", None)),
+        ("0 {} {} {halted\nhere\n}", Guarded(True, "", "halted\nhere\n", None)),
+        ("1 {no such thing} {} {}", Guarded(False, "no such thing", "", None)),
+        ("-600 {} shutdown {}", Guarded(True, "", "", 0)),
+        ("-600 {} {shutdown error} bye", Guarded(True, "", "bye", 1)),
+        ("0 -600 shutdown {}", Guarded(True, "-600", "", 0)),
+        ("-600 {} {} {}", Guarded(True, "", "", 0)),
+        ("6 {} {} {}", Guarded(True, "", "", 0)),
     ],
 )
 def test_a_guarded_command_tells_the_exit_code_it_would_have_had(text: str, outcome: Guarded) -> None:
@@ -135,7 +136,7 @@ def test_a_command_cannot_leave_its_guard(command: str) -> None:
         guard_script(command)
 
 
-@pytest.mark.parametrize("text", ["", "0", "0 a", "a {b", "0 a b c"])
+@pytest.mark.parametrize("text", ["", "0", "0 a", "a {b", "0 a b", "0 a b c d"])
 def test_what_no_guard_answers_is_refused(text: str) -> None:
     with pytest.raises(ProtocolError):
         parse_guarded(text)

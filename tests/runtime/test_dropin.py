@@ -50,10 +50,10 @@ def bench(policy: MonitorPolicy, backend: Backend | None, *, exposed: bool = Tru
     ],
 )
 async def test_the_monitor_policy_decides(policy: MonitorPolicy, script: str, passes: bool) -> None:
-    backend = Backend("0 done {}")
+    backend = Backend("0 done {} said")
     if passes:
         done = await evaluate(bench(policy, backend), script, trusted=True)
-        assert done == {"ok": True, "text": "done", "ended": None}
+        assert done == {"ok": True, "text": "done", "log": "said", "ended": None}
         assert backend.asked == [guard_script(script), "told GDB"]
         return
     with pytest.raises(ControlError, match=f"`monitor: {policy.value}`") as denied:
@@ -63,7 +63,7 @@ async def test_the_monitor_policy_decides(policy: MonitorPolicy, script: str, pa
 
 @pytest.mark.parametrize("script", ["exec id", "source {/home/me/x.tcl}", "reset halt; exec id", "mww 0 0"])
 async def test_a_stranger_gets_the_safe_commands_and_no_others(script: str) -> None:
-    backend = Backend("0 {} {}")
+    backend = Backend("0 {} {} {}")
     with pytest.raises(ControlError, match="the daemon's user may") as denied:
         await evaluate(bench(MonitorPolicy.FULL, backend), script, trusted=False)
     assert (denied.value.code, backend.asked) == ("denied", [])
@@ -71,7 +71,7 @@ async def test_a_stranger_gets_the_safe_commands_and_no_others(script: str) -> N
 
 
 async def test_an_end_is_told_and_not_done() -> None:
-    backend = Backend("-600 {} {shutdown error}")
+    backend = Backend("-600 {} {shutdown error} {}")
     done = await evaluate(bench(MonitorPolicy.FULL, backend), "quit", trusted=True)
     assert done["ended"] == 1
     assert backend.asked[0].startswith("set ::_ocdsup_over {}; catch {rename shutdown")
@@ -79,13 +79,13 @@ async def test_an_end_is_told_and_not_done() -> None:
 
 @pytest.mark.parametrize("script", ["echo {", "}; shutdown; list {"])
 async def test_a_command_that_does_not_close_is_refused_before_openocd_sees_it(script: str) -> None:
-    backend = Backend("0 {} {}")
+    backend = Backend("0 {} {} {}")
     with pytest.raises(ControlError, match="unbalanced braces") as refused:
         await evaluate(bench(MonitorPolicy.FULL, backend), script, trusted=True)
     assert (refused.value.code, backend.asked) == ("bad-argument", [])
 
 
-@pytest.mark.parametrize(("backend", "exposed"), [(None, True), (Backend("0 {} {}"), False)])
+@pytest.mark.parametrize(("backend", "exposed"), [(None, True), (Backend("0 {} {} {}"), False)])
 async def test_a_bench_that_is_away_is_not_asked(backend: Backend | None, exposed: bool) -> None:
     with pytest.raises(ControlError, match="recovering") as away:
         await evaluate(bench(MonitorPolicy.FULL, backend, exposed=exposed), "targets", trusted=True)
