@@ -3,12 +3,14 @@
 import site
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ocdsup.cli import install
 from ocdsup.cli.main import main
+from tests.cli.conftest import Answers, Daemon
 
 SYSTEM = {
     "etc/systemd/system/ocdsup.service",
@@ -53,6 +55,22 @@ def test_a_configuration_that_is_there_stays_and_its_ports_are_listened_on(
     socket = (tmp_path / "etc/systemd/system/ocdsup.socket").read_text()
     assert "ListenStream=[::1]:3393\n" in socket
     assert "3333" not in socket
+
+
+def test_systemd_reloads_where_the_configuration_says_the_control_socket_is(
+    tmp_path: Path, daemon: Callable[[Answers], Daemon]
+) -> None:
+    """ExecReload= of the unit as it was written, with a `control:` of the user's own."""
+    running = daemon(lambda _: [{"ok": True, "result": {"text": "nothing changed"}}])
+    file = tmp_path / "etc/ocdsup/ocdsup.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"version: 1\ncontrol: {running.path}\nbenches: {{a: {{openocd: {{config: [x]}}}}}}\n")
+    file.chmod(0o644)
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    unit = (tmp_path / "etc/systemd/system/ocdsup.service").read_text().replace("/etc/ocdsup/ocdsup.yaml", str(file))
+    command = next(line.partition("=")[2] for line in unit.splitlines() if line.startswith("ExecReload="))
+    assert main(command.removeprefix(f"{sys.executable} -m ocdsup ").split()) == 0
+    assert [request["verb"] for request in running.asked] == ["reload"]
 
 
 def test_a_dry_run_shows_everything_and_changes_nothing(

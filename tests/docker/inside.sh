@@ -21,7 +21,7 @@ mount -o remount,bind,ro "$root"          # read_only: true
 inside() {
     chroot "$root" setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs -- \
         env -C /var/lib/ocdsup -i PATH=/opt/ocdsup/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 \
-        OCDSUP_SOCKET=/run/ocdsup/control.sock HOME=/var/lib/ocdsup "$@"
+        OCDSUP_CONFIG=/etc/ocdsup/simulated.yaml HOME=/var/lib/ocdsup "$@"
 }
 connect() { # from which address: prints what the GDB port says to a first packet
     inside python3 -c '

@@ -50,6 +50,19 @@ def test_the_last_stage_runs_without_rights_and_says_whether_it_lives() -> None:
     assert not [rest for word, rest in last if word == "RUN" and re.search(r"sudo|setcap|chmod [ug]?\+?s|0666", rest)]
 
 
+def test_the_health_check_and_the_daemon_read_the_same_configuration() -> None:
+    """`control:` may be in it: no other socket is named beside it, and each container names its file once."""
+    set_in_image = dict(pair.split("=", 1) for word, rest in instructions() if word == "ENV" for pair in rest.split())
+    assert set_in_image["OCDSUP_CONFIG"] == "/etc/ocdsup/ocdsup.yaml"
+    assert "OCDSUP_SOCKET" not in set_in_image
+    daemons = {name: service for name, service in services() if service.get("command", ["run"])[0] == "run"}
+    assert daemons
+    assert [name for name, service in daemons.items() if service.get("command", ["run"]) != ["run"]] == []
+    simulated = yaml.safe_load((DOCKER / "compose.simulated.yaml").read_text(encoding="utf-8"))["services"]["ocdsup"]
+    copied = [rest.split()[1] for word, rest in instructions() if word == "COPY" and rest.startswith("docker/")]
+    assert [simulated["environment"]["OCDSUP_CONFIG"]] == copied
+
+
 @pytest.mark.parametrize(("name", "service"), services())
 def test_every_service_has_no_capability_and_nothing_to_write_to(name: str, service: dict[str, Any]) -> None:
     assert service["cap_drop"] == ["ALL"]

@@ -90,6 +90,15 @@ def test_the_watchdog_and_the_store_are_on(units: Path, name: str) -> None:
     assert values(unit, "RestartPreventExitStatus") == ["2"]
 
 
+@pytest.mark.parametrize(
+    ("name", "file"), [("ocdsup.service", "/etc/ocdsup/ocdsup.yaml"), ("user/ocdsup.service", "%E/ocdsup/ocdsup.yaml")]
+)
+def test_a_reload_is_told_the_configuration_that_the_daemon_was(units: Path, name: str, file: str) -> None:
+    """`control:` may be in it; without its file `ocdsup reload` would try the usual socket only."""
+    assert values(units / name, "ExecStart") == [f"{PROGRAM} run -c {file}"]
+    assert values(units / name, "ExecReload") == [f"{PROGRAM} -c {file} reload"]
+
+
 def environment(unit: Path) -> dict[str, str]:
     """What a unit sets for its program."""
     return dict(pair.split("=", 1) for line in values(unit, "Environment") for pair in line.split())
