@@ -72,7 +72,7 @@ class Shortcut:
         return _QUIETLY
 
     def _admits(self, data: bytes) -> bool:
-        """Tell whether a request may go this way, and learn by heart what comes again at every step."""
+        """Tell whether a request may go this way; what comes again at every step is known by heart from then on."""
         # One packet and nothing else: its only `$` at the beginning, its first `#` before the checksum.
         end = len(data) - 3
         if not 0 < end <= self._longest_request or data.find(b"#") != end or data.rfind(b"$") != 0:
@@ -81,12 +81,16 @@ class Shortcut:
             return False
         if not (self._transparent or self._harmless(data[1:-3])):
             return False
-        soon_other = data.startswith(b"$Z0") and not self._transparent  # OpenOCD has to be asked for the RAM there, or has not
-        if data[1] in _REPEATED and not soon_other and len(data) <= _LONGEST_KNOWN:
-            if len(self._known) == _MOST_KNOWN:
-                self._known.clear()  # those of every step are soon learnt again
-            self._known[data] = point_of(data[1:-3]) if data[1] in _POINTS else None
+        if data[1] in _REPEATED and len(data) <= _LONGEST_KNOWN:
+            self._learn(data)
         return True
+
+    def _learn(self, data: bytes) -> None:
+        if data.startswith(b"$Z0") and not self._transparent:
+            return  # whether OpenOCD has to be asked for the RAM there changes
+        if len(self._known) == _MOST_KNOWN:
+            self._known.clear()  # those of every step are soon learnt again
+        self._known[data] = point_of(data[1:-3]) if data[1] in _POINTS else None
 
     def _resume(self, body: bytes) -> Taken | None:
         shadow = self._shadow

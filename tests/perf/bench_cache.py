@@ -7,10 +7,9 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from ocdsup.demo import stage as stages
 from ocdsup.demo.stage import Stage
 from ocdsup.demo.story import firmware
-from tests.perf.common import HERE, Row, median, noise, shuffled
+from tests.perf.common import HERE, Row, configured, median, noise, plain_openocd, shuffled
 from tests.perf.debugger import Driven
 
 ROUNDS, STEPS = 12, 20
@@ -36,27 +35,14 @@ def _slowed(stage: Stage, stack: ExitStack) -> None:
 def _openocd(stage: Stage) -> int:
     """A plain OpenOCD on it; returns its GDB port."""
     words = ["gdb_port 0", "tcl_port disabled", "telnet_port disabled", "init"]
-    argv = [
-        "openocd",
-        "-f",
-        "interface/stlink.cfg",
-        "-c",
-        f"hla_stlink_backend tcp {stage.sim_port}",
-        "-f",
-        "target/stm32f4x.cfg",
-    ]
-    line = stage.start("openocd", [*argv, *(part for word in words for part in ("-c", word))]).await_line("for gdb connections")
+    line = stage.start("openocd", plain_openocd(stage.sim_port, *words)).await_line("for gdb connections")
     return int(line.split("port ")[1].split()[0])
 
 
 def _bench(stage: Stage, *, cache: bool) -> int:
     """A daemon with it as its bench; returns the stable port."""
-    plain = stages.CONFIG
-    stages.CONFIG = plain + f"    cache: {str(cache).lower()}\n"
-    try:
+    with configured(f"    cache: {str(cache).lower()}\n"):
         stage.start_daemon()
-    finally:
-        stages.CONFIG = plain
     return int(stage.await_bench("be ready", lambda bench: bench["phase"] == "ready")["ports"]["gdb"][0])
 
 

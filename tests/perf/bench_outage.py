@@ -7,18 +7,17 @@ import random
 import re
 import select
 import signal
-import socket
 import threading
 from pathlib import Path
 from time import perf_counter
 
-from ocdsup.demo import stage as stages
 from ocdsup.demo.stage import Stage
-from tests.perf.common import Row, median, pause
+from tests.perf.common import Row, configured, free_port, median, pause, plain_openocd
 from tests.perf.rsp_client import RspClient
 
 ATTACHES, KILLS, LONGEST_S = 20, 50, 0.25
 LISTENERS = 3  # of OpenOCD: GDB, telnet, Tcl
+PATIENCE_S = 30.0  # only a broken run gets there
 FAREWELL_S = 0.2  # for the debugger of before, whose core is left as it should be before anybody else is served
 SEED = 20260101
 # Kills come faster than any real fault: neither back-off nor the limit on restarts is what is measured.
@@ -54,8 +53,12 @@ class Watch:
                 self._seen.setdefault(port, perf_counter())
 
     def wait(self, ports: list[int]) -> None:
-        """Until all of these have appeared."""
-        while not self._seen.keys() >= set(ports):
+        """Until all of these have appeared; the thread may see them later than a client does. Raises TimeoutError."""
+        end = perf_counter() + PATIENCE_S
+        while missing := set(ports) - self._seen.keys():
+            if perf_counter() > end:
+                self._over.set()
+                raise TimeoutError(f"nobody has begun to listen on {sorted(missing)}; new were {sorted(self._seen)}")
             pause(0.0005)
 
     def stop(self, ports: list[int]) -> float:
@@ -98,19 +101,10 @@ def _attach(stage: Stage) -> tuple[bool, float]:
 
 def _straight(stage: Stage, number: int) -> float:
     """Start a plain OpenOCD and attach to it without ocdsup; seconds after its last listener appeared."""
-    ports = [_free_port() for _ in range(LISTENERS)]
+    ports = [free_port() for _ in range(LISTENERS)]
     words = [f"{name}_port {port}" for name, port in zip(("gdb", "telnet", "tcl"), ports, strict=True)]
-    argv = [
-        "openocd",
-        "-f",
-        "interface/stlink.cfg",
-        "-c",
-        f"hla_stlink_backend tcp {stage.sim_port}",
-        "-f",
-        "target/stm32f4x.cfg",
-    ]
     watch = Watch()
-    program = stage.start(f"straight-{number}", [*argv, *(part for word in words for part in ("-c", word))])
+    program = stage.start(f"straight-{number}", plain_openocd(stage.sim_port, *words))
     watch.wait(ports)
     client = RspClient(ports[0])
     client.ask(CPUID[0])
@@ -119,12 +113,6 @@ def _straight(stage: Stage, number: int) -> float:
     seconds = at - watch.stop(ports)
     program.end()
     return seconds
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _survives(stage: Stage, client: RspClient, chance: random.Random) -> bool:
@@ -157,21 +145,18 @@ def _worst(seconds: list[float]) -> str:
 def run() -> list[Row]:
     """Attaches in outages first, then one session over many kills."""
     chance = random.Random(SEED)
-    plain, stages.CONFIG = stages.CONFIG, stages.CONFIG + PATIENT
-    try:
-        with Stage(0, 0) as stage:
-            stage.start_sim()
+    with Stage(0, 0) as stage:
+        stage.start_sim()
+        with configured(PATIENT):
             stage.start_daemon()
-            with Stage(0, 0) as bare:
-                bare.start_sim()
-                both = [(_attach(stage), _straight(bare, number)) for number in range(ATTACHES)]
-            attaches, straight = [one for one, _ in both], [one for _, one in both]
-            port, _ = _ready(stage)
-            client = RspClient(port)
-            kept = [_survives(stage, client, chance) for _ in range(KILLS)]
-            client.close()
-    finally:
-        stages.CONFIG = plain
+        with Stage(0, 0) as bare:
+            bare.start_sim()
+            both = [(_attach(stage), _straight(bare, number)) for number in range(ATTACHES)]
+        attaches, straight = [one for one, _ in both], [one for _, one in both]
+        port, _ = _ready(stage)
+        client = RspClient(port)
+        kept = [_survives(stage, client, chance) for _ in range(KILLS)]
+        client.close()
     after = [seconds * 1000 for answered, seconds in attaches if answered]
     spread = _worst([ms / 1000 for ms in after]) if after else ""
     return [

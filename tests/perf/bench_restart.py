@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from contextlib import suppress
 from time import perf_counter
 
 from ocdsup.demo.stage import Stage, StageError
 from tests.perf.bench_outage import CPUID, kill
-from tests.perf.common import Row, median, noise, pause
+from tests.perf.common import Row, free_port, median, noise, pause, plain_openocd
 from tests.perf.rsp_client import RspClient
 
 ROUNDS = 9
@@ -31,13 +30,10 @@ def _usable(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
 def _bare(stage: Stage, *, under_reset: bool) -> float:
     """Seconds from the start of a plain OpenOCD to an answer of its GDB port."""
     reset = "reset_config srst_only srst_nogate connect_assert_srst"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     words = [f"gdb_port {port}", "tcl_port disabled", "telnet_port disabled"]
     after = [reset, "init", "reset run"] if under_reset else ["init"]
-    argv = ["openocd", "-f", "interface/stlink.cfg", "-c", f"hla_stlink_backend tcp {stage.sim_port}"]
-    argv += ["-f", "target/stm32f4x.cfg", *(part for word in words + after for part in ("-c", word))]
+    argv = plain_openocd(stage.sim_port, *words, *after)
     began = perf_counter()
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

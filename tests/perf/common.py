@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+
+from ocdsup.demo import stage as stages
 
 TICK = os.sysconf("SC_CLK_TCK")
 HERE = Path(__file__).parent
@@ -103,6 +106,30 @@ def compiled(*names: str) -> Iterator[Path]:
         for name in names:
             subprocess.run(["cc", "-O1", "-g", "-o", f"{folder}/{name}", str(HERE / f"{name}.c")], check=True)
         yield Path(folder)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def plain_openocd(sim_port: int, *words: str) -> list[str]:
+    """The command line of an OpenOCD without ocdsup on the simulated probe, with further commands."""
+    argv = ["openocd", "-f", "interface/stlink.cfg", "-c", f"hla_stlink_backend tcp {sim_port}", "-f", "target/stm32f4x.cfg"]
+    return [*argv, *(part for word in words for part in ("-c", word))]
+
+
+@contextmanager
+def configured(more: str) -> Iterator[None]:
+    """The daemons that a stage starts meanwhile have these lines in their bench's configuration too."""
+    plain = stages.CONFIG
+    stages.CONFIG = plain + more
+    try:
+        yield
+    finally:
+        stages.CONFIG = plain
 
 
 def cpu_s(pid: int) -> float:

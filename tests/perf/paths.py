@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tests.perf.common import HERE, pause
+from tests.perf.common import HERE, free_port, pause
 
 SOCKET_PROXYD = "/lib/systemd/systemd-socket-proxyd"
 HAPROXY = """\
@@ -94,7 +93,7 @@ class Ways:
 
     def peer(self, name: str, upstream: int) -> Way:
         """One of them, listening."""
-        port = _free_port()
+        port = free_port()
         (self._folder / f"haproxy-{port}.cfg").write_text(HAPROXY.format(port=port, upstream=upstream))
         process = self.spawn([word.format(port=port, upstream=upstream) for word in self.peers()[name]])
         while not _listens(port):
@@ -102,12 +101,6 @@ class Ways:
             if process.poll() is not None:
                 raise RuntimeError(f"{name} did not start")
         return Way(port, process.pid)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:
