@@ -102,8 +102,10 @@ def _sockets(root: str) -> tuple[list[tuple[str, int]], str]:
 
     file = root + SYSTEM_CONFIG
     config = read(file).config if os.path.exists(file) else load(starter(init.probes()), "the starter")
-    binds = [(host, port) for bench in config.benches for port in (bench.ports.gdb, bench.ports.telnet) for host in bench.bind]
-    return binds, config.control or SYSTEM_CONTROL
+    ipv6 = bool(root) or os.path.exists(
+        "/proc/net/if_inet6"
+    )  # what systemd asks (socket_ipv6_is_supported); without: EAFNOSUPPORT
+    return service_files.binds(config, ipv6=ipv6), config.control or SYSTEM_CONTROL
 
 
 def place(root: str, file: service_files.File) -> Path:

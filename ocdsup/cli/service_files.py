@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ocdsup.config.model import Config
 
 PROGRAM = "/usr/bin/ocdsup"  # what the shipped units start
 
@@ -43,9 +47,24 @@ def with_user_site(unit: str) -> str:
     return unit.replace(" PYTHONNOUSERSITE=1", "")
 
 
+def binds(config: Config, *, ipv6: bool) -> list[tuple[str, int]]:
+    """Every address and port that the daemon will listen on: also those of further targets, which follow the first GDB port.
+
+    0, any free port, cannot be opened before its time; nor can an IPv6 address on a PC without.
+    """
+    return [
+        (host, port)
+        for bench in config.benches
+        for first, count in ((bench.ports.gdb, bench.ports.targets), (bench.ports.telnet, 1))
+        for port in range(first, first + count if first else 0)
+        for host in bench.bind
+        if ipv6 or ":" not in host
+    ]
+
+
 def with_ports(socket_unit: str, binds: Sequence[tuple[str, int]], control: str) -> str:
-    """The socket unit with the ports of the configuration; 0, any free port, cannot be opened before its time."""
-    shown = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in binds if port]
+    """The socket unit with these addresses and ports and the control socket."""
+    shown = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in binds]
     lines = [f"ListenStream={address}" for address in (*shown, control)]
     first, last = socket_unit.index("ListenStream="), socket_unit.rindex("ListenStream=")
     end = socket_unit.index("\n", last)

@@ -4,6 +4,7 @@ import pytest
 
 from ocdsup.cli import service_files
 from ocdsup.cli.install import SHARE, SHIPPED
+from ocdsup.config.load import load
 
 UNIT = "[Service]\nExecStart=/usr/bin/ocdsup run -c /etc/ocdsup/ocdsup.yaml\nExecReload=/usr/bin/ocdsup reload\n"
 SHARED = {name: (SHARE / name).read_text(encoding="utf-8") for name in SHIPPED}
@@ -26,13 +27,28 @@ def test_the_unit_starts_the_program_that_installs_it(program: list[str], writte
 
 
 def test_the_socket_unit_has_the_ports_of_the_configuration() -> None:
-    """Port 0 means any free one: nothing to open before its time."""
-    binds = [("127.0.0.1", 3343), ("::1", 3343), ("127.0.0.1", 0)]
+    binds = [("127.0.0.1", 3343), ("::1", 3343)]
     text = service_files.with_ports(SHARED["systemd/ocdsup.socket"], binds, "/run/x.sock")
     listened = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ListenStream=")]
     assert listened == ["127.0.0.1:3343", "[::1]:3343", "/run/x.sock"]
     assert "SocketMode=0660" in text
     assert text.startswith("#")
+
+
+@pytest.mark.parametrize(
+    ("ports", "opened"),
+    [
+        ("{gdb: 3333, telnet: 4444}", [3333, 4444]),
+        ("{gdb: 3333, telnet: 4444, targets: 3}", [3333, 3334, 3335, 4444]),
+        ("{gdb: 0, telnet: 4444, targets: 2}", [4444]),
+        ("{gdb: 3333, telnet: 0}", [3333]),
+    ],
+)
+def test_every_port_that_the_daemon_will_open_is_known_before(ports: str, opened: list[int]) -> None:
+    """Those of further targets too; port 0 means any free one: nothing to open before its time."""
+    config = load(f"version: 1\nbenches: {{a: {{openocd: {{config: [x]}}, ports: {ports}}}}}\n", "a.yaml")
+    assert service_files.binds(config, ipv6=True) == [(host, port) for port in opened for host in ("127.0.0.1", "::1")]
+    assert service_files.binds(config, ipv6=False) == [("127.0.0.1", port) for port in opened]
 
 
 @pytest.mark.parametrize(

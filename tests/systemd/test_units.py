@@ -129,6 +129,11 @@ def test_the_sockets_are_those_of_the_default_ports_on_both_loopback_families(un
     assert listened == ports | {"/run/ocdsup/control.sock"}
 
 
+def test_an_address_that_is_not_there_yet_fails_no_other(units: Path) -> None:
+    """systemd.socket(5): without FreeBind= one address that cannot be bound fails the unit, control socket included."""
+    assert values(units / "ocdsup.socket", "FreeBind") == ["yes"]
+
+
 def test_the_files_in_the_readme_are_those_in_the_folder(units: Path) -> None:
     told = set(re.findall(r"^\| `([^`]+)` \| `[/~]", (units / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE))
     there = {path.relative_to(units).as_posix() for path in units.rglob("*") if path.is_file()} - {"README.md"}
