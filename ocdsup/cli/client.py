@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from _socket import AF_UNIX, socket
+import sys
+from _socket import AF_UNIX, SO_PEERCRED, SOL_SOCKET, socket
 from time import monotonic, sleep  # noqa: TID251 - no loop runs in a client
 
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing
@@ -55,6 +56,22 @@ class Client:
         except (OSError, ValueError) as error:  # ValueError: a path with a NUL
             self._stream.close()
             raise _unreachable(path, error) from None
+        self._know_peer(path)
+
+    def _know_peer(self, path: str) -> None:
+        """Take nobody's word but that of a daemon of root's, of our own, or of one in a place that is the service's alone."""
+        peer, us = self._stream.getsockopt(SOL_SOCKET, SO_PEERCRED, 12), os.geteuid()
+        uid = int.from_bytes(peer[4:8], sys.byteorder)  # struct ucred: pid, uid, gid (unix(7))
+        if uid in {0, us}:
+            return
+        from ocdsup.cli.peer import check
+        from ocdsup.errors import ControlError
+
+        try:
+            check(path, uid, us)
+        except ControlError:
+            self._stream.close()
+            raise
 
     def _connect(self, began: float) -> None:
         """Wait for a place in the daemon's queue; a full one refuses with EAGAIN at once, whatever the time limit (unix(7))."""

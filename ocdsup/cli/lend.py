@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import signal
 import sys
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 
     from ocdsup.cli.client import Client
 
+_LOOKS = {
+    "bench": re.compile(r"[a-z][a-z0-9-]*"),
+    "serial": re.compile(r"[A-Za-z0-9._:+=@%,/ -]{1,126}"),
+    "vid_pid": re.compile(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}"),
+    "location": re.compile(r"[0-9]+-[0-9]+(?:\.[0-9]+)*"),
+    "server": re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}"),
+    "node": re.compile(r"[0-9]{1,3}:[0-9]{1,3}"),
+}
 BY_LIMIT = 200  # characters of a command line that the status shows
 
 
@@ -104,19 +113,24 @@ def environment(bench: str, probe: Mapping[str, Any]) -> dict[str, str]:
 
     PROBE_RS_PROBE: probe-rs, src/bin/probe-rs/util/common_options.rs. STLINK_DEVICE and, after 1.7.0, STLINK_SERIAL: stlink
     tools, src/stlink-lib/usb.c. pyOCD, OpenOCD and STM32_Programmer_CLI read none: give them the serial as an argument.
+
+    Scripts put these into commands of shell and Tcl, so a value that is not what it is called, or has a character that means
+    something there, is left out.
     """
-    serial, vid_pid, node = probe.get("serial"), probe.get("vid_pid"), probe.get("node")
+    told = {"bench": bench, **probe}
+    known = {key: str(told[key]) for key, looks in _LOOKS.items() if looks.fullmatch(str(told.get(key) or ""))}
+    serial, vid_pid, node = known.get("serial"), known.get("vid_pid"), known.get("node")
     named = {
-        "OCDSUP_LEASE": bench,
+        "OCDSUP_LEASE": known.get("bench"),
         "OCDSUP_PROBE_SERIAL": serial,
         "OCDSUP_PROBE_VID_PID": vid_pid,
-        "OCDSUP_PROBE_LOCATION": probe.get("location"),
-        "OCDSUP_PROBE_SERVER": probe.get("server"),
+        "OCDSUP_PROBE_LOCATION": known.get("location"),
+        "OCDSUP_PROBE_SERVER": known.get("server"),
         "PROBE_RS_PROBE": ":".join(filter(None, (vid_pid, serial))) if vid_pid else None,
     }
     if vid_pid and vid_pid.startswith("0483:"):
         named |= {"STLINK_SERIAL": serial, "STLINK_DEVICE": node}
-    return {name: str(value) for name, value in named.items() if value and str(value).isprintable()}
+    return {name: value for name, value in named.items() if value}
 
 
 def _hold(news: Iterator[Any], bench: str) -> int:

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 from ocdsup.cli import real_openocd
 from ocdsup.cli.client import Client, default_socket
 from ocdsup.control.codes import EXIT_CODES
+from ocdsup.control.render import safe
 from ocdsup.dropin import arguments, lines, match
 from ocdsup.dropin.plan import Plan, pinned, plan
 from ocdsup.errors import ControlError, OcdsupError
+from ocdsup.openocd import pin
 from ocdsup.openocd.tcl import tcl_quote
 
 if TYPE_CHECKING:
@@ -129,8 +131,14 @@ class Job:
             return code, code == 0 and os.path.exists(reached)
 
     def _real(self, bench: dict[str, Any], wanted: Plan, reached: str | None = None) -> list[str]:
-        run = pinned(self.items, bench["pins"], once=False, works=wanted.works, reached=reached)
-        return [real_openocd.find(bench["binary"]), *arguments.spell(run)]
+        """The caller's own OpenOCD on the bench's probe. The daemon says which probe that is, and nothing that is executed."""
+        program = real_openocd.find()
+        if real_openocd.another(str(bench["binary"]), program):
+            own = safe(str(bench["binary"]))
+            say(lines.note(f"{program} is run; {bench['name']} itself has {own}, which {real_openocd.OVERRIDE} could name"))
+        pins = pin.heard(bench.get("pin")).tcl(real_openocd.version(program))
+        run = pinned(self.items, pins, once=False, works=wanted.works, reached=reached)
+        return [program, *arguments.spell(run)]
 
     def _borrow(self, bench: str, command: list[str]) -> int:
         from ocdsup.cli.lend import borrow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,27 +12,48 @@ from typing import NoReturn
 from ocdsup.dropin.commands import only_defines
 from ocdsup.dropin.ending import DEFAULT_FILE, DEPTH, FileText, sourced
 from ocdsup.errors import BackendError
+from ocdsup.openocd.dialect import Version, parse_version
 
 OVERRIDE = "OCDSUP_OPENOCD"  # the path of the real one, for whoever wants to say it
 BECAME = "OCDSUP_DROPIN"  # set for what we become: meeting it again means that we became ourselves
 SCRIPTS = tuple(f"{prefix}/share/openocd/{part}" for prefix in ("/usr/local", "/usr") for part in ("site", "scripts"))
 BESIDE = ("share/openocd/site", "share/openocd/scripts", "openocd/scripts", "scripts")  # of a binary in its own bin/
 SMALL = 65536  # bytes: OpenOCD itself is larger, a wrapper script is not
+VERSION_S = 5.0
 LIBRARY = ("interface", "target")  # folders that only OpenOCD's own scripts have side by side
 LARGEST = 1 << 20  # bytes of a configuration file
 
 
-def find(binary: str = "openocd") -> str:
-    """Return the path of the real OpenOCD: not us, and no script that leads back to us. Raises BackendError."""
+def find() -> str:
+    """Return the path of the caller's real OpenOCD: not us, and no script that leads back to us. Raises BackendError.
+
+    Never one that the daemon names: who takes the daemon's socket would have its callers start what he likes.
+    """
     if told := os.environ.get(OVERRIDE):
         return told
-    if os.path.isabs(binary) and not _is_us(Path(binary)):
-        return binary
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = Path(folder or ".") / os.path.basename(binary)
+        path = Path(folder or ".") / "openocd"
         if path.is_file() and os.access(path, os.X_OK) and not _is_us(path):
             return str(path)
     raise BackendError("find the real OpenOCD", "there is none in PATH besides this drop-in", f"install it, or set {OVERRIDE}")
+
+
+def another(binary: str, program: str) -> bool:
+    """Whether a bench's `openocd.binary` is another program than the one that was found here."""
+    return os.path.isabs(binary) and os.path.realpath(binary) != os.path.realpath(program)
+
+
+def version(program: str) -> Version:
+    """Return which version a program is. Raises BackendError."""
+    try:
+        asked = [program, "--version"]
+        done = subprocess.run(  # an argv list, of the caller's own program
+            asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=VERSION_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = getattr(error, "strerror", None) or f"no answer within {VERSION_S:g} s"
+        raise BackendError(f"ask {program} for its version", why, f"set {OVERRIDE} to the path of an OpenOCD") from error
+    return parse_version((done.stdout + done.stderr).decode(errors="replace"))
 
 
 def _is_us(path: Path) -> bool:

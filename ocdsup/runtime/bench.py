@@ -134,10 +134,9 @@ class LiveBench:
         """The OpenOCD of the moment."""
         return self._backend
 
-    async def pins(self) -> list[str]:
-        """Tcl that makes an OpenOCD of somebody else use this bench's probe and no other. Raises BackendError."""
-        version = await self._shared.versions.ask(self.config.openocd.binary)
-        return command.pins(pinned(spec_of(self.config), await self._looks.find(), version), version)
+    async def pin(self) -> command.BackendSpec:
+        """Exactly this bench's probe, for an OpenOCD of somebody else: 0.11 or newer, which takes any serial as digits."""
+        return pinned(spec_of(self.config), await self._looks.find(), Version(0, 12, 0))
 
     def _failed(self, task: str, error: BaseException) -> None:
         self._log.error("task_failed", task=task, error=repr(error)[:500])

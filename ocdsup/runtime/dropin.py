@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ocdsup.config.model import MonitorPolicy
 from ocdsup.core.status import public_phase
-from ocdsup.errors import BackendError, ControlError, ProtocolError
+from ocdsup.errors import ControlError, ProtocolError
+from ocdsup.openocd.pin import said
 from ocdsup.openocd.tcl import guard_script, parse_guarded
 from ocdsup.rsp import monitor
 from ocdsup.runtime.lending import identity
@@ -19,15 +20,14 @@ TCL_S = 120.0  # a mass erase of a large flash takes a minute
 
 
 async def described(bench: LiveBench) -> dict[str, Any]:
-    """Return what tells a bench from the others, where it serves, and how the real OpenOCD is bound to its probe."""
+    """Return what tells a bench from the others, where it serves, and which probe it has.
+
+    What the caller runs is his own affair: never Tcl that he would execute, and a `binary` that only tells him which one it is.
+    """
     backend, openocd = bench.backend, bench.config.openocd
     # What goes straight to OpenOCD is not seen here, and would make answers that are kept for GDB untrue.
     open_to_all = bench.config.monitor is MonitorPolicy.FULL and not bench.config.cache
     state = bench.driver.state
-    try:
-        pins = await bench.pins()
-    except BackendError:
-        pins = []
     return {
         "name": bench.name,
         "phase": public_phase(state),
@@ -35,7 +35,7 @@ async def described(bench: LiveBench) -> dict[str, Any]:
         "binary": openocd.binary,
         "config": list(openocd.config),
         "search": list(openocd.search),
-        "pins": pins,
+        "pin": said(await bench.pin()),
         "version": state.backend.version if state.backend is not None else None,
         "targets": bench.ports.names,
         "ports": {"gdb": list(bench.ports.gdb_numbers), "telnet": bench.ports.telnet_number},

@@ -37,6 +37,31 @@ def test_a_serial_of_raw_bytes_is_no_text_for_an_environment() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("serial", "066B]; exec id; ["),
+        ("serial", "$(id)"),
+        ("serial", "`id`"),
+        ("serial", "a\nOCDSUP_LEASE=b"),
+        ("vid_pid", "0483:374b; id"),
+        ("location", "1-2 -x"),
+        ("server", "127.0.0.1:7184 && id"),
+        ("server", ["127.0.0.1:7184"]),
+        ("node", "1:4;id"),
+    ],
+)
+def test_what_could_be_a_command_never_gets_into_the_environment(field: str, value: object) -> None:
+    """Scripts write `-c "adapter serial $OCDSUP_PROBE_SERIAL"`, and what the daemon says is only data."""
+    named = environment("nucleo", {**PROBE, "server": "127.0.0.1:7184", field: value})
+    assert not [text for text in named.values() if "id" in text or "\n" in text or "-x" in text or "[" in text]
+    assert len(named) < 8
+
+
+def test_the_server_of_a_simulated_probe_is_told() -> None:
+    assert environment("sim", {"server": "127.0.0.1:7184"})["OCDSUP_PROBE_SERVER"] == "127.0.0.1:7184"
+
+
+@pytest.mark.parametrize(
     ("command", "limit", "force", "args"),
     [
         ([], None, False, {"hold": True, "by": "ocdsup lend"}),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocdsup.cli.real_openocd import BECAME, OVERRIDE, Files, become, find
+from ocdsup.cli.real_openocd import BECAME, OVERRIDE, Files, another, become, find, version
 from ocdsup.errors import BackendError
 
 
@@ -43,11 +43,28 @@ def test_a_link_to_us_is_passed_over(folders: Path, monkeypatch: pytest.MonkeyPa
         find()
 
 
-def test_a_path_in_the_configuration_or_the_environment_counts(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = program(folders / "opt" / "openocd", "#!/bin/sh\n")
-    assert find(str(own)) == str(own)
+def test_a_path_in_the_environment_counts(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OVERRIDE, "/elsewhere/openocd")
-    assert find(str(own)) == "/elsewhere/openocd"
+    assert find() == "/elsewhere/openocd"
+
+
+def test_a_version_is_what_the_program_says_on_stderr(folders: Path) -> None:
+    own = program(folders / "first" / "openocd", "#!/bin/sh\necho 'Open On-Chip Debugger 0.11.0-rc2' >&2\n")
+    assert str(version(str(own))) == "0.11.0-rc2"
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\n", "#!/nowhere/sh\n", "#!/bin/sh\necho Open On-Chip Debugger 0.7.0\n"])
+def test_a_program_without_a_usable_version_is_said(folders: Path, text: str) -> None:
+    with pytest.raises(BackendError):
+        version(str(program(folders / "first" / "openocd", text)))
+
+
+def test_a_benchs_own_program_is_told_from_the_callers(folders: Path) -> None:
+    own = program(folders / "first" / "openocd", "#!/bin/sh\n")
+    (folders / "link").symlink_to(own)
+    assert another("/opt/other/openocd", str(own))
+    assert not another(str(folders / "link"), str(own))
+    assert not another("openocd", str(own)), "a name is looked up in each one's own PATH"
 
 
 def test_becoming_ourselves_is_noticed(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
