@@ -6,15 +6,18 @@ The bus is what ocdsup sees (sysfs, device nodes); OpenOCD reaches the simulated
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ocdsup.demo.stage import Program
 from tests.bench.rig import SERIAL, Bench, Rig, Sim
 from tests.usb.st_link import described
 
+FILTERED = str(Path(__file__).parents[1] / "systemd/filtered.py")
 # Runs under umockdev-wrapper with Debian's own Python, which has umockdev's bindings; the bus lives as long as it does.
 STAGE = """
 import os, sys
@@ -93,6 +96,10 @@ class UsbRig(Rig):
     def environment(self, **more: str) -> dict[str, str]:
         """As ever, and umockdev."""
         return super().environment(**(self.bus.env | more))
+
+    def start(self, name: str, argv: list[str], **env: str) -> Program:
+        """The daemon, its OpenOCD and its USB rungs are under the shipped unit's system call filter."""
+        return super().start(name, [sys.executable, FILTERED, *argv] if name == "daemon" else argv, **env)
 
     def usb_bench(self, sim: Sim, probe: Mapping[str, str] | None = None, **changes: Any) -> Bench:
         """A bench whose probe is on USB, and whose OpenOCD finds it by TCP all the same."""
