@@ -20,10 +20,11 @@ from ocdsup.probes.holders import Endpoint, Holder
 
 SEEING = "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (or the same user)"
 WORK_S = 120.0
-"""Seconds for which an orphan is believed to be at work (`program …`, or its files), counted from when we first saw it unused.
+"""Seconds for which one that nobody is connected to is believed to be at work, counted from when we first saw it unused.
 
 Not from its start: a flash run that is long under way when its IDE dies needs its time all the same.
 """
+AT_PROBE = "it is busy with the probe and answers nobody meanwhile: it may be writing flash"
 AT_WORK = "it has opened no console: it may be carrying out what its configuration files say, a flash write too"
 _SERVERS = 3
 """Ports of one that serves: GDB for its first target, from `init` on (openocd.c, handle_init_command), then Tcl and telnet.
@@ -164,6 +165,8 @@ def _occupied(holder: Holder, rules: Rules, now: float) -> Verdict | None:
         return Verdict(Decision.LEAVE, f"another ocdsup (PID {supervisor.pid}) supervises it", False)
     if _writes_flash(holder, now):
         return Verdict(Decision.LEAVE, "it is writing flash", False, now + rules.grace_s)
+    if holder.works and _idle(holder, now) < WORK_S:
+        return Verdict(Decision.LEAVE, AT_PROBE, False, now + rules.grace_s, _release(holder, rules))
     return None
 
 

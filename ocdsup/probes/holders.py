@@ -110,8 +110,8 @@ class Holder:
     """A process that has the probe open.
 
     `gdb_connected` None: a client is connected to a port of unknown role. `console_clients` counts telnet and Tcl
-    clients. The last four are filled by asking (`tcl_answers`, `target_dead`) and by watching (`history.py`, monotonic
-    seconds); None means not known.
+    clients. The last five are filled by asking (`tcl_answers`, `target_dead`, and of one that does not answer `works`: it is
+    busy with its probe) and by watching (`history.py`, monotonic seconds); None means not known.
     """
 
     pid: int
@@ -136,6 +136,7 @@ class Holder:
     lease: str | None = None
     tcl_answers: bool | None = None
     target_dead: bool | None = None
+    works: bool | None = None
     idle_since: float | None = None
     stuck_since: float | None = None
 

@@ -110,6 +110,15 @@ def read_uid(pid: int, proc: Path = PROC) -> int | None:
     return next((int(line.split()[2]) for line in text.splitlines() if line.startswith("Uid:")), None)
 
 
+def read_waits(pid: int, proc: Path = PROC) -> int | None:
+    """Return how often the process has waited for something (voluntary_ctxt_switches of proc(5)); its first thread only."""
+    try:
+        text = (proc / str(pid) / "status").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("voluntary_ctxt_switches:")), None)
+
+
 def read_uptime(proc: Path = PROC) -> float:
     """Return the seconds since the kernel is up, suspend included, the clock of start times."""
     return float((proc / "uptime").read_text().split()[0])

@@ -17,7 +17,7 @@ import pytest
 from ocdsup.demo.gdb import Gdb
 from ocdsup.demo.stage import Program, is_alive
 from ocdsup.demo.story import firmware
-from tests.bench.rig import PATIENCE, SERIAL, gone
+from tests.bench.rig import PATIENCE, SERIAL, connect, gone, read_until
 
 if TYPE_CHECKING:
     from tests.bench.rig import Rig, Sim
@@ -149,6 +149,27 @@ def test_an_openocd_that_its_ide_left_behind_is_ended(rig: Rig, name: str) -> No
     assert rig.log("evicting")[0]["why"] == "stale: the program that started it is gone"
     said = f"bench one has this probe and serves GDB at localhost:{bench['ports']['gdb'][0]}; connect there instead"
     assert said in ide.program.output.read_text(), "whoever reads the IDE's console has to know"
+
+
+def test_an_orphan_that_is_busy_with_the_probe_is_left_until_it_answers_again(rig: Rig) -> None:
+    """IDE and client have died in the middle of a flash write that the client had asked for: silent, but not wedged."""
+    sim = rig.sim()
+    go = rig.folder / "go"
+    (rig.folder / "image.bin").write_bytes(bytes(range(256)) * 64)
+    ide = start(rig, sim, "Eclipse")
+    with connect(ide.telnet_port) as console:
+        read_until(console, b"> ")
+        write = f"flash write_image erase {rig.folder}/image.bin 0x08000000"
+        console.sendall(f"reset halt; echo BEGUN; while {{![file exists {go}]}} {{{write}}}; echo WRITTEN\n".encode())
+        ide.program.await_line("BEGUN", PATIENCE)
+    ide.dies()
+    rig.run(one=rig.bench(sim))
+    rig.until("leave it alone", lambda bench: any("busy with the probe" in h["why"] for h in bench["probe"]["holders"]))
+    assert is_alive(ide.pid)
+    go.touch()
+    assert rig.ready()["counters"]["evictions"] == 1
+    assert "\nWRITTEN" in ide.program.output.read_text()
+    assert rig.log("holder_ended")[0]["how"] == "shutdown"
 
 
 def test_an_openocd_that_is_stopped_is_ended_although_it_cannot_react(rig: Rig) -> None:

@@ -49,6 +49,10 @@ OCDSUP = Parent(700, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "run"))
         ({"tcl_answers": False, "age_s": 3.0, "idle_since": NOW - 9}, LEAVE, "not for long enough"),
         ({"state": "T", "age_s": 1.0}, EVICT, "stopped"),
         ({"target_dead": True}, EVICT, "target is dead"),
+        ({"tcl_answers": False, "works": False, **ORPHAN}, EVICT, "gone"),
+        ({"tcl_answers": False, "works": True, **ORPHAN}, LEAVE, "busy with the probe"),
+        ({"tcl_answers": False, "works": True, "idle_since": NOW - 119}, LEAVE, "busy with the probe"),
+        ({"tcl_answers": False, "works": True, "idle_since": NOW - 120}, EVICT, "wedged"),
         # somebody works with it
         ({**ORPHAN, "gdb_connected": True}, LEAVE, "a GDB session is live"),
         ({"gdb_connected": True, "tcl_answers": False}, LEAVE, "a GDB session is live"),

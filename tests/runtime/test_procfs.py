@@ -33,6 +33,7 @@ def test_a_process_that_is_gone_is_none_and_not_an_error(tmp_path: Path) -> None
     assert procfs.read_exe(812, tmp_path) is None
     assert procfs.read_cmdline(812, tmp_path) == ()
     assert procfs.read_uid(812, tmp_path) is None
+    assert procfs.read_waits(812, tmp_path) is None
     assert procfs.systemd_started(812, tmp_path) is None
 
 

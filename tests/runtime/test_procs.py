@@ -304,7 +304,7 @@ async def test_an_openocd_blocked_by_its_adapter_is_found_wedged_and_killed(wire
         until(lambda: procs.ask_tcl(Endpoint("127.0.0.1", ide.tcl), 0.2) is False)
     until(lambda: holder_of(ide.openocd, what, ask=False).tcl_port == ide.tcl)
     holder = await asyncio.to_thread(holder_of, ide.openocd, what)
-    assert holder.tcl_answers is False
+    assert (holder.tcl_answers, holder.works) == (False, False)
     verdict = judge(replace(holder, console_clients=0, age_s=20.0), Rules("nucleo"), monotonic())
     assert "wedged" in verdict.reason
     assert (await evict(holder, what, IMPATIENT)).how is How.KILL
