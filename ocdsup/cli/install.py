@@ -116,11 +116,21 @@ def place(root: str, file: service_files.File) -> Path:
 def _write(path: Path, file: service_files.File, *, dry_run: bool) -> None:
     if file.keep and os.path.lexists(path):
         print(f"kept     {path}")
-    elif dry_run:
-        print(f"would write {path}:\n" + "".join(f"    {line}\n" for line in file.text.splitlines()), end="")
+        return
+    text = file.text if file.keep else own_files.marked(path, file.text)
+    if dry_run:
+        print(f"would write {path}:\n" + "".join(f"    {line}\n" for line in text.splitlines()), end="")
+        kept = own_files.backup(path) if own_files.changed(path) else None
     else:
-        own_files.put(path, file.text)
+        kept = own_files.put(path, text)
         print(f"wrote    {path}")
+    if kept is not None:
+        print(f"{'would keep' if dry_run else 'kept    '} what was there, and was changed by hand, as {kept}{_drop_in(path)}")
+
+
+def _drop_in(path: Path) -> str:
+    user = " --user" if "user" in path.parts else ""
+    return f"; put your changes into a drop-in: systemctl{user} edit {path.name}" if "systemd" in path.parts else ""
 
 
 def run_command(command: tuple[str, ...], *, dry_run: bool) -> None:

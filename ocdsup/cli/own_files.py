@@ -3,10 +3,15 @@
 A link at the place is never followed. `systemctl mask` makes one to /dev/null (systemctl(1)), and who writes through that takes
 the device away from the whole PC. So a file is made beside its place and renamed onto it (rename(2) replaces a link itself),
 and a link that is there is named and left to whom it belongs.
+
+The last line that `install` writes holds a sum over the others. A file whose sum is wrong was changed since, or is not ours: it
+stays as NAME.bak, which none of the readers of these folders reads.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
 import stat
 import tempfile
@@ -15,6 +20,31 @@ from pathlib import Path
 from ocdsup.errors import OcdsupError
 
 FILE_MODE = 0o644  # whatever the umask: the service's user reads them
+
+
+def marked(path: Path, text: str) -> str:
+    """The text with its last line; in a manual page a comment begins with .\\"."""
+    comment = '.\\"' if path.suffix == ".1" else "#"
+    return f"{text}{comment} Written by `ocdsup install`: {_sum(text.encode())}\n"
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def changed(path: Path) -> bool:
+    """Whether a file is there that is not as `install` wrote it."""
+    if not path.is_file():
+        return False
+    text, mark, told = path.read_bytes().rpartition(b" Written by `ocdsup install`: ")
+    written = text[: text.rfind(b"\n") + 1]
+    return not mark or told.decode(errors="replace") != f"{_sum(written)}\n"
+
+
+def backup(path: Path) -> Path:
+    """The first free name that a changed file could have beside its place."""
+    names = (path.with_name(f"{path.name}.bak{number or ''}") for number in itertools.count())
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def check(path: Path, systemctl: str = "systemctl") -> None:
@@ -35,14 +65,23 @@ def _kind(path: Path) -> str:
     return "a directory" if stat.S_ISDIR(mode) else "what is no regular file"
 
 
-def put(path: Path, text: str) -> None:
-    """Write the file whole or not at all. Raises OcdsupError."""
+def put(path: Path, text: str) -> Path | None:
+    """Write the file whole or not at all; return where a changed one that was there is now. Raises OcdsupError."""
     check(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        kept = _kept(path) if changed(path) else None
         _replace(path, text.encode())
     except OSError as error:
         raise _refused(f"write {path}", error) from None
+    return kept
+
+
+def _kept(path: Path) -> Path:
+    """A second name for the file, so that there is one in its place all the time."""
+    aside = backup(path)
+    os.link(path, aside)
+    return aside
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -66,6 +105,10 @@ def take_away(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
+        if changed(path):
+            aside = backup(path)
+            os.rename(path, aside)
+            return f"renamed  {path}: it was changed since `install` wrote it and is now {aside}"
         path.unlink()
     except OSError as error:
         raise _refused(f"remove {path}", error) from None

@@ -35,6 +35,7 @@ def _remove(path: Path, file: service_files.File, *, dry_run: bool) -> None:
     if file.keep:
         print(f"kept     {path}")
     elif dry_run and not path.is_symlink():
-        print(f"would remove {path}")
+        aside = own_files.backup(path) if own_files.changed(path) else None
+        print(f"would remove {path}" if aside is None else f"would rename {path}, which was changed by hand, to {aside}")
     elif said := own_files.take_away(path):
         print(said)

@@ -160,3 +160,24 @@ def test_a_masked_unit_ends_it_before_anything_is_written(
     assert "`systemctl unmask ocdsup.socket`" in capsys.readouterr().err
     assert (stand_in.read_text(), stand_in.stat().st_mode & 0o777) == ("", 0o666)
     assert files(tmp_path) == {"null", "root/etc/systemd/system/ocdsup.socket"}
+
+
+def test_a_unit_that_was_changed_by_hand_is_kept_beside_the_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said before it is done, and with the place for changes that survive."""
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    unit = tmp_path / "etc/systemd/system/ocdsup.service"
+    mine = unit.read_text().replace("WatchdogSec=30", "WatchdogSec=90")
+    unit.write_text(mine)
+    for words, said in ((["--dry-run"], "would keep"), ([], "kept    ")):
+        assert main(["install", "--system", "--root", str(tmp_path), *words]) == 0
+        assert f"{said} what was there, and was changed by hand, as {unit}.bak; put your" in (out := capsys.readouterr().out)
+        assert "systemctl edit ocdsup.service" in out
+        assert out.count("changed by hand") == 1
+    assert unit.with_name("ocdsup.service.bak").read_text() == mine
+    assert "WatchdogSec=30" in unit.read_text()
+
+
+def test_a_second_installation_keeps_no_copies(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    assert files(tmp_path) == SYSTEM

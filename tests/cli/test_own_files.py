@@ -74,3 +74,54 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
 
 def test_what_is_not_there_cannot_be_taken_away(tmp_path: Path) -> None:
     assert own_files.take_away(tmp_path / "unit") is None
+
+
+@pytest.mark.parametrize("name", ["ocdsup.service", "ocdsup.1"])
+def test_a_file_as_it_was_written_is_known(tmp_path: Path, name: str) -> None:
+    """And its last line is a comment for its reader."""
+    path = tmp_path / name
+    path.write_text(own_files.marked(path, "[Unit]\n"))
+    assert not own_files.changed(path)
+    assert path.read_text().splitlines()[-1].startswith('.\\" ' if name == "ocdsup.1" else "# ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Restart=always", "Restart=no"),  # a line
+        ("\n", "\r\n"),  # an editor of another system
+        ("[Unit]", "# mine\n[Unit]"),
+        ("Written by", "written by"),  # the mark itself
+        ("install`: ", "install`: 00"),
+    ],
+)
+def test_a_file_that_was_changed_is_known(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "unit"
+    path.write_text(own_files.marked(path, "[Unit]\nRestart=always\n").replace(old, new), newline="")
+    assert own_files.changed(path)
+
+
+@pytest.mark.parametrize("added", ["# mine\n", "mine", "\xff"])
+def test_a_line_behind_the_last_one_counts(tmp_path: Path, added: str) -> None:
+    path = tmp_path / "unit"
+    path.write_bytes(own_files.marked(path, "[Unit]\n").encode() + added.encode("latin-1"))
+    assert own_files.changed(path)
+
+
+def test_nothing_there_is_nothing_changed(tmp_path: Path) -> None:
+    assert not own_files.changed(tmp_path / "unit")
+
+
+def test_a_changed_file_stays_under_another_name(tmp_path: Path) -> None:
+    """Replaced twice and taken away once: three versions of it, none lost."""
+    path = tmp_path / "unit"
+    texts = ["first", "second", "third"]
+    for text in texts[:2]:
+        path.write_text(text)
+        assert own_files.put(path, own_files.marked(path, "ours\n")) is not None
+        assert not own_files.changed(path)
+    assert own_files.put(path, own_files.marked(path, "ours, newer\n")) is None
+    path.write_text(texts[2])
+    assert str(own_files.take_away(path)).endswith(f"is now {tmp_path}/unit.bak2")
+    assert [(tmp_path / f"unit.bak{number}").read_text() for number in ("", 1, 2)] == texts
+    assert not path.exists()

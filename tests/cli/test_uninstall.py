@@ -59,3 +59,14 @@ def test_a_configuration_with_mistakes_keeps_nobody_from_it(tmp_path: Path, text
     (tmp_path / "etc/ocdsup/ocdsup.yaml").write_text(text)
     assert main(["uninstall", "--system", "--root", str(tmp_path)]) == 0
     assert files(tmp_path) == {"etc/ocdsup/ocdsup.yaml"}
+
+
+def test_a_unit_that_was_changed_by_hand_is_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["install", "--system", "--root", str(tmp_path)]) == 0
+    unit = tmp_path / "etc/systemd/system/ocdsup.service"
+    unit.write_text("mine")
+    for words, said in ((["--dry-run"], "would rename"), ([], "renamed ")):
+        assert main(["uninstall", "--system", "--root", str(tmp_path), *words]) == 0
+        assert f"{said} {unit}" in capsys.readouterr().out
+    assert files(tmp_path) == {"etc/ocdsup/ocdsup.yaml", "etc/systemd/system/ocdsup.service.bak"}
+    assert unit.with_name("ocdsup.service.bak").read_text() == "mine"

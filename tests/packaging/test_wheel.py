@@ -115,7 +115,9 @@ def test_what_is_installed_installs_the_service(
     done = ocdsup("ocdsup", "install", "--system", "--root", str(tmp_path / "root"))
     assert done.returncode == 0, done.stderr
     rules = tmp_path / "root/etc/udev/rules.d/60-ocdsup.rules"
-    assert rules.read_bytes() == (ROOT / "systemd/60-ocdsup.rules").read_bytes()
+    *lines, last = rules.read_bytes().splitlines(keepends=True)
+    assert b"".join(lines) == (ROOT / "systemd/60-ocdsup.rules").read_bytes()
+    assert last.startswith(b"# Written by `ocdsup install`: ")
 
 
 @pytest.mark.system
