@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ocdsup
-from ocdsup.cli import init, own_files, service_files
+from ocdsup.cli import init, own_files, reach, service_files
 from ocdsup.config.paths import SYSTEM_CONFIG, SYSTEM_CONTROL
 from ocdsup.config.starter import starter
 from ocdsup.errors import OcdsupError
@@ -47,27 +47,37 @@ def run(options: argparse.Namespace) -> int:
     for path, file in places:
         if not file.keep:
             own_files.check(path, "systemctl" if options.system else "systemctl --user")
+    if not options.dry_run:
+        _check_program(options)
     for path, file in places:
         _write(path, file, dry_run=options.dry_run)
     for command in () if options.root else plan.commands:
         run_command(command, dry_run=options.dry_run)
+    if options.dry_run:
+        _check_program(options)  # behind the plan, which is what was asked for
     print(service_files.next_steps(for_system=options.system), end="")
     return 0
 
 
 def plan_for(options: argparse.Namespace) -> service_files.Plan:
-    """The plan for these options on this PC. Raises OcdsupError when the system service could not start this program."""
+    """The plan for these options on this PC."""
     program = own_program()
     if options.user:
         return places_of(options, program, starter(init.probes()), {})
-    hidden = None if options.root or options.dry_run else service_files.hidden_from_service(program)
-    if hidden is not None:
-        why = f"{hidden} is below a directory that the service does not see (ProtectHome) or that others may write"
-        hint = "install it for everybody: PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ocdsup"
-        raise OcdsupError("set up the system service", why, hint)
     socket_unit = (SHARE / "systemd/ocdsup.socket").read_text(encoding="utf-8")
     socket_unit = service_files.with_ports(socket_unit, *_sockets(options.root))
     return places_of(options, program, starter(init.probes()), {"systemd/ocdsup.socket": socket_unit})
+
+
+def _check_program(options: argparse.Namespace) -> None:
+    """Raise OcdsupError when the system service could not start this program; a package is for another place."""
+    hidden = None if options.user or options.root else service_files.hidden_from_service(reach.needed(own_program()))
+    if hidden is not None:
+        why = f"{hidden} is below a directory that the service does not see (ProtectHome) or that others may write"
+        hint = (
+            "install it for everybody, from the clone: sudo env PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ."
+        )
+        raise OcdsupError("set up the system service", why, hint)
 
 
 def places_of(options: argparse.Namespace, program: Sequence[str], text: str, changed: Mapping[str, str]) -> service_files.Plan:

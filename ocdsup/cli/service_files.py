@@ -113,9 +113,9 @@ def user(share: Mapping[str, str], program: Sequence[str], starter: str, config_
 _UNSEEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108  (places to refuse, nothing is created there)
 
 
-def hidden_from_service(program: Sequence[str]) -> str | None:
-    """The word of the command that the system service would not see: `ProtectHome=yes`, `PrivateTmp=yes`."""
-    return next((word for word in program if word.startswith(_UNSEEN)), None)
+def hidden_from_service(paths: Sequence[str]) -> str | None:
+    """The first path that the system service would not see: `ProtectHome=yes`, `PrivateTmp=yes`."""
+    return next((path for path in paths if path.startswith(_UNSEEN)), None)
 
 
 def next_steps(*, for_system: bool) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ocdsup.cli import install
+from ocdsup.cli import install, own_files, service_files
 from ocdsup.cli.main import main
 from tests.cli.conftest import Answers, Daemon
 
@@ -114,13 +114,31 @@ def test_a_program_in_the_packages_of_its_user_still_finds_itself(
     assert line in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [[], ["--dry-run"]], ids=["for real", "dry run"])
 def test_a_system_service_is_refused_a_program_that_it_could_not_see(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A dry run shows its plan and then the same refusal; the hint is a line that can be typed in a clone."""
     monkeypatch.setattr(install, "own_program", lambda: ["/home/me/.local/bin/ocdsup"])
-    monkeypatch.setattr(install, "_write", lambda *_args, **_kwargs: pytest.fail("it wrote something"))
-    assert main(["install", "--system"]) == 1
-    assert "PIPX_HOME=/opt/pipx" in capsys.readouterr().err
+    monkeypatch.setattr(own_files, "put", lambda *_: pytest.fail("it wrote something"))
+    monkeypatch.setattr(install, "run_command", lambda *_args, **_kwargs: None)
+    assert main(["install", "--system", *words]) == 1
+    said = capsys.readouterr()
+    assert "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ." in said.err
+    assert ("ExecStart=/home/me" in said.out) == bool(words)
+    assert "next:" not in said.out
+
+
+def test_a_program_is_looked_for_behind_its_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `sudo PIPX_BIN_DIR=/usr/local/bin pipx install` makes: a link from there to /root, where the service cannot look."""
+    link = tmp_path / "ocdsup"
+    link.symlink_to("/root/.local/share/pipx/venvs/ocdsup/bin/ocdsup")
+    monkeypatch.setattr(install, "own_program", lambda: [str(link)])
+    monkeypatch.setattr(service_files, "_UNSEEN", ("/root/",))  # the test itself may be below /tmp
+    assert main(["install", "--system", "--dry-run"]) == 1
+    assert "/root/.local/share/pipx/venvs/ocdsup/bin/ocdsup is below" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_written_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
