@@ -249,6 +249,7 @@ def given_up(bench: Bench) -> None:
 
 def test_what_was_given_up_is_tried_once_every_ten_minutes_and_leaves_no_further_trace(bench: Bench) -> None:
     given_up(bench)
+    bench.state.profile = UNDER_RESET
     history = bench.state.history
     assert bench.snapshot()["next_try_s"] == GIVEN_UP_S
     for again in (1, 2, 3):
@@ -260,9 +261,9 @@ def test_what_was_given_up_is_tried_once_every_ten_minutes_and_leaves_no_further
 
 
 def test_what_was_given_up_is_tried_no_sooner_than_the_intensity_has_room(make_bench: type[Bench]) -> None:
-    bench = make_bench(Policy(restarts=1, period_s=3600.0))
+    bench = make_bench(Policy(restarts=1, period_s=3700.0))
     given_up(bench)
-    assert bench.wait(3599.0) == []
+    assert bench.wait(3699.0) == []
     assert bench.wait(1.0) == [Launch(2, Profile())]
 
 

@@ -169,7 +169,7 @@ def test_while_openocd_is_going_the_last_word_about_the_reset_counts(
     bench.dies()
     assert bench.state.profile.under_reset is under_reset
     bench.comes_up()
-    bench.say(ev.RestartAsked())
+    bench.say(ev.StopAsked(), ev.StartAsked())
     bench.dies()
     assert bench.state.profile == Profile(), "a wish counts once"
 
