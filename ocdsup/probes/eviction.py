@@ -93,6 +93,8 @@ def judge(holder: Holder, rules: Rules, now: float) -> Verdict:
     stale = staleness(holder, rules, now)
     if rules.force:
         return replace(stale, decision=Decision.EVICT, reason=f"forced; {stale.reason}")
+    if _loan(holder, rules):  # a promise of ours, whatever the policy
+        return stale
     match rules.policy:
         case Policy.NEVER:
             return replace(stale, decision=Decision.LEAVE, reason=f"policy never; {stale.reason}", again_at=None)
@@ -338,7 +340,7 @@ def advance(ending: Ending, seen: Seen, now: float, text: str = "") -> Ending:
         case Seen.REFUSED:
             return _done(ending, How.REFUSED, text or "refused")
         case Seen.IN_USE:
-            return _done(ending, How.LEFT, f"left alone: {text}")
+            return _done(ending, How.LEFT, text)
         case Seen.FAILED | Seen.TIME_UP if ending.to_come:
             return _next(ending.holder, ending.to_come, now)
         case Seen.FAILED | Seen.TIME_UP:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -282,19 +282,21 @@ class LiveBench:
 
         self._followers.append(follow)
         holders: tuple[ev.HolderSeen, ...] = ()
-        ended: set[int] = set()
+        told: dict[int, ev.HolderEnded] = {}
         try:
             async with asyncio.timeout(limit_s):
                 self.driver.post(ev.EvictAsked(force, by))
                 holders = await looked
                 for _ in range(sum(holder.evict for holder in holders)):
                     answer = await answers.get()
-                    ended |= {answer.pid} if answer.ended else set()
+                    told[answer.pid] = answer
         except TimeoutError:
             self._log.warning("evict_unfinished", limit_s=limit_s)
         finally:
             self._followers.remove(follow)
-        return holders, frozenset(ended)
+        said = {pid: answer.text for pid, answer in told.items() if answer.text and not answer.ended}
+        holders = tuple(replace(one, why=said.get(one.pid, one.why)) for one in holders)
+        return holders, frozenset(pid for pid, answer in told.items() if answer.ended)
 
     def _ask_backend(self, effect: ef.Beat | ef.VerifyCore | ef.Examine | ef.RestoreResetConfig) -> None:
         if self._backend is None:

@@ -67,7 +67,7 @@ async def test_a_gdb_that_attaches_after_the_verdict_stays_the_hand_as_long_as_i
     with Gdb(firmware()) as gdb:
         await attach(gdb, orphan)
         ended = await eyes.end(seen.pid, seen.start)
-        assert (ended.ended, ended.how, ended.text) == (False, "left-alone", "left alone: a GDB session is live")
+        assert (ended.ended, ended.how, ended.text) == (False, "left-alone", "a GDB session is live")
         assert await asyncio.to_thread(gdb.command, "-data-evaluate-expression $pc")
         assert not (await verdict(eyes)).evict
     seen = await verdict(eyes)
@@ -81,7 +81,7 @@ async def test_a_telnet_client_that_comes_after_the_verdict_stays_the_hand_too(s
     with connect(orphan.telnet_port) as console:
         await asyncio.to_thread(read_until, console, b"> ")
         ended = await eyes.end(seen.pid, seen.start)
-        assert (ended.how, ended.text) == ("left-alone", "left alone: a telnet or Tcl client is connected")
+        assert (ended.how, ended.text) == ("left-alone", "a telnet or Tcl client is connected")
         assert is_alive(orphan.pid)
 
 
@@ -116,7 +116,8 @@ async def test_a_gdb_that_attaches_while_a_step_is_waited_for_stays_the_next_one
     with Gdb(firmware()) as gdb:
         await attach(gdb, ide)
         attached.set()
-        assert (await end).text == "left alone: a GDB session is live"
+        left = await end
+        assert (left.how, left.text) == ("left-alone", "a GDB session is live")
         assert await asyncio.to_thread(gdb.command, "-data-evaluate-expression $pc")
     os.kill(ide.pid, signal.SIGTERM)
     gone(ide.pid)

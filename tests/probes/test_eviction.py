@@ -108,9 +108,11 @@ def test_the_default_policy_ends_only_stale_openocds(
         (Policy.OPENOCD, {"same_namespace": False}, EVICT),
         (Policy.ANY, {"kind": "pyocd", "gdb_connected": True}, EVICT),
         (Policy.ANY, {"kind": "vm", "guest": True}, LEAVE),
+        *((policy, {"parent": RECIPE, "idle_since": NOW - 99}, LEAVE) for policy in Policy),
+        *((policy, {"kind": "pyocd", "lease": "nucleo"}, LEAVE) for policy in Policy),
     ],
 )
-def test_other_policies_look_at_the_program_alone(
+def test_other_policies_look_at_the_program_and_at_our_loans_alone(
     holder: Make, policy: Policy, fields: dict[str, Any], decision: Decision
 ) -> None:
     assert judge(holder(**fields), Rules("nucleo", policy=policy), NOW).decision is decision
@@ -241,6 +243,7 @@ def test_a_stopped_holder_is_continued_so_that_it_can_obey(holder: Make) -> None
         ([(Seen.TIME_UP, 1.0), (Seen.RELEASED, 4.0)], How.TERM),
         ([(Seen.TIME_UP, 1.0), (Seen.TIME_UP, 4.0), (Seen.EXITED, 4.1)], How.KILL),
         ([(Seen.TIME_UP, 1.0), (Seen.REFUSED, 1.0)], How.REFUSED),
+        ([(Seen.TIME_UP, 1.0), (Seen.IN_USE, 1.0)], How.LEFT),
     ],
 )
 def test_the_result_names_the_step_that_ended_it(holder: Make, script: list[tuple[Seen, float]], how: How) -> None:

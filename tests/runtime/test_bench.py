@@ -227,6 +227,24 @@ async def test_holders_that_may_be_ended_are_and_who_ended_is_told(
     await phase(bench, Phase.READY)
 
 
+async def test_whoever_asked_is_told_why_a_holder_was_left_alone_after_all(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = await rig.up()
+    seen = ev.HolderSeen(11, 1, "openocd", "bench", "", stale=True, evict=True, why="orphaned")
+    asked: list[int] = []
+
+    async def holders(*, force: bool) -> ev.HoldersSeen:
+        return ev.HoldersSeen(() if asked else (seen,))
+
+    async def end(pid: int, _start: int) -> ev.HolderEnded:
+        asked.append(pid)
+        return ev.HolderEnded(pid, ended=False, how="left-alone", text="a GDB session is live")
+
+    monkeypatch.setattr(bench._looks, "holders", holders)
+    monkeypatch.setattr(bench._looks, "end", end)
+    (left,), ended = await bench.evict(force=False, limit_s=20)
+    assert (left.why, ended) == ("a GDB session is live", frozenset())
+
+
 # Configuration
 
 

@@ -63,7 +63,7 @@ async def test_what_speaks_for_a_holder_right_before_a_step_stays_the_hand(start
 
     holder = await asyncio.to_thread(holder_of, pid, what)
     result = await evict(holder, what, IMPATIENT, objection=objection)
-    assert (result.how, result.ended, result.text) == (How.LEFT, False, "left alone: somebody uses it")
+    assert (result.how, result.ended, result.text) == (How.LEFT, False, "somebody uses it")
     assert seen == [pid] * (steps + 1)
     assert is_running(pid)
 
