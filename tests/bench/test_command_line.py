@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -98,6 +100,19 @@ def test_a_daemon_that_is_stopped_is_named_with_its_pid_and_how_to_let_it_go_on(
         assert f"PID {daemon.pid} " in done.stderr
         assert f"kill -CONT {daemon.pid}" in done.stderr
     assert rig.ocdsup("status").returncode == 0
+
+
+def test_a_restart_under_reset_is_one_also_while_the_old_openocd_is_still_going(rig: Rig) -> None:
+    """One that is stopped sits out the grace time of a `stop`; meanwhile somebody changes his mind."""
+    sim = rig.sim()
+    rig.run(one=rig.bench(sim))
+    os.kill(rig.ready()["backend"]["pid"], signal.SIGSTOP)
+    rig.start("stop", [sys.executable, "-m", "ocdsup", "stop", "one"])
+    rig.until("be on its way down", lambda bench: bench["summary"].startswith("stopping OpenOCD"))
+    assert rig.ocdsup("restart", "one", "--under-reset").returncode == 0
+    seen = rig.ready()
+    assert (seen["backend"]["under_reset"], seen["desired"]) == (True, "up")
+    assert "nrst-low" in sim.events()
 
 
 def test_a_bench_that_does_not_exist_exits_2_and_names_those_that_do(rig: Rig) -> None:
