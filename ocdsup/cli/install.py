@@ -23,6 +23,9 @@ SHIPPED = (
     *("systemd/ocdsup.sysusers.conf", "systemd/ocdsup.tmpfiles.conf", "ocdsup.bash", "ocdsup.1"),
 )
 
+FOR_EVERYBODY = "sudo env PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install '.[sim]'"
+"""Where a system service sees it, and `sudo` finds it: Debian's secure_path has /usr/local/bin, and no home (sudoers(5))."""
+
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
@@ -74,9 +77,7 @@ def _check_program(options: argparse.Namespace) -> None:
     hidden = None if options.user or options.root else service_files.hidden_from_service(reach.needed(own_program()))
     if hidden is not None:
         why = f"{hidden} is below a directory that the service does not see (ProtectHome) or that others may write"
-        hint = (
-            "install it for everybody, from the clone: sudo env PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ."
-        )
+        hint = f"install it for everybody first, in the clone: `{FOR_EVERYBODY}`; then `sudo ocdsup install --system`"
         raise OcdsupError("set up the system service", why, hint)
 
 

@@ -124,7 +124,7 @@ def test_a_system_service_is_refused_a_program_that_it_could_not_see(
     monkeypatch.setattr(install, "run_command", lambda *_args, **_kwargs: None)
     assert main(["install", "--system", *words]) == 1
     said = capsys.readouterr()
-    assert "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ." in said.err
+    assert f"`{install.FOR_EVERYBODY}`" in said.err
     assert ("ExecStart=/home/me" in said.out) == bool(words)
     assert "next:" not in said.out
 

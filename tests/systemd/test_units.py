@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ocdsup.cli.install import FOR_EVERYBODY
+
 EXPOSURE = 2.3
 PROGRAM = "/usr/bin/ocdsup"
 
@@ -138,6 +140,11 @@ def test_the_files_in_the_readme_are_those_in_the_folder(units: Path) -> None:
     told = set(re.findall(r"^\| `([^`]+)` \| `[/~]", (units / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE))
     there = {path.relative_to(units).as_posix() for path in units.rglob("*") if path.is_file()} - {"README.md"}
     assert told == there
+
+
+def test_the_readme_and_the_refusal_name_the_same_line(units: Path) -> None:
+    """The way to a program that the service can see and `sudo` finds."""
+    assert f"```\n{FOR_EVERYBODY}\n```" in (units / "README.md").read_text(encoding="utf-8")
 
 
 def test_sysusers_and_tmpfiles_do_what_they_say(units: Path, tmp_path: Path) -> None:
