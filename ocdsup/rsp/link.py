@@ -44,11 +44,10 @@ class Link:
     @property
     def short(self) -> Shortcut | None:
         """Return the short way to the backend; None when what passes has to be looked at."""
-        session, wire = self._session, self._wire
+        wire = self._wire
         if wire is None or self.talk is not None or not wire.idle:
             return None
-        looks = session.answers.enabled or session.guest or session.shadow.non_stop or session.shadow.gone
-        return None if looks else self._short
+        return self._short if self._session.plain else None
 
     @property
     def owed(self) -> bool:

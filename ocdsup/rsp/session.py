@@ -131,6 +131,14 @@ class Session:
             self.held = None
 
     @property
+    def plain(self) -> bool:
+        """Tell whether packets may pass without a look: nothing is kept or shared, or due before the next resume or stop."""
+        shadow = self.shadow
+        looks = self.answers.enabled or self.guest or shadow.non_stop or shadow.gone
+        due = shadow.stale or shadow.untold or self.interrupted or self.held is not None or self.unsent
+        return not (looks or due)
+
+    @property
     def attaching(self) -> bool:
         """Tell whether GDB has begun to talk and does not know the target yet."""
         return not (self.shadow.attached or self.shadow.ended)

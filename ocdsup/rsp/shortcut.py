@@ -94,7 +94,7 @@ class Shortcut:
 
     def _resume(self, body: bytes) -> Taken | None:
         shadow = self._shadow
-        if shadow.stale or shadow.untold or shadow.unsettled is not None or self._session.interrupted:
+        if shadow.unsettled is not None:
             return None
         shadow.resumes(body)
         return _RUNS
@@ -134,11 +134,10 @@ class Shortcut:
         return _QUIETLY
 
     def _stop(self, data: bytes, now: float) -> Taken | None:
-        session, wire = self._session, self._wire
-        if data[1] not in _STOPS or wire.fresh or wire.older or session.held is not None or session.unsent:
+        wire = self._wire
+        if data[1] not in _STOPS or wire.fresh or wire.older:
             return None
-        if not self._transparent and (data[1:4] in UNTOLD_STOPS or now < session.doubtful_until):
+        if not self._transparent and (data[1:4] in UNTOLD_STOPS or now < self._session.doubtful_until):
             return None
-        self._shadow.stands(data[1:-3])  # nothing more of `Session.noted_stop` is left to do
-        session.interrupted = False
+        self._shadow.stands(data[1:-3])  # nothing more of `Session.noted_stop` is left to do, see `Link.short`
         return _HALTS

@@ -49,7 +49,7 @@ class GdbSession:
         self._spoke = False
         self._guest = False  # it shares the target with the first session, whose run state is the one that counts
         self._fresh = False  # its connection to OpenOCD has not said anything yet
-        self._halted = False
+        self.halted = False  # its user has the core halted
         self._over = False
         self._resets = port.resets
         self._run = 0
@@ -80,11 +80,6 @@ class GdbSession:
         return not self._spoke
 
     @property
-    def halted(self) -> bool:
-        """Whether its user has the core halted."""
-        return self._halted and not self._guest
-
-    @property
     def idle(self) -> bool:
         """Whether its debugger has said nothing for a while although it is its turn, see `Policy.idle_after`."""
         return not self._proxy.shadow.running and monotonic() - self._lane.heard >= self._port.policy.idle_after
@@ -101,7 +96,7 @@ class GdbSession:
 
     def join(self) -> None:
         """Share the target with a session that was there before."""
-        self._guest = True
+        self._guest, self.halted = True, False
         self._proxy.join()
 
     def give_way(self) -> None:
@@ -296,7 +291,7 @@ class GdbSession:
 
     def runs(self, *, halted: bool) -> None:
         """The core is let run, or stands again, for its user."""
-        self._halted = halted
+        self.halted = halted and not self._guest
         self._port.run_state()
 
     def _admitted(self) -> None:

@@ -9,6 +9,7 @@ from ocdsup.rsp.outputs import HALTED, RUNNING, ToBackend
 from ocdsup.rsp.packets import name
 from ocdsup.rsp.policy import TRANSPARENT, BackendUp, Policy
 from ocdsup.rsp.proxy import Proxy
+from ocdsup.rsp.session import Held
 from ocdsup.rsp.shortcut import Shortcut
 from tests.rsp.debug_bench import Bench, attached
 
@@ -256,20 +257,23 @@ def test_a_second_request_goes_the_long_way(make: Callable[[], Bench]) -> None:
         lambda bench: setattr(bench.proxy._session, "interrupted", True),
     ],
 )
-def test_a_resume_before_which_something_is_due_goes_the_long_way(change: Callable[[Bench], None]) -> None:
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known by heart"])
+def test_a_resume_before_which_something_is_due_goes_the_long_way(change: Callable[[Bench], None], known: bool) -> None:
     bench = attached()
+    if known:
+        bench.resume(b"vCont;s")
+        bench.settle()
+        assert encode(b"vCont;s") in way(bench)._known
     change(bench)
-    assert way(bench).request(encode(b"vCont;s"), 100.0) is None
+    short = bench.proxy.shortcut()
+    assert short is None or short.request(encode(b"vCont;s"), 100.0) is None
 
 
-def test_a_resume_that_was_learnt_by_heart_still_waits_for_what_is_due() -> None:
-    bench = attached()
-    bench.resume(b"vCont;c")
-    bench.hit()
-    bench.settle()
-    assert encode(b"vCont;c") in way(bench)._known
-    bench.proxy.shadow.untold = "ocdsup: board was reset\n"
-    assert way(bench).request(encode(b"vCont;c"), 100.0) is None
+@pytest.mark.parametrize(("flag", "value"), [("held", Held(b"", 101.0)), ("unsent", b"T05"), ("interrupted", True)])
+def test_a_stop_in_place_of_which_another_may_be_true_goes_the_long_way(flag: str, value: object) -> None:
+    bench = _running()
+    setattr(bench.proxy._session, flag, value)
+    assert bench.proxy.shortcut() is None
 
 
 def _in_front(policy: Policy) -> Proxy:
