@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ocdsup.cli import own_files
 from ocdsup.config.paths import config_candidates
 from ocdsup.config.starter import TARGET, Found, starter
 from ocdsup.errors import ConfigError, Problem
@@ -63,11 +65,27 @@ def write(file: str, text: str, *, force: bool = False) -> None:
     """Create the file, readable by all and writable by its owner. Raises ConfigError when it is there or cannot be written."""
     if os.path.exists(file) and not force:
         raise ConfigError([Problem(file, 0, 0, "", "it is there already", "use --force to replace it, or name another")])
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
-        if folder := os.path.dirname(file):
-            os.makedirs(folder, exist_ok=True)
-        with os.fdopen(os.open(file, flags, 0o644), "w", encoding="utf-8") as stream:
+        if os.path.dirname(file):
+            _make_folder(Path(file).parent)
+        with os.fdopen(_opened(file), "w", encoding="utf-8") as stream:
             stream.write(text)
     except OSError as error:
         raise ConfigError([Problem(file, 0, 0, "", f"cannot write it: {error.strerror}", "name another file")]) from None
+
+
+def _make_folder(folder: Path) -> None:
+    """Root's are for the service's user to look in, also under a umask of 077, which `sudo` keeps."""
+    if os.geteuid() == 0:
+        own_files.make_folders(folder, own_files.FOLDER_MODE)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _opened(file: str) -> int:
+    try:
+        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, own_files.FILE_MODE)
+    except FileExistsError:  # to be replaced: its mode is its owner's business
+        return os.open(file, os.O_WRONLY | os.O_TRUNC)
+    os.fchmod(number, own_files.FILE_MODE)
+    return number

@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     if not options.dry_run:
         _check_program(options)
     for path, file in places:
-        _write(path, file, dry_run=options.dry_run)
+        # for others to look in, or as the basedir-spec wants it at home
+        _write(path, file, own_files.FOLDER_MODE if options.system else 0o700, dry_run=options.dry_run)
     for command in () if options.root else plan.commands:
         run_command(command, dry_run=options.dry_run)
     if options.dry_run:
@@ -124,16 +125,15 @@ def place(root: str, file: service_files.File) -> Path:
     return Path(root + file.path)
 
 
-def _write(path: Path, file: service_files.File, *, dry_run: bool) -> None:
+def _write(path: Path, file: service_files.File, folders: int, *, dry_run: bool) -> None:
     if file.keep and os.path.lexists(path):
         print(f"kept     {path}")
         return
-    text = file.text if file.keep else own_files.marked(path, file.text)
     if dry_run:
-        print(f"would write {path}:\n" + "".join(f"    {line}\n" for line in text.splitlines()), end="")
+        print(f"would write {path}:\n" + "".join(f"    {line}\n" for line in file.text.splitlines()), end="")
         kept = own_files.backup(path) if own_files.changed(path) else None
     else:
-        kept = own_files.put(path, text)
+        kept = own_files.put(path, file.text, folders, mark=not file.keep)
         print(f"wrote    {path}")
     if kept is not None:
         print(f"{'would keep' if dry_run else 'kept    '} what was there, and was changed by hand, as {kept}{_drop_in(path)}")

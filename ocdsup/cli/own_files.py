@@ -5,7 +5,8 @@ the device away from the whole PC. So a file is made beside its place and rename
 and a link that is there is named and left to whom it belongs.
 
 The last line that `install` writes holds a sum over the others. A file whose sum is wrong was changed since, or is not ours: it
-stays as NAME.bak, which none of the readers of these folders reads.
+stays as NAME.bak, which none of the readers of these folders reads. The line also says how many directories were made for the
+file, so that they can go with it.
 """
 
 from __future__ import annotations
@@ -13,19 +14,22 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
 
 from ocdsup.errors import OcdsupError
 
-FILE_MODE = 0o644  # whatever the umask: the service's user reads them
+FILE_MODE, FOLDER_MODE = 0o644, 0o755  # whatever the umask: the service's user reads them
+_MARK = re.compile(rb"^\S+ Written by `ocdsup install` \(directories made: (\d{1,2})\): ([0-9a-f]{64})\n\Z", re.MULTILINE)
 
 
-def marked(path: Path, text: str) -> str:
+def marked(path: Path, text: str, made: int = 0) -> str:
     """The text with its last line; in a manual page a comment begins with .\\"."""
+    text = text if text.endswith("\n") else f"{text}\n"
     comment = '.\\"' if path.suffix == ".1" else "#"
-    return f"{text}{comment} Written by `ocdsup install`: {_sum(text.encode())}\n"
+    return f"{text}{comment} Written by `ocdsup install` (directories made: {made}): {_sum(text.encode())}\n"
 
 
 def _sum(content: bytes) -> str:
@@ -36,9 +40,14 @@ def changed(path: Path) -> bool:
     """Whether a file is there that is not as `install` wrote it."""
     if not path.is_file():
         return False
-    text, mark, told = path.read_bytes().rpartition(b" Written by `ocdsup install`: ")
-    written = text[: text.rfind(b"\n") + 1]
-    return not mark or told.decode(errors="replace") != f"{_sum(written)}\n"
+    content = path.read_bytes()
+    mark = _MARK.search(content)
+    return mark is None or mark[2].decode() != _sum(content[: mark.start()])
+
+
+def _made(path: Path) -> int:
+    mark = _MARK.search(path.read_bytes()) if path.is_file() else None
+    return int(mark[1]) if mark else 0
 
 
 def backup(path: Path) -> Path:
@@ -65,16 +74,28 @@ def _kind(path: Path) -> str:
     return "a directory" if stat.S_ISDIR(mode) else "what is no regular file"
 
 
-def put(path: Path, text: str) -> Path | None:
-    """Write the file whole or not at all; return where a changed one that was there is now. Raises OcdsupError."""
+def put(path: Path, text: str, folders: int = FOLDER_MODE, *, mark: bool = True) -> Path | None:
+    """Write the file whole or not at all, with its mark; return where a changed one that was there is now.
+
+    `folders` is the mode of directories that have to be made. Raises OcdsupError.
+    """
     check(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = _kept(path) if changed(path) else None
-        _replace(path, text.encode())
+        made = _made(path) + make_folders(path.parent, folders)
+        kept = _kept(path) if mark and changed(path) else None
+        _replace(path, (marked(path, text, made) if mark else text).encode())
     except OSError as error:
         raise _refused(f"write {path}", error) from None
     return kept
+
+
+def make_folders(folder: Path, mode: int) -> int:
+    """Make what is missing on the way to a directory, with this mode whatever the umask; return how many."""
+    missing = list(itertools.takewhile(lambda one: not one.exists(), (folder, *folder.parents)))
+    for one in reversed(missing):
+        one.mkdir()
+        one.chmod(mode)
+    return len(missing)
 
 
 def _kept(path: Path) -> Path:
@@ -109,7 +130,10 @@ def take_away(path: Path) -> str | None:
             aside = backup(path)
             os.rename(path, aside)
             return f"renamed  {path}: it was changed since `install` wrote it and is now {aside}"
+        folders = path.parents[: _made(path)]
         path.unlink()
+        for folder in itertools.takewhile(lambda one: not any(one.iterdir()), folders):
+            folder.rmdir()
     except OSError as error:
         raise _refused(f"remove {path}", error) from None
     return f"removed  {path}"

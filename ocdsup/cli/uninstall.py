@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     plan = install.places_of(options, install.own_program(), "", {})
     for command in () if options.root else plan.farewell:
         install.run_command(command, dry_run=options.dry_run)
-    for file in plan.files:
+    for file in reversed(plan.files):  # the directories that were made for the first go last
         _remove(install.place(options.root, file), file, dry_run=options.dry_run)
     reload = next((command for command in plan.commands if "daemon-reload" in command), None)
     if reload is not None and not options.root:

@@ -1,5 +1,6 @@
 """`install` writes what it says, below a root of the test's own; what it wrote passes systemd's own check."""
 
+import os
 import site
 import subprocess
 import sys
@@ -199,3 +200,17 @@ def test_a_second_installation_keeps_no_copies(tmp_path: Path) -> None:
     for _ in range(2):
         assert main(["install", "--system", "--root", str(tmp_path)]) == 0
     assert files(tmp_path) == SYSTEM
+
+
+@pytest.mark.parametrize("words", [["install", "--system", "--root", "{}"], ["init", "{}/etc/ocdsup/ocdsup.yaml"]])
+def test_the_service_can_read_its_files_whatever_the_umask_of_root(tmp_path: Path, words: list[str]) -> None:
+    """077 on a hardened PC, which `sudo` keeps: /etc/ocdsup had mode 0700, and the service's user could not look in."""
+    before = os.umask(0o077)
+    try:
+        assert main([word.format(tmp_path / "root") for word in words]) == 0
+    finally:
+        os.umask(before)
+    assert (tmp_path / "root/etc/ocdsup/ocdsup.yaml").exists()
+    found = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "root").rglob("*")}
+    if words[0] == "install" or os.geteuid() == 0:  # what somebody else makes at home is theirs
+        assert {path: mode for path, mode in found.items() if mode != (0o755 if path.is_dir() else 0o644)} == {}

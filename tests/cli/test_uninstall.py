@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ocdsup.cli import install
 from ocdsup.cli.main import main
 
 
@@ -70,3 +71,15 @@ def test_a_unit_that_was_changed_by_hand_is_not_lost(tmp_path: Path, capsys: pyt
         assert f"{said} {unit}" in capsys.readouterr().out
     assert files(tmp_path) == {"etc/ocdsup/ocdsup.yaml", "etc/systemd/system/ocdsup.service.bak"}
     assert unit.with_name("ocdsup.service.bak").read_text() == "mine"
+
+
+def test_directories_that_were_made_for_it_go_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "run_command", lambda *_args, **_kwargs: True)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    assert main(["install", "--user"]) == 0
+    assert (tmp_path / "config").stat().st_mode & 0o777 == 0o700
+    assert main(["uninstall", "--user"]) == 0
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {"data", "config", "config/ocdsup", "config/ocdsup/ocdsup.yaml"}
