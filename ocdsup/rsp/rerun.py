@@ -12,7 +12,7 @@ Seen with GDB 13.1 on gdbserver 13.1, qemu-arm and qemu-system-arm 7.2:
 import re
 
 from .outputs import News, Notice
-from .packets import OK, Answer, Group, Row, error_text, is_error
+from .packets import OK, Answer, Group, Row, error_text, is_error, steps
 from .reception import Here
 from .replay import RESET_STOP, Asking, Dialogue, Outcome, Part, insert, told
 from .shadow import DESCRIPTION, Shadow
@@ -85,7 +85,12 @@ def _killed(shadow: Shadow) -> bytes:
 
 def answer_here(row: Row, body: bytes, shadow: Shadow) -> Here | None:
     """Return our own answer to a request of a GDB that does not know of the new run yet; None when the server is asked."""
-    if row.group is Group.RESUME and row.answer is Answer.STOP and (shadow.gone or shadow.stale):
+    resumes = row.group is Group.RESUME and row.answer is Answer.STOP
+    if resumes and shadow.gone and steps(body):
+        # GDB shows the text and takes it for a stop. An end of the program would leave it in the middle of stepping over a
+        # breakpoint: it then fails an assertion in the next program, or does not see the breakpoint there (13.1 infrun.c).
+        return Here((_GONE,))
+    if resumes and (shadow.gone or shadow.stale):
         reply = _killed(shadow) if shadow.gone else RESET_STOP
         text, shadow.untold, shadow.stale = shadow.untold, "", False
         return Here((*told(text), reply), Notice(News.RESET_TOLD, text.strip()), stop=True)
@@ -102,7 +107,8 @@ def _programless(row: Row, body: bytes, shadow: Shadow) -> Here | None:
     if row.group is Group.POINT or row.name == "H":
         return Here((OK,))  # only the resume, which comes after it, shows GDB's user why
     if row.group in (Group.READ, Group.MEMORY, Group.REGISTER) or row.name in _THREADS or body.startswith(b"qXfer:threads:"):
-        return Here((_GONE if row.name == "g" else _NO,))  # the only one of them whose text GDB 13 reads
+        # GDB 13 reads the text of an error only in reply to `g`; where that fails after a stop, MI is told of no stop.
+        return Here((shadow.seen or _GONE if row.name == "g" else _NO,))
     return None
 
 

@@ -1,0 +1,311 @@
+"""`ocdsup front` when the server behind it is killed and started again: what the user of a real GDB sees, with real servers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from ocdsup.demo.gdb import Gdb, GdbError
+from ocdsup.demo.stage import until
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
+PATIENCE = 60.0  # seconds: only a broken run gets there
+
+HOSTED = """
+volatile int counter;
+int work(int n) { counter += n; return counter; }
+int main(void) { for (int i = 0;; i++) { work(i); } }
+"""
+BARE = """
+volatile int counter;
+int work(int n) { counter += n; return counter; }
+int main(void) { for (int i = 0;; i++) work(i); }
+#ifdef USER
+void _start(void) { main(); }
+#else
+__attribute__((section(".vectors"))) void *const vectors[] = {(void *)0x20008000, (void *)main};
+#endif
+"""
+ARM = ("arm-none-eabi-gcc", "-g", "-O0", "-nostdlib")
+BUILDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "gdbserver": (HOSTED, ("gcc", "-g", "-O0", "-no-pie")),
+    "qemu-arm": (BARE, (*ARM, "-DUSER", "-static", "-mcpu=cortex-a8", "-Ttext=0x10000")),
+    "qemu-system-arm": (
+        BARE,
+        (*ARM, "-mcpu=cortex-m3", "-mthumb", "-Wl,--section-start=.vectors=0", "-Ttext=0x100", "-Tbss=0x20000000"),
+    ),
+}
+
+
+def command(server: str, port: int, program: Path) -> list[str]:
+    """Start a server on a program, or on none where GDB is to start it."""
+    match server:
+        case "gdbserver":
+            return ["gdbserver", "--once", f"localhost:{port}", str(program)]
+        case "multi":
+            return ["gdbserver", "--multi", f"localhost:{port}"]
+        case "qemu-arm":
+            return ["qemu-arm", "-g", str(port), str(program)]
+        case _:
+            board = ["-M", "lm3s6965evb", "-display", "none", "-monitor", "none", "-serial", "none", "-S"]
+            return ["qemu-system-arm", *board, "-kernel", str(program), "-gdb", f"tcp:127.0.0.1:{port}"]
+
+
+def free_port() -> int:
+    """A port that is free now and that no connection is given by chance while the server is away (ip_local_port_range)."""
+    first = 20_000 + os.getpid() * 7 % 10_000
+    for port in range(first, 32_000):
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
+
+
+def listens(port: int) -> bool:
+    """Whether somebody serves a loopback port; asked without a connection, which `--once` would take for GDB's.
+
+    With `--once` it listens no more as soon as the front is connected: then the port has that connection (state 1).
+    """
+    rows = [row.split() for table in ("tcp", "tcp6") for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    return any(int(row[1].rpartition(":")[2], 16) == port and row[3] in ("0A", "01") for row in rows)
+
+
+class Scene:
+    """A server, the front before it, and a GDB that stands at `work`."""
+
+    def __init__(self, folder: Path, server: str, *before: str, extended: bool = False) -> None:
+        self.server, self.port = server, free_port()
+        self.program = built(folder, "gdbserver" if server == "multi" else server)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+        argv = [sys.executable, "-m", "ocdsup", "front", f"127.0.0.1:{self.port}"]
+        self._front = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert self._front.stdout is not None
+        listening = int(re.findall(rb"port (\d+)", self._front.stdout.readline())[0])
+        self.gdb = Gdb(self.program)
+        for line in ("set sysroot /", *before):
+            self.cli(line)
+        kind = "extended-remote" if extended or server == "multi" else "remote"
+        self.target = f"target {kind} localhost:{listening}"
+        self.cli(self.target)
+
+    def start(self) -> None:
+        """Start the server; returns when it listens, or has already served the connection of a front that waited for it."""
+        argv = command(self.server, self.port, self.program)
+        null = subprocess.DEVNULL
+        process = self._process = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, start_new_session=True)
+        until(f"see {argv[0]} listen", lambda: listens(self.port) or process.poll() == 0, PATIENCE)
+
+    def kill(self) -> None:
+        """`kill -9` for the server and its program."""
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(PATIENCE)
+
+    def restart(self) -> None:
+        """Kill it and start it again."""
+        self.kill()
+        self.start()
+
+    def cli(self, line: str) -> None:
+        """A line at GDB's own prompt."""
+        self.gdb.command(f'-interpreter-exec console "{line}"', PATIENCE)
+
+    def run_to_work(self) -> str:
+        """Let the program run to the breakpoint; returns the stop."""
+        self.cli("break work")
+        return self.goes_on()
+
+    def goes_on(self) -> str:
+        """Let the program run to its next stop."""
+        self.gdb.command("-exec-continue", PATIENCE)
+        return self.gdb.wait_stop(PATIENCE)
+
+    def runs(self) -> None:
+        """Let the program run, without a breakpoint."""
+        self.cli("delete")
+        before = self.ticks()
+        self.gdb.command("-exec-continue", PATIENCE)
+        until("see the program run", lambda: self.ticks() > before + 5, PATIENCE)
+
+    def ticks(self) -> int:
+        """How long the server and its program have used a CPU, in ticks (proc(5)); the programs here never sleep."""
+        assert self._process is not None
+        used = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                used += int(fields[11]) + int(fields[12]) if int(fields[3]) == self._process.pid else 0
+        return used
+
+    @property
+    def seen(self) -> str:
+        """All that GDB printed for its user."""
+        return "\n".join(line for line in self.gdb.log if line[:1] in "~@&")
+
+    def close(self) -> None:
+        """End all of it."""
+        self.gdb.close()
+        self._front.terminate()
+        self._front.communicate(timeout=PATIENCE)
+        self.kill()
+        assert self._front.returncode == 0
+
+
+def built(folder: Path, server: str) -> Path:
+    """The program that this server debugs."""
+    source, argv = BUILDS[server]
+    compiler = shutil.which(argv[0])
+    assert compiler is not None, f"{argv[0]} is needed to build the program that is debugged"
+    (folder / "debuggee.c").write_text(source)
+    subprocess.run([compiler, *argv[1:], "-o", "debuggee", "debuggee.c"], cwd=folder, check=True, capture_output=True)
+    return folder / "debuggee"
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+    """Make scenes that end with the test."""
+    with made(tmp_path) as make:
+        yield make
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[Callable[..., Scene]]:
+    scenes: list[Scene] = []
+
+    def make(*words: str, extended: bool = False) -> Scene:
+        scenes.append(Scene(folder, *words, extended=extended))
+        return scenes[-1]
+
+    try:
+        yield make
+    finally:
+        for one in scenes:
+            one.close()
+
+
+SINGLE = "set remote multiprocess-feature-packet off"
+NEW_RUN = [
+    pytest.param(("gdbserver", SINGLE), id="gdbserver"),
+    pytest.param(("qemu-arm",), id="qemu-arm", marks=pytest.mark.system),
+    pytest.param(("qemu-system-arm",), id="qemu-system-arm", marks=pytest.mark.system),
+]
+
+
+@pytest.mark.parametrize("words", NEW_RUN)
+def test_a_halted_gdb_goes_on_in_the_new_run(scene: Callable[..., Scene], words: tuple[str, ...]) -> None:
+    """The first step tells that it is another run and shows where that stands; the breakpoint is hit there."""
+    there = scene(*words)
+    assert 'func="work"' in there.run_to_work()
+    there.restart()
+    there.gdb.command("-exec-step-instruction", PATIENCE)
+    stop = there.gdb.wait_stop(PATIENCE)
+    assert 'signal-name="SIGINT"' in stop
+    assert 'func="work"' not in stop
+    assert "its program is a new run" in there.seen
+    assert 'func="work",args=[{name="n",value="0"}]' in there.goes_on()
+
+
+@pytest.mark.parametrize("words", NEW_RUN)
+def test_a_running_gdb_stops_in_the_new_run(scene: Callable[..., Scene], words: tuple[str, ...]) -> None:
+    """Its user reads that the server went, and why the program stands."""
+    there = scene(*words)
+    there.run_to_work()
+    there.runs()
+    there.restart()
+    assert 'signal-name="SIGINT"' in there.gdb.wait_stop(PATIENCE)
+    assert "the GDB server is away" in there.seen
+    assert "its program is a new run" in there.seen
+    assert 'func="work",args=[{name="n",value="0"}]' in there.run_to_work()
+
+
+def test_a_halted_gdb_reads_that_its_process_is_gone(scene: Callable[..., Scene]) -> None:
+    """Another process number: memory and registers fail instead of showing the new process, and the first step tells why."""
+    there = scene("gdbserver")
+    there.run_to_work()
+    there.restart()
+    with pytest.raises(GdbError, match="Cannot access memory"):
+        there.cli("print counter")
+    there.gdb.command("-exec-continue", PATIENCE)  # from a breakpoint: it begins with a step
+    until("read why", lambda: "the debug server went away and its program with it" in there.seen, PATIENCE)
+    with pytest.raises(GdbError, match="went away and its program with it"):
+        there.cli("info registers")
+    assert "inferior 2" not in there.seen.lower()
+
+
+def test_after_its_process_is_gone_gdb_connects_to_the_next_one(scene: Callable[..., Scene]) -> None:
+    """The same GDB, the same port, once the server is started again: its breakpoint is hit there."""
+    there = scene("gdbserver")
+    there.run_to_work()
+    there.restart()
+    there.gdb.command("-exec-continue", PATIENCE)
+    until("read why", lambda: "the debug server went away and its program with it" in there.seen, PATIENCE)
+    there.cli("kill")
+    there.restart()  # `--once`: it has served its one connection
+    there.cli(there.target)
+    assert 'func="work",args=[{name="n",value="0"}]' in there.goes_on()
+
+
+def test_a_running_gdb_reads_that_its_process_is_gone(scene: Callable[..., Scene]) -> None:
+    """At once, because GDB listens."""
+    there = scene("gdbserver")
+    there.run_to_work()
+    there.runs()
+    there.restart()
+    assert 'reason="exited-signalled",signal-name="SIGKILL"' in there.gdb.wait_stop(PATIENCE)
+    assert "went away and its program with it" in there.seen
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["halted", "running"])
+def test_a_gdb_that_starts_programs_starts_the_next_one(scene: Callable[..., Scene], running: bool) -> None:
+    """`gdbserver --multi`: the connection stays, `run` works again, and the breakpoint is set there."""
+    there = scene("multi")
+    there.cli(f"set remote exec-file {there.program}")
+    there.cli("break work")
+    there.gdb.command("-exec-run", PATIENCE)
+    there.gdb.wait_stop(PATIENCE)
+    if running:
+        there.runs()
+    there.restart()
+    if running:
+        assert 'reason="exited-signalled",signal-name="SIGKILL"' in there.gdb.wait_stop(PATIENCE)
+        there.cli("break work")
+    there.gdb.command("-exec-run", PATIENCE)
+    assert 'func="work",args=[{name="n",value="0"}]' in there.gdb.wait_stop(PATIENCE)
+
+
+@pytest.mark.parametrize("word", ["kill", "detach"])
+def test_a_gdb_that_leaves_a_gone_process_is_free_again(scene: Callable[..., Scene], word: str) -> None:
+    """Nothing of it reaches the new server, where the next program starts."""
+    there = scene("multi")
+    there.cli(f"set remote exec-file {there.program}")
+    there.cli("break work")
+    there.gdb.command("-exec-run", PATIENCE)
+    there.gdb.wait_stop(PATIENCE)
+    there.restart()
+    there.cli(word)
+    there.gdb.command("-exec-run", PATIENCE)
+    assert 'func="work",args=[{name="n",value="0"}]' in there.gdb.wait_stop(PATIENCE)
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["halted", "running"])
+def test_a_non_stop_session_ends_with_its_server(scene: Callable[..., Scene], running: bool) -> None:
+    """GDB says that the connection was closed, as it does without the front."""
+    there = scene("gdbserver", "set non-stop on")
+    there.gdb.wait_stop(PATIENCE)
+    assert 'func="work"' in there.run_to_work()
+    if running:
+        there.runs()
+    there.restart()
+    until("read of the end", lambda: "Remote connection closed" in there.seen, PATIENCE)
