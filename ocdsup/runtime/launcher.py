@@ -28,6 +28,7 @@ READ = 64 * 1024
 PORTION, REST_S = 14 * 1024, 0.003  # bytes between rests: some 40,000 lines/s, more than an adapter lets OpenOCD write
 FLOOD_S = 0.02  # a portion that came slower than this is no flood
 _PR_SET_PDEATHSIG = 1
+_OOM_SCORE = "/proc/self/oom_score_adj"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC})
 _HINT_BINARY = "install OpenOCD or set openocd.binary to its path"
@@ -47,6 +48,29 @@ def _die_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return prepare
+
+
+def _first(prepare: Callable[[], None]) -> Callable[[], None]:
+    """What every child does between fork and exec, and then what this one does."""
+
+    def both() -> None:
+        _be_an_ordinary_victim()
+        prepare()
+
+    return both
+
+
+def _be_an_ordinary_victim() -> None:
+    """Drop what `OOMScoreAdjust=` of the unit grants the daemon: OpenOCD is to go first, and what it starts would inherit it.
+
+    Upwards needs no capability (proc(5), oom_score_adj); what is not below 0 stays.
+    """
+    with contextlib.suppress(OSError):
+        with open(_OOM_SCORE, encoding="ascii") as now:
+            favoured = now.read().startswith("-")
+        if favoured:
+            with open(_OOM_SCORE, "w", encoding="ascii") as score:
+                score.write("0")
 
 
 class Process:
@@ -170,7 +194,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], *, outlives: bool) -> An
     try:
         with warnings.catch_warnings():
             # Python 3.12 warns of every fork beside threads. Ours only look at /proc and sysfs and hold no lock, and
-            # the child does nothing but prctl and exec.
+            # the child does little but prctl and exec.
             warnings.simplefilter("ignore", DeprecationWarning)
             child: Any = pexpect.spawn(
                 argv[0],
@@ -179,7 +203,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], *, outlives: bool) -> An
                 maxread=READ,
                 echo=False,
                 env=dict(env),
-                preexec_fn=guard.begin if outlives else _die_with(os.getpid()),
+                preexec_fn=_first(guard.begin if outlives else _die_with(os.getpid())),
             )
     except (pexpect.ExceptionPexpect, OSError) as error:
         traceback.clear_frames(error.__traceback__)  # lets go of a half-made child: its pty is closed, its zombie reaped

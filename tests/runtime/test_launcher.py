@@ -387,3 +387,21 @@ async def test_a_trickle_is_read_at_once_whoever_waits(
     one = run(*python(FLOOD), lively=True)
     await until(lambda: one.words)
     assert one.output.count(b"\n") == 5000
+
+
+@pytest.mark.parametrize(("of_the_daemon", "of_openocd"), [("-200\n", "0"), ("0\n", "0\n"), ("300\n", "300\n")])
+async def test_openocd_is_not_spared_as_the_daemon_is_when_memory_runs_out(
+    run: Callable[..., Run],
+    until: Until,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    of_the_daemon: str,
+    of_openocd: str,
+) -> None:
+    """With a stand-in for /proc/self/oom_score_adj: going below 0 takes a capability that a test need not have."""
+    score = tmp_path / "oom_score_adj"
+    score.write_text(of_the_daemon)
+    monkeypatch.setattr(launcher, "_OOM_SCORE", str(score))
+    one = run(*python("pass"))
+    await until(lambda: one.words)
+    assert score.read_text() == of_openocd
