@@ -117,7 +117,7 @@ def test_what_is_installed_installs_the_service(
     rules = tmp_path / "root/etc/udev/rules.d/60-ocdsup.rules"
     *lines, last = rules.read_bytes().splitlines(keepends=True)
     assert b"".join(lines) == (ROOT / "systemd/60-ocdsup.rules").read_bytes()
-    assert last.startswith(b"# Written by `ocdsup install`: ")
+    assert last.startswith(b"# Written by `ocdsup install` (")
 
 
 @pytest.mark.system
