@@ -1,6 +1,6 @@
 """Which commands keep OpenOCD's only thread busy for long: while one runs, its silence says nothing.
 
-OpenOCD answers nobody while a command runs that moves much data or waits (0.10 … master: one thread, blocking drivers). The words
+OpenOCD answers nobody while a command runs that moves much data or waits (0.10 … master: one thread, blocking drivers). Words
 are found anywhere in a line, so that `reset halt; flash …` and `if {1} {program …}` count. To take one too many for long costs
 patience with an OpenOCD that hangs in it; to take one too few costs a flash memory that is half written.
 
