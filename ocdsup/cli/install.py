@@ -55,12 +55,11 @@ def run(options: argparse.Namespace) -> int:
     for path, file in places:
         # for others to look in, or as the basedir-spec wants it at home
         _write(path, file, own_files.FOLDER_MODE if options.system else 0o700, dry_run=options.dry_run)
-    for command in () if options.root else plan.commands:
-        run_command(command, dry_run=options.dry_run)
+    failed = run_commands(() if options.root else plan.commands, dry_run=options.dry_run)
     if options.dry_run:
         _check_program(options)  # behind the plan, which is what was asked for
     print(service_files.next_steps(for_system=options.system), end="")
-    return 0
+    return failed
 
 
 def plan_for(options: argparse.Namespace) -> service_files.Plan:
@@ -90,10 +89,18 @@ def places_of(options: argparse.Namespace, program: Sequence[str], text: str, ch
     if in_user_site(Path(ocdsup.__file__)):
         unit = "systemd/user/ocdsup.service"
         share[unit] = service_files.with_user_site(share[unit])
-    home = os.path.expanduser("~")
-    config_home = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
-    data_home = os.environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
-    return service_files.user(share, program, text, config_home, data_home)
+    return service_files.user(share, program, text, _base("XDG_CONFIG_HOME", ".config"), _base("XDG_DATA_HOME", ".local/share"))
+
+
+def _base(variable: str, below_home: str) -> str:
+    """A directory of the basedir-spec, which says that a relative one is to be ignored. Raises OcdsupError without any home."""
+    named, home = os.environ.get(variable, ""), os.path.expanduser("~")
+    if named.startswith("/"):
+        return named.rstrip("/")
+    if not home.startswith("/"):
+        why = f"HOME is {home!r}, which is no whole path" if "HOME" in os.environ else f"user {os.geteuid()} has no home"
+        raise OcdsupError("find the place for your service's files", why, "set HOME")
+    return f"{home.rstrip('/')}/{below_home}"
 
 
 def in_user_site(module: Path) -> bool:
@@ -144,13 +151,26 @@ def _drop_in(path: Path) -> str:
     return f"; put your changes into a drop-in: systemctl{user} edit {path.name}" if "systemd" in path.parts else ""
 
 
-def run_command(command: tuple[str, ...], *, dry_run: bool) -> None:
-    """Run one command; its failure is said and does not stop the rest."""
+def run_commands(commands: Sequence[tuple[str, ...]], *, dry_run: bool) -> int:
+    """Run one after the other; those that failed are named at the end, with the exit code that follows from it."""
+    failed = [" ".join(command) for command in commands if not run_command(command, dry_run=dry_run)]
+    if failed:
+        print(
+            f"ocdsup: the files are in order, but this failed: {'; '.join(failed)}; mend it and run it again", file=sys.stderr
+        )
+    return 1 if failed else 0
+
+
+def run_command(command: tuple[str, ...], *, dry_run: bool) -> bool:
+    """Run one command; its failure is said and does not stop the rest. One whose program is missing here has nothing to do."""
     line = " ".join(command)
     if dry_run:
         print(f"would run {line}")
-    elif shutil.which(command[0]) is None:
+        return True
+    if shutil.which(command[0]) is None:
         print(f"skipped  {line} ({command[0]} is not installed)")
-    else:
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
-        print(f"ran      {line}" + (f" (exit code {code})" if code else ""))
+        return True
+    sys.stdout.flush()  # before what the command says
+    code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    print(f"ran      {line}" + (f" (exit code {code})" if code else ""))
+    return code == 0

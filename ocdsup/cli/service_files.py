@@ -30,6 +30,8 @@ class Plan:
     commands: tuple[tuple[str, ...], ...]
     farewell: tuple[tuple[str, ...], ...]
     """Commands before the files are taken away again."""
+    afterwards: tuple[tuple[str, ...], ...]
+    """Commands after that."""
 
 
 def with_program(unit: str, program: Sequence[str]) -> str:
@@ -91,7 +93,8 @@ def system(share: Mapping[str, str], program: Sequence[str], starter: str) -> Pl
         ("systemctl", "daemon-reload"),
         ("systemd-analyze", "verify", "--man=no", "/etc/systemd/system/ocdsup.service"),
     )
-    return Plan(files, commands, (("systemctl", "disable", "--now", "ocdsup.socket", "ocdsup.service"),))
+    farewell = (("systemctl", "disable", "--now", "ocdsup.socket", "ocdsup.service"),)
+    return Plan(files, commands, farewell, tuple(command for command in commands if command[0] in {"udevadm", "systemctl"}))
 
 
 def user(share: Mapping[str, str], program: Sequence[str], starter: str, config_home: str, data_home: str) -> Plan:
@@ -107,7 +110,7 @@ def user(share: Mapping[str, str], program: Sequence[str], starter: str, config_
         ("systemctl", "--user", "daemon-reload"),
         ("systemd-analyze", "--user", "verify", "--man=no", unit),
     )
-    return Plan(files, commands, (("systemctl", "--user", "disable", "--now", "ocdsup.service"),))
+    return Plan(files, commands, (("systemctl", "--user", "disable", "--now", "ocdsup.service"),), commands[:1])
 
 
 _UNSEEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108  (places to refuse, nothing is created there)
@@ -131,3 +134,14 @@ def next_steps(*, for_system: bool) -> str:
         "  systemctl --user enable --now ocdsup\n"
         "  loginctl enable-linger      # keeps it running when you log out\n"
     )
+
+
+def what_stays(*, for_system: bool) -> str:
+    """What `uninstall` leaves alone: it is somebody's work, or files may belong to it."""
+    if for_system:
+        return (
+            "left: /etc/ocdsup, /var/lib/ocdsup, drop-ins in /etc/systemd/system/ocdsup.service.d, user and group ocdsup;\n"
+            "/run/ocdsup goes at the next boot. To take the rest away:\n"
+            "  userdel ocdsup; rm -r /etc/ocdsup /var/lib/ocdsup\n"
+        )
+    return "left: your configuration, drop-ins of yours, and `loginctl enable-linger` if you said that for it\n"

@@ -23,10 +23,10 @@ def run(options: argparse.Namespace) -> int:
         install.run_command(command, dry_run=options.dry_run)
     for file in reversed(plan.files):  # the directories that were made for the first go last
         _remove(install.place(options.root, file), file, dry_run=options.dry_run)
-    reload = next((command for command in plan.commands if "daemon-reload" in command), None)
-    if reload is not None and not options.root:
-        install.run_command(reload, dry_run=options.dry_run)
-    return 0
+    failed = install.run_commands(() if options.root else plan.afterwards, dry_run=options.dry_run)
+    if not options.root:
+        print(service_files.what_stays(for_system=options.system), end="")
+    return failed
 
 
 def _remove(path: Path, file: service_files.File, *, dry_run: bool) -> None:

@@ -91,7 +91,12 @@ def test_a_dry_run_shows_everything_and_changes_nothing(
 def test_a_user_gets_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing outside their home, and commands of their own manager only."""
     commands: list[tuple[str, ...]] = []
-    monkeypatch.setattr(install, "run_command", lambda command, dry_run: commands.append(command))
+
+    def run(command: tuple[str, ...], *, dry_run: bool) -> bool:
+        commands.append(command)
+        return not dry_run
+
+    monkeypatch.setattr(install, "run_command", run)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert main(["install", "--user"]) == 0
@@ -149,11 +154,50 @@ def test_a_file_that_cannot_be_written_ends_it(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_command_that_is_missing_or_fails_does_not_end_it(capsys: pytest.CaptureFixture[str]) -> None:
-    install.run_command(("ocdsup-no-such-program", "x"), dry_run=False)
-    install.run_command(("false",), dry_run=False)
+    """But the one that failed is named at the end, and in the exit code; what is not installed has nothing to be told."""
+    assert install.run_commands([("ocdsup-no-such-program", "x"), ("false",), ("true",)], dry_run=False) == 1
+    said = capsys.readouterr()
+    assert "skipped  ocdsup-no-such-program x" in said.out
+    assert "ran      false (exit code 1)\nran      true\n" in said.out
+    assert "this failed: false; mend it" in said.err
+    assert install.run_commands([("ocdsup-no-such-program", "x"), ("true",)], dry_run=False) == 0
+
+
+def test_a_failed_command_is_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a script would go on as if systemd knew the unit."""
+    monkeypatch.setattr(install, "run_command", lambda command, dry_run: "daemon-reload" not in command)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert main(["install", "--user"]) == 1
+    assert (tmp_path / "config/systemd/user/ocdsup.service").exists()
+
+
+def test_a_relative_directory_of_the_environment_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `run` does and the basedir-spec says; the unit would have gone below the working directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", "rel")
+    monkeypatch.setenv("XDG_DATA_HOME", "rel")
+    assert main(["install", "--user", "--dry-run"]) == 0
     out = capsys.readouterr().out
-    assert "skipped  ocdsup-no-such-program x" in out
-    assert "ran      false (exit code 1)" in out
+    assert f"would write {tmp_path}/.config/systemd/user/ocdsup.service" in out
+    assert f"would write {tmp_path}/.local/share/man/man1/ocdsup.1" in out
+    assert "write rel" not in out
+
+
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+def test_without_a_home_nothing_is_written(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A user id without an entry in passwd: the files would have gone to a directory named `~`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert main([verb, "--user"]) == 1
+    assert "set HOME" in capsys.readouterr().err
+    assert files(tmp_path) == set()
 
 
 @pytest.mark.parametrize("words", [[], ["--user", "--system"]])

@@ -83,3 +83,14 @@ def test_directories_that_were_made_for_it_go_with_it(tmp_path: Path, monkeypatc
     assert main(["uninstall", "--user"]) == 0
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
     assert left == {"data", "config", "config/ocdsup", "config/ocdsup/ocdsup.yaml"}
+
+
+def test_it_says_what_stays_and_tells_udev_and_systemd(capsys: pytest.CaptureFixture[str]) -> None:
+    """The rule is gone for what is plugged in, too; the user and its files are named with the command that takes them away."""
+    assert main(["uninstall", "--system", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    commands = [line.removeprefix("would run ") for line in out.splitlines() if line.startswith("would run ")]
+    assert commands[0] == "systemctl disable --now ocdsup.socket ocdsup.service"
+    assert {"udevadm control --reload", "systemctl daemon-reload"} <= set(commands)
+    assert not [line for line in commands if "sysusers" in line or "verify" in line]
+    assert "userdel ocdsup; rm -r /etc/ocdsup /var/lib/ocdsup" in out
