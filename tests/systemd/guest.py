@@ -32,6 +32,29 @@ WantedBy=multi-user.target
 """
 # Any forbidden system call ends the process that made it, instead of an EPERM that somebody may swallow.
 STRICT = "[Service]\nSystemCallErrorNumber=kill\n"
+# Runs in the place of the daemon, in a unit that is the shipped one in all else: a real device on a real bus, with real libusb.
+USB_CALLS = """
+import select, subprocess
+from ocdsup.probes.selector import Found, ProbeSelector
+from ocdsup.runtime import usb, usb_reset
+watch = usb.watch()
+def until(there):
+    while True:
+        found = usb.find(ProbeSelector(vid_pid="0403:6001", serial="QEMU0001"))
+        if isinstance(found, Found) and not found.probe.denied if there else not isinstance(found, Found):
+            return found
+        select.select([watch.fileno()], [], [], 1)  # udev gives rights a moment after the kernel tells
+        watch.changed()
+until(True)
+print("it is there", type(watch).__name__, flush=True)
+until(False)
+print("it is gone", flush=True)
+probe = until(True).probe
+print(usb_reset.reset(probe).text, flush=True)
+print(usb_reset.reauthorise(probe).text, flush=True)
+ftdi = "adapter driver ftdi; ftdi vid_pid 0x0403 0x6001; adapter serial QEMU0001; ftdi layout_init 0 0; transport select jtag"
+subprocess.run(["openocd", "-c", ftdi + "; adapter speed 100; init; shutdown"], stdin=subprocess.DEVNULL)
+"""
 CHECKS: list[Callable[[Bench], str | None]] = []
 
 
@@ -280,6 +303,36 @@ def nothing_is_done_that_the_filter_forbids(bench: Bench) -> str:
     (folder / "strict.conf").unlink()
     sh("systemctl daemon-reload && systemctl restart ocdsup")
     return "no process was ended by the filter"
+
+
+@check
+def a_probe_on_a_real_bus_can_be_watched_reset_and_opened(_bench: Bench) -> str:
+    """In the unit's own sandbox, as its user: netlink, USBDEVFS_RESET, and libusb as far as this FT232, which has no JTAG."""
+    shipped = Path("/etc/systemd/system/ocdsup.service").read_text()
+    ours = "Type|Exec\\w+|Restart\\w*|TimeoutStart\\w+|Watchdog\\w+|Runtime\\w+|File\\w+|SystemCallErrorNumber"
+    unit = re.sub(rf"(?m)^({ours})=.*\n", "", shipped)
+    command = "[Service]\nType=oneshot\nTimeoutStartSec=240\nSystemCallErrorNumber=kill\nExecStart=/opt/ocdsup/bin/python /etc/ocdsup/usb_calls.py\n"
+    Path("/etc/systemd/system/usb-calls.service").write_text(unit.replace("[Service]\n", command))
+    Path("/etc/ocdsup/usb_calls.py").write_text(USB_CALLS)
+    (device,) = [
+        path.parent.resolve() for path in Path("/sys/bus/usb/devices").glob("*/serial") if "QEMU0001" in path.read_text()
+    ]
+    sh("systemctl daemon-reload && systemctl start --no-block usb-calls")
+    until("watch the bus", lambda: "it is there" in _journal("usb-calls"))
+    (device.parents[1] / "remove").write_text("1")  # its whole USB controller
+    until("miss it", lambda: "it is gone" in _journal("usb-calls"))
+    Path("/sys/bus/pci/rescan").write_text("1")
+    until("end", lambda: show("ActiveState", unit="usb-calls")["ActiveState"] in ("inactive", "failed"))
+    said = _journal("usb-calls")
+    assert show("Result", unit="usb-calls")["Result"] == "success", said
+    assert "USB reset done" in said, said
+    assert "USB re-authorisation failed: PermissionError" in said, said
+    assert "unsupported FTDI chip type" in said, said
+    return said
+
+
+def _journal(unit: str) -> str:
+    return sh(f"journalctl -u {unit} -b -o cat --no-pager")
 
 
 def _recovery(cause: str) -> None:
