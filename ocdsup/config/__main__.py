@@ -7,12 +7,13 @@ import errno
 import os
 import stat
 import sys
+from dataclasses import replace
 
 from ocdsup.config import exchange, trust
 from ocdsup.config.document import SIZE_LIMIT
 from ocdsup.config.exchange import Checked
 from ocdsup.config.load import load
-from ocdsup.config.model import Config
+from ocdsup.config.model import Bench, Config
 from ocdsup.errors import ConfigError, Problem
 
 
@@ -38,8 +39,19 @@ def read(file: str) -> Checked:
         raise ConfigError((*distrust, *error.problems)) from None
     if distrust:
         raise ConfigError(distrust)
+    config = _placed(config, os.path.dirname(os.path.abspath(file)))
     distrust = [Problem(file, 0, 0, "", verdict.warning, verdict.hint)] if verdict.warning else []
     return Checked(config, (*distrust, *_without_effect(config, file)))
+
+
+def _placed(config: Config, folder: str) -> Config:
+    """The configuration with `search` from the folder that the file is in: a daemon's working directory is /, or anybody's."""
+
+    def bench(one: Bench) -> Bench:
+        search = tuple(os.path.normpath(os.path.join(folder, path)) for path in one.openocd.search)
+        return replace(one, openocd=replace(one.openocd, search=search))
+
+    return replace(config, benches=tuple(map(bench, config.benches)))
 
 
 def _without_effect(config: Config, file: str) -> list[Problem]:

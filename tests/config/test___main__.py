@@ -99,3 +99,19 @@ def test_a_key_that_has_no_effect_is_told(tmp_path: Path) -> None:
     """`check` prints it, the daemon logs it at the start; the file is good nevertheless."""
     (warning,) = read(write(tmp_path / "a.yaml", GOOD + b"http: 127.0.0.1:8333\n")).warnings
     assert "http: nothing is served at 127.0.0.1:8333" in str(warning)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [(".", ""), ("scripts", "scripts"), ("../x", "../x"), ("/opt/scripts", "/opt/scripts")]
+)
+def test_search_counts_from_the_folder_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, meant: str
+) -> None:
+    """Not from the working directory, which is / for a service; also when the file is named without its folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(f"version: 1\nbenches: {{a: {{openocd: {{config: [x], search: [{written}]}}}}}}\n")
+    monkeypatch.chdir(folder)
+    for file in ("a.yaml", str(folder / "a.yaml")):
+        (bench,) = read(file).config.benches
+        assert bench.openocd.search == (os.path.normpath(folder / meant),)
