@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ocdsup
 from ocdsup.cli import own_files
 from ocdsup.config.paths import config_candidates
 from ocdsup.config.starter import TARGET, Found, starter
@@ -17,13 +18,15 @@ from ocdsup.probes.serials import is_raw
 if TYPE_CHECKING:
     from ocdsup.probes.probe import Probe
 
+EXAMPLES = Path(ocdsup.__file__).parent / "share/configs"
+
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
     text = "Write a first configuration: a bench for each probe that is plugged in, or the simulated board."
     verb = verbs.add_parser("init", description=text)
     verb.add_argument("file", nargs="?", metavar="FILE", help="where to; - for stdout (default: where `ocdsup run` looks)")
-    verb.add_argument("--target", metavar="CFG", default=TARGET, help=f"OpenOCD's file for the chip (default {TARGET})")
+    verb.add_argument("--target", metavar="CFG", help=f"OpenOCD's file for the chip (default {TARGET})")
     verb.add_argument("--simulated", action="store_true", help="for the simulated board, whatever is plugged in")
     verb.add_argument("--force", action="store_true", help="replace a file that is there")
     verb.set_defaults(run=run)
@@ -31,13 +34,17 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> int:
     """Write the file; an existing one stays unless `--force`."""
-    text = starter(() if options.simulated else probes(), options.target)
+    text = starter(() if options.simulated else probes(), options.target or TARGET)
+    if options.target and options.target not in text:
+        why = "no probe that OpenOCD drives is plugged in" if not options.simulated else "the simulated board has its own"
+        print(f"ocdsup: --target {options.target} is not used: {why}", file=sys.stderr)
     file = options.file or options.config or default_place()
     if file == "-":
         print(text, end="")
         return 0
     write(file, text, force=options.force)
     print(f"wrote {file}; next: ocdsup check -c {file}, then ocdsup run -c {file}", file=sys.stderr)
+    print(f"examples for other boards and probes: {EXAMPLES}", file=sys.stderr)
     return 0
 
 

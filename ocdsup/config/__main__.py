@@ -75,7 +75,7 @@ def _no_file(file: str, mode: int) -> Problem:
 
 def _unreadable(file: str, error: OSError | ValueError) -> Problem:
     hints: dict[type[Exception], str] = {
-        FileNotFoundError: "name the file with -c; `configs/` of ocdsup has examples",
+        FileNotFoundError: "name the file with -c, or let `ocdsup init` write one",
         PermissionError: "run as the user who owns it, or let this user read it",
         IsADirectoryError: "name a file in it",
     }

@@ -6,6 +6,7 @@ import pytest
 
 from ocdsup.cli import init
 from ocdsup.cli.main import main
+from ocdsup.config.starter import Found
 from ocdsup.probes.known import ST_LINK_V2
 from ocdsup.probes.probe import Probe
 
@@ -52,3 +53,44 @@ def test_a_serial_that_cannot_be_written_down_is_not(serial: str) -> None:
     """Old ST-LINK/V2 send raw bytes; the USB port tells such a probe apart."""
     assert init.found(Probe("0483:3748", serial, ST_LINK_V2, location="1-2")).serial == ""
     assert init.found(Probe("0483:3748", "066BFF", ST_LINK_V2, location="1-2")).serial == "066BFF"
+
+
+@pytest.mark.parametrize(
+    ("words", "probes", "noted"),
+    [
+        (["--target", "target/stm32f1x.cfg"], (), "no probe that OpenOCD drives is plugged in"),
+        (["--target", "target/stm32f1x.cfg", "--simulated"], (), "the simulated board has its own"),
+        (["--target", "target/stm32f4x.cfg"], (), ""),
+        (["--target", "target/stm32f1x.cfg"], (Found("st-link", "ST-LINK/V2", "0483:3748", "066B", "1-2"),), ""),
+    ],
+)
+def test_a_target_that_is_not_used_is_said(
+    words: list[str],
+    probes: tuple[Found, ...],
+    noted: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without a probe the file is for the simulated board, whatever chip was named."""
+    monkeypatch.setattr(init, "probes", lambda: probes)
+    assert main(["init", "-", *words]) == 0
+    said = capsys.readouterr()
+    assert said.err == (f"ocdsup: --target {words[1]} is not used: {noted}\n" if noted else "")
+    assert (words[1] in said.out) == (not noted)
+
+
+def test_it_says_where_the_examples_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the package: nobody who has installed it with pipx has a clone."""
+    assert main(["init", str(tmp_path / "a.yaml"), "--simulated"]) == 0
+    folder = Path(capsys.readouterr().err.rpartition(": ")[2].strip())
+    assert (folder / "nucleo-f411re.yaml").is_file()
+
+
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
+    """A link is followed here: the name is the user's own choice."""
+    (tmp_path / "a.yaml").symlink_to("real.yaml")
+    (tmp_path / "real.yaml").write_text("mine")
+    (tmp_path / "real.yaml").chmod(0o600)
+    assert main(["init", str(tmp_path / "a.yaml"), "--simulated", "--force"]) == 0
+    assert (tmp_path / "real.yaml").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "real.yaml").read_text().startswith("#")
