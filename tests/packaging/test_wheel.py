@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -99,6 +100,16 @@ def test_a_wheel_from_the_archive_is_the_same(built: Path, wheel: Path, tmp_path
     subprocess.run(command, cwd=tmp_path / f"ocdsup-{__version__}", check=True, capture_output=True)
     with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(tmp_path / "dist" / wheel.name) as two:
         assert one.namelist() == two.namelist()
+
+
+def test_the_archive_holds_what_the_tests_and_the_image_are_made_from(built: Path) -> None:
+    """`./dev test` and `docker build` in the unpacked archive: the lock, the script, and whatever the Dockerfile copies."""
+    with tarfile.open(built / f"ocdsup-{__version__}.tar.gz") as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+        assert archive.getmember(f"ocdsup-{__version__}/dev").mode & 0o111
+    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "docker/Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    wanted = {path for line in copies for path in line.split()} | {"dev", "requirements.lock", "CHANGELOG.md"}
+    assert {path for path in wanted if not any(f"{name}/".startswith(f"{path}/") for name in held)} == set()
 
 
 def test_what_is_installed_runs_away_from_the_tree(ocdsup: Callable[..., subprocess.CompletedProcess[str]]) -> None:
