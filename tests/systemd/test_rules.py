@@ -80,3 +80,11 @@ def test_devices_that_are_no_probes_are_left_alone(rules: list[list[tuple[str, s
 def test_nobody_gets_a_right_from_them(units: Path) -> None:
     lines = (units / "60-ocdsup.rules").read_text(encoding="utf-8").splitlines()
     assert not [line for line in lines if not line.startswith("#") and re.search(r"MODE|GROUP|OWNER|uaccess|RUN|PROGRAM", line)]
+
+
+def test_no_name_is_made_of_what_a_device_says_itself(rules: list[list[tuple[str, str, str, str]]]) -> None:
+    """A serial may be "/../x"; udev leaves slashes in $attr{} (udev(7)), and only usb_id's properties are without them."""
+    names = [value for rule in rules for key, _, _, value in rule if key == "SYMLINK"]
+    assert len(names) == 2
+    used = {word for name in names for word in re.findall(r"\$\w+(?:\{\w+\})?|%\w", name)}
+    assert used == {"$env{ID_SERIAL_SHORT}", "$env{ID_USB_INTERFACE_NUM}"}
