@@ -51,6 +51,7 @@ class Image:
         self.user = "root"
         self.environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
         self.entrypoint: list[str] = []
+        self.health: list[str] = []
 
     def build(self, dockerfile: Path) -> None:
         """Carry out every instruction. Raises ValueError for one that is not known here."""
@@ -73,7 +74,9 @@ class Image:
                 self.user = rest
             case "ENTRYPOINT":
                 self.entrypoint = json.loads(rest)
-            case "WORKDIR" | "CMD" | "HEALTHCHECK" | "STOPSIGNAL":
+            case "HEALTHCHECK":
+                self.health = json.loads(rest.partition(" CMD ")[2])
+            case "WORKDIR" | "CMD" | "STOPSIGNAL":
                 pass  # looked at by test_files
             case _:
                 raise ValueError(f"unknown instruction {word}")

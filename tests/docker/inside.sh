@@ -1,10 +1,12 @@
 #!/bin/sh
 # Runs in fresh mount, PID and network namespaces, as root: makes of ROOT what compose makes of a container, and uses it.
-# Arguments: ROOT, then per line of the standard input the command of one service: the board's, then the daemon's.
+# Argument: ROOT. Lines of the standard input: the board's command, the daemon's, and the health check of each.
 set -eu
 root=$1
 read -r board
 read -r daemon
+read -r board_health
+read -r daemon_health
 
 ip link set lo up
 ip address add 172.17.0.2/32 dev lo       # what the engine's bridge would be: in `allow`
@@ -34,17 +36,27 @@ except ConnectionError:
     print(sys.argv[1], "cut")' "$1"
 }
 
-# shellcheck disable=SC2086  # the commands of the compose file are words
+healthy() { # whether a health check passes: in words, since the commands of the image and of the compose file are words
+    # shellcheck disable=SC2086
+    if inside $1 >/dev/null 2>&1; then echo yes; else echo no; fi
+}
+becomes_healthy() {
+    tries=0
+    until [ "$(healthy "$2")" = yes ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 300 ] || { echo "$1 was never healthy"; exit 1; }
+        sleep 0.1
+    done
+    echo "$1 healthy"
+}
+
+echo "before: $(healthy "$board_health") $(healthy "$daemon_health")"
+# shellcheck disable=SC2086
 inside $board & board_pid=$!
 # shellcheck disable=SC2086
 inside $daemon & daemon_pid=$!
-tries=0
-until inside ocdsup status >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 300 ] || { echo "never healthy"; exit 1; }
-    sleep 0.1
-done
-echo healthy
+becomes_healthy board "$board_health"
+becomes_healthy daemon "$daemon_health"
 inside ocdsup wait simulated --timeout 60s
 connect 172.17.0.2
 connect 203.0.113.5
@@ -52,6 +64,7 @@ if inside touch /etc/written 2>/dev/null; then echo "the file system can be writ
 grep -H CapBnd "/proc/$(pgrep -x openocd)/status" | sed 's/.*status://'
 kill -TERM "$(pgrep -P "$daemon_pid" -f 'ocdsup run' || echo "$daemon_pid")"
 wait "$daemon_pid" && echo "ended with 0"
+echo "after: $(healthy "$board_health") $(healthy "$daemon_health")"
 pgrep -x openocd && { echo "OpenOCD was left behind"; exit 1; }
 kill -TERM "$board_pid"
 wait "$board_pid" || true

@@ -33,9 +33,10 @@ def test_the_image_holds_the_program_and_openocd_and_nothing_of_the_build(image:
 
 
 def test_the_simulated_bench_of_the_compose_file_lives_and_ends(image: Image) -> None:
-    """Both services with the rights that compose leaves them: the health check passes, `allow` decides who may connect."""
+    """Both services with the rights that compose leaves them: each health check tells when, `allow` decides who may connect."""
     services = yaml.safe_load((ROOT / "docker/compose.simulated.yaml").read_text(encoding="utf-8"))["services"]
     commands = [" ".join(image.entrypoint + services[name]["command"]) for name in ("board", "ocdsup")]
+    healths = [" ".join(words) for words in (services["board"]["healthcheck"]["test"][1:], image.health)]
     inside = Path(__file__).with_name("inside.sh")
     argv = [
         "unshare",
@@ -49,10 +50,14 @@ def test_the_simulated_bench_of_the_compose_file_lives_and_ends(image: Image) ->
         str(inside),
         str(image.root),
     ]
-    done = subprocess.run(argv, input="\n".join([*commands, ""]), capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        argv, input="\n".join([*commands, *healths, ""]), capture_output=True, text=True, timeout=300, check=False
+    )
     said = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "healthy" in said
+    assert "before: no no" in said
+    assert {"board healthy", "daemon healthy"} <= set(said)
+    assert "after: yes no" in said
     assert "172.17.0.2 b'+'" in said
     assert "203.0.113.5 cut" in said
     assert "CapBnd:\t0000000000000000" in said

@@ -311,7 +311,8 @@ def a_probe_on_a_real_bus_can_be_watched_reset_and_opened(_bench: Bench) -> str:
     shipped = Path("/etc/systemd/system/ocdsup.service").read_text()
     ours = "Type|Exec\\w+|Restart\\w*|TimeoutStart\\w+|Watchdog\\w+|Runtime\\w+|File\\w+|SystemCallErrorNumber"
     unit = re.sub(rf"(?m)^({ours})=.*\n", "", shipped)
-    command = "[Service]\nType=oneshot\nTimeoutStartSec=240\nSystemCallErrorNumber=kill\nExecStart=/opt/ocdsup/bin/python /etc/ocdsup/usb_calls.py\n"
+    command = "[Service]\nType=oneshot\nTimeoutStartSec=240\nSystemCallErrorNumber=kill\n"
+    command += "ExecStart=/opt/ocdsup/bin/python /etc/ocdsup/usb_calls.py\n"
     Path("/etc/systemd/system/usb-calls.service").write_text(unit.replace("[Service]\n", command))
     Path("/etc/ocdsup/usb_calls.py").write_text(USB_CALLS)
     (device,) = [
