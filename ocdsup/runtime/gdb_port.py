@@ -14,7 +14,8 @@ from typing import Any
 from ocdsup.rsp.policy import Policy, SecondClient
 from ocdsup.rsp.shadow import Learned
 from ocdsup.runtime.fd_store import Kept, Store
-from ocdsup.runtime.gdb_session import SLOW, GdbSession
+from ocdsup.runtime.gdb_session import GdbSession
+from ocdsup.runtime.lane import SLOW
 from ocdsup.runtime.listeners import Listener
 from ocdsup.runtime.tasks import Tasks
 

@@ -20,7 +20,7 @@ from ocdsup.rsp.proxy import Proxy
 from ocdsup.rsp.work import under_way
 from ocdsup.runtime import wire
 from ocdsup.runtime.fd_store import Kept
-from ocdsup.runtime.lane import Lane
+from ocdsup.runtime.lane import SLOW, Lane
 from ocdsup.runtime.ledger import Ledger
 from ocdsup.runtime.wire import Wire
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ocdsup.runtime.gdb_port import GdbPort, Served
 
 LIVELY_S = 0.05
-SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
 # OpenOCD is there and does not take us: another GDB has its only place, or it dropped the connection. Then it is asked again.
 # Soon at first: it may only not have seen yet that the one before us has gone.
 REDIAL_S = (0.01, 0.05, 0.25, 1.0, 2.0, 5.0)

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from ocdsup.runtime.gdb_session import GdbSession
     from ocdsup.runtime.wire import Wire
 
+SLOW = 1024 * 1024  # bytes: a reader this far behind pauses the other side
+
 
 class Lane:
     """Takes what the sockets of a session have read; `lead` says where to, anew after whatever the session did.
 
     `heard`: when the debugger last said something. `early`: what it says before would be due before the session's timer.
-    Both in seconds of the monotonic clock. Nothing piles up here: one request and its answer are under way at a time.
+    Both in seconds of the monotonic clock.
     """
 
     __slots__ = ("_client", "_kept", "_session", "_short", "_up", "early", "heard")
@@ -67,7 +69,8 @@ class Lane:
         if short is None or (kept and not short.reading) or (taken := short.reply(data, monotonic())) is None:
             self._session.answered(data)
             return
-        self._client.send(data)
+        if self._client.send(data) > SLOW:  # the other way nothing piles up: OpenOCD has one request at a time
+            self._up.pause()
         if kept:
             self._session.passed(len(data))
         if taken:

@@ -9,7 +9,8 @@ import pytest
 from ocdsup.rsp.framing import encode
 from ocdsup.rsp.policy import Policy
 from ocdsup.runtime.gdb_session import GdbSession
-from tests.runtime.gdb_rig import HELLO, Bench, Until, attached, packets, send
+from ocdsup.runtime.lane import SLOW
+from tests.runtime.gdb_rig import HELLO, Bench, Until, attached, packets, send, turns
 
 READ, STEP, STOP = encode(b"m20000000,4"), encode(b"vCont;s:p1.1"), encode(b"T05thread:p1.1;")
 NO_ACKS = encode(b"QStartNoAckMode")
@@ -81,6 +82,28 @@ async def test_when_the_debugger_last_spoke_is_known(bench: Bench, until: Until)
     await send(client, READ)
     assert await packets(upstream, 1) == [READ]
     assert session._lane.heard > 0.0
+
+
+async def test_a_debugger_that_asks_on_without_reading_pauses_the_server_and_loses_nothing(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer alone is short and passes; what waits for the debugger stays bounded."""
+    client, upstream, session = await past_the_negotiation(bench, until)
+    unheard(session, monkeypatch)
+    out, wire, answer, asked = session._client, session._proxy._link._wire, encode(b"00" * 0x7000), 0
+    assert out is not None
+    assert wire is not None
+    slow = False
+    while not slow:
+        slow = out.backlog > SLOW  # then once more
+        await send(client, READ)
+        assert await packets(upstream, 1) == [READ]
+        await send(upstream, answer)
+        asked += 1
+        await until(lambda: slow or not wire.fresh)  # noqa: B023  (asked before the next round) its answer has passed
+    await turns()
+    assert out.backlog <= SLOW + len(answer)
+    assert await packets(client, asked) == [answer] * asked
 
 
 async def test_what_the_short_way_does_not_take_is_looked_at(bench: Bench, until: Until) -> None:
