@@ -46,9 +46,13 @@ def bind(port: int) -> list[socket.socket]:
 
 
 async def bridge(
-    listener: Listener, over: Callable[[], object], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    listener: Listener,
+    over: Callable[[], object],
+    parted: Callable[[], object],
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
 ) -> None:
-    """Carry one client's connection to the bench and back; `over` is called when the client ends OpenOCD."""
+    """Carry one client's connection to the bench and back; `over` is called when it ends OpenOCD, `parted` when it goes."""
     try:
         port = await asyncio.to_thread(listener.target)
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port or 0)
@@ -63,6 +67,7 @@ async def bridge(
     upwards.cancel()
     for end in (writer, up_writer):
         end.close()
+    parted()
 
 
 def _is_over(upwards: asyncio.Future[bool], downwards: asyncio.Future[bool], over: Callable[[], object]) -> None:

@@ -88,7 +88,7 @@ class Server:
 
     def _wait_until_usable(self, name: str) -> None:
         if self._bench["phase"] in HOPELESS:
-            raise OcdsupError(f"use {name}", str(self._client.request("why", name)["text"]))
+            raise OcdsupError(f"use {name}", str(self._client.request("why", name)["text"]).removeprefix(f"{name}: "))
         if self._bench["phase"] not in USABLE:
             self._say(lines.note(f"{name} is {self._bench['phase']}: waiting for it, at most {WAIT_S:g} s"))
         self._client.request("wait", name, {"timeout": WAIT_S})
@@ -137,8 +137,10 @@ class Server:
                     announced = True
                 case What.ECHO:
                     self._echo(step)
-                case What.FILE_WORK | What.DOUBT:
-                    pass  # done before the server began, by the real OpenOCD
+                case What.FILE_WORK | What.DOUBT:  # done before the server began
+                    self._say(lines.note(f"{step.text!r} was for the real OpenOCD, which has run"))
+                case What.PARTING:
+                    self._say(lines.note(f"{step.text!r} ends this when GDB goes, and not the bench's OpenOCD"))
                 case _ if step.words[0] in skipped:
                     self._say(lines.note(f"{step.text!r} is left out"))
                 case _ if step.words[0] == "puts" and len(step.words) == 2:  # OpenOCD's own stdout is the supervisor's
@@ -238,13 +240,41 @@ class Server:
         def over() -> None:
             end(lines.shut_down(), 0)
 
+        def parted() -> None:
+            if self._plan.parting is not None:
+                threading.Thread(target=self._part, args=(partial(loop.call_soon_threadsafe, over),), daemon=True).start()
+
         for listener in self._listeners:
-            await asyncio.start_server(partial(bridge, listener, over), sock=listener.sock)
+            gone = parted if listener.service == "gdb" else bool
+            await asyncio.start_server(partial(bridge, listener, over, gone), sock=listener.sock)
         if self._plan.port("gdb") == "pipe":
             return await asyncio.to_thread(self._pipe)
-        gone = partial(loop.call_soon_threadsafe, end, lines.error("the daemon has gone"), 1)
-        threading.Thread(target=self._watch, args=(gone,), daemon=True).start()  # not `to_thread`: Ctrl-C would wait for it
+        away = partial(loop.call_soon_threadsafe, end, lines.error("the daemon has gone"), 1)
+        threading.Thread(target=self._watch, args=(away,), daemon=True).start()  # not `to_thread`: Ctrl-C would wait for it
+        if self._plan.parting is not None and not any(listener.service == "gdb" for listener in self._listeners):
+            threading.Thread(target=self._look_for_gdb, args=(parted,), daemon=True).start()
         return await code
+
+    def _part(self, over: Callable[[], object]) -> None:
+        """GDB has gone, and with it OpenOCD would."""
+        with contextlib.suppress(OcdsupError, _EndedError):
+            self._client = Client(self._path)  # the other one has its hands full with `watch`
+            if self._plan.parting:
+                self._tcl(self._plan.parting)
+        over()
+
+    def _look_for_gdb(self, parted: Callable[[], object]) -> None:
+        """Notice that a GDB on the bench's own port has come and gone."""
+        came = False
+        while True:
+            with contextlib.suppress(ControlError), Client(self._path) as client:
+                (bench,) = client.request("status", self._bench["name"])["benches"]
+                here = any(target["gdb_sessions"] for target in bench["targets"])
+                if came and not here:
+                    parted()
+                    return
+                came = here
+            threading.Event().wait(PAUSE_S)
 
     def _watch(self, gone: Callable[[], object]) -> None:
         """Notice the end of the daemon. One that is only restarted may have kept the connections (`adopt`)."""

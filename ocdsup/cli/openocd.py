@@ -137,7 +137,7 @@ class Job:
             own = safe(str(bench["binary"]))
             say(lines.note(f"{program} is run; {bench['name']} itself has {own}, which {real_openocd.OVERRIDE} could name"))
         pins = pin.heard(bench.get("pin")).tcl(real_openocd.version(program))
-        run = pinned(self.items, pins, once=False, works=wanted.works, reached=reached)
+        run = pinned(self.items, pins, once=False, works=wanted.works, flashes=wanted.flashes, reached=reached)
         return [program, *arguments.spell(run)]
 
     def _borrow(self, bench: str, command: list[str]) -> int:

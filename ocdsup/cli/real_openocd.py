@@ -96,7 +96,7 @@ class Files:
 
     def path(self, name: str) -> Path | None:
         """Return where a file is, None if nowhere."""
-        return next((path for folder in self._folders if (path := folder / name).is_file()), None)
+        return next((path for folder in self._folders if _is_there(path := folder / name)), None)
 
     def texts(self, names: Iterable[str], known: frozenset[Path]) -> dict[str, FileText]:
         """Return files and all they source, as far as they are found, by the names used; a bench's OpenOCD reads `known`."""
@@ -160,7 +160,9 @@ def _beside() -> list[str]:
 
 
 def _read(path: Path) -> str | None:
-    """The text of a file; None when it cannot be read, or is too large for a configuration."""
+    """The text of a file; None when it cannot be read, or not twice, or is too large for a configuration."""
+    if not path.is_file():
+        return None  # a pipe, as of a shell's `<(…)`: OpenOCD would find it empty
     try:
         with path.open(errors="replace") as file:
             text = file.read(LARGEST + 1)
@@ -169,5 +171,9 @@ def _read(path: Path) -> str | None:
     return text if len(text) <= LARGEST else None
 
 
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path) and not os.path.isdir(path)  # a folder that may not be entered is none
+
+
 def _is_library(folder: Path, path: Path) -> bool:
-    return path.is_relative_to(folder) and folder != Path() and all((folder / part).is_dir() for part in LIBRARY)
+    return path.is_relative_to(folder) and folder != Path() and all(os.path.isdir(folder / part) for part in LIBRARY)

@@ -2,5 +2,6 @@
 
 arguments  argv → items, as OpenOCD's getopt reads them     commands  Tcl of a `-c` → statements and what each is
 plan       items → what to do, in order                     match     which supervised bench is meant, if any
-lines      what OpenOCD prints and IDEs wait for
+tcl_text   Tcl → commands and words                     ending    does OpenOCD end by itself, and who decides it
+lines      what OpenOCD prints and IDEs wait for        farewell  what a client sends to end OpenOCD
 """

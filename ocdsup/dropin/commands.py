@@ -23,6 +23,7 @@ class What(Enum):
     INIT = auto()  # the bench is past it
     WORK = auto()  # something to be done on the target
     FILE_WORK = auto()  # the same, with a file of the caller: his rights, his folder
+    PARTING = auto()  # the end of OpenOCD when GDB goes, and what is done before it
     DOUBT = auto()  # it may end OpenOCD, or work on files, out of sight: in a branch, a loop, a procedure
     END = auto()  # the end of OpenOCD
 
@@ -98,10 +99,20 @@ def statement(text: str, origin: str = "") -> Statement:
     for what, key, pattern in ((What.PORT, "", _PORT), (What.PROBE, "serial", _SERIAL), (What.PROBE, "location", _LOCATION)):
         if found := pattern.fullmatch(plain):
             return Statement(text, parts, what, key or found[1], found[found.re.groups], origin)
+    if (body := _parting(parts)) is not None:
+        return Statement(text, parts, What.PARTING, "", body, origin)
     if parts[:1] and parts[0] in _SOURCES and (file := _sourced(read)):
         return Statement(text, parts, What.FILE, "", file, origin)
     computed = "[" in plain and not literal  # `set x [reset halt]` is work, whatever it is assigned to
     return Statement(text, parts, What.WORK if computed and parts[0] == "set" else _kind(plain), origin=origin)
+
+
+def _parting(parts: tuple[str, ...]) -> str | None:
+    """What `$_TARGETNAME configure -event gdb-detach {resume; shutdown}` does before the end; None for anything else."""
+    if parts[1:3] != ("configure", "-event") or len(parts) != 5 or parts[3] not in {"gdb-detach", "gdb-end"}:
+        return None
+    *before, last = split(parts[4]) or [""]
+    return "; ".join(before) if last == "shutdown" else None
 
 
 def _sourced(read: tuple[tcl_text.Word, ...]) -> str:

@@ -48,7 +48,7 @@ _OF_TARGETS = re.compile(r"configure|cget|curstate|state|invoke-event|event\w*|a
 
 @dataclass(frozen=True, slots=True)
 class FileText:
-    """A configuration file as it was found; `text` is None for one that cannot be read.
+    """A configuration file as it was found; `text` is None for one that cannot be read, or not twice, as a pipe.
 
     `library`: it belongs to OpenOCD's own scripts, or the bench's own OpenOCD has read it and lives. Their procedures may end
     OpenOCD when something is badly wrong (target/swj-dp.tcl), so only what such a file does outright counts.
@@ -80,8 +80,10 @@ def _with_files(some: Iterable[Statement], files: Mapping[str, FileText], within
 
 def _of_file(name: str, files: Mapping[str, FileText], within: tuple[str, ...]) -> list[Statement]:
     file = files.get(name)
-    if file is None or file.text is None or name in within or len(within) > DEPTH:
+    if file is None or name in within:
         return []
+    if file.text is None or len(within) > DEPTH:
+        return [Statement(f"script {name}", ("script", name), What.DOUBT, origin=name)]
     inner = statements(file.text, name)
     if file.library:
         return [one for one in inner if ends(one)]
@@ -143,6 +145,8 @@ def doubtful(one: Statement, known: Dangers, files: Mapping[str, FileText]) -> b
     """Whether a statement may end OpenOCD, or work on files, out of sight, or cannot be read at all."""
     if one.what in {What.ECHO, What.END, What.FILE_WORK}:
         return False
+    if one.what is What.PARTING:
+        return known.of(one.value)
     if _is_proc(one):
         return one.words[1] in _CALLED and known.of(one.text)
     if not _is_closed(one.text):

@@ -20,7 +20,8 @@ class Plan:
 
     `steps` are the statements of `-c` with an effect, in their order. `once`: OpenOCD is to end behind them. `flashes`: they
     read or write a file of the caller. `doubt`: only OpenOCD can tell whether they end it. `works`: a configuration file does
-    more than to set OpenOCD up. `left_out` is what sets OpenOCD up, which is the affair of the bench's configuration.
+    more than to set OpenOCD up. `parting`: OpenOCD ends when GDB goes, and does this first. `left_out` is what sets OpenOCD
+    up, which is the affair of the bench's configuration.
     """
 
     files: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Plan:
     doubt: bool = False
     works: bool = False
     log_file: str | None = None
+    parting: str | None = None
 
     def port(self, service: str) -> str:
         """What a service is to listen on: a number, `pipe`, or `disabled`."""
@@ -62,6 +64,7 @@ def plan(items: Sequence[Item], files: Mapping[str, FileText] | None = None) -> 
         flashes=any(one.what is What.FILE_WORK for one in met),
         doubt=any(one.what is What.DOUBT for one in met),
         works=any(one.origin and one.what not in _SETS_UP | {What.ECHO} for one in met),
+        parting=next((one.value for one in reversed(met) if one.what is What.PARTING), None),
         log_file=next((item.text for item in reversed(items) if item.kind is Kind.LOG), None),
     )
 
@@ -101,7 +104,13 @@ def _files(items: Sequence[Item]) -> list[str]:
 
 
 def pinned(
-    items: Sequence[Item], pins: Sequence[str], *, once: bool, works: bool = False, reached: str | None = None
+    items: Sequence[Item],
+    pins: Sequence[str],
+    *,
+    once: bool,
+    works: bool = False,
+    flashes: bool = False,
+    reached: str | None = None,
 ) -> list[Item]:
     """Return the items of a run of the real OpenOCD on the bench's probe: exactly this probe, and none of our ports.
 
@@ -118,11 +127,7 @@ def pinned(
         before, behind = _halves(items)
         line = [*before, *map(_command, scripts), *behind]
     if reached is not None:
-        return [
-            _command(_NOTICE),
-            *line,
-            _command(_REACHED % reached),
-        ]
+        return [_command(_NOTICE), *line, *([_command(_REST)] if flashes else []), _command(_REACHED % reached)]
     return [*line, *([_command("shutdown")] if once else [])]
 
 
@@ -136,6 +141,9 @@ _NOTICE = (
     "rename shutdown _ocdsup_shutdown; proc shutdown {args} {set ::_ocdsup_over 1; tailcall _ocdsup_shutdown {*}$args}; list"
 )
 
+# An OpenOCD that ends behind `program` leaves the registers of its flash loader in the core (0.12); one that goes on as a
+# server shows those of the reset that `program` begins with.
+_REST = "foreach t [target names] {if {[$t curstate] eq {halted}} {catch {reset init}; break}}"
 _REACHED = "if {![info exists ::_ocdsup_over]} {close [open %s w]}; shutdown"
 
 

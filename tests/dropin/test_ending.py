@@ -46,7 +46,8 @@ MAY = [
     "source [file join a b]",
     "if {1} {source mine.cfg}",
     "echo {",
-    "halt; $_TARGETNAME configure -event gdb-detach {shutdown}",
+    "halt; $_TARGETNAME configure -event halted {shutdown}",
+    "halt; $_TARGETNAME configure -event gdb-detach {quit; shutdown}; proc quit {} {shutdown}",
 ]
 SERVES = [
     "init; reset halt",
@@ -110,6 +111,31 @@ def test_a_procedure_of_a_file_is_known_to_the_command_behind_it() -> None:
     files = {"mine": "proc flash_it {} {program x.elf; shutdown}"}
     assert verdict(of("-f", "mine.cfg", "-c", "flash_it", **files)) == "may"
     assert verdict(of("-f", "mine.cfg", "-c", "init", **files)) == "serves"
+
+
+@pytest.mark.parametrize(
+    ("script", "parting"),
+    [
+        ("$_TARGETNAME configure -event gdb-detach {shutdown}", ""),
+        ("[target current] configure -event gdb-end { reset run; resume; shutdown; }", "reset run; resume"),
+        ("$_TARGETNAME configure -event gdb-detach {resume}", None),
+        ("$_TARGETNAME configure -event gdb-attach {shutdown}", None),
+        ("init", None),
+    ],
+)
+def test_an_end_that_comes_when_gdb_goes_is_told_with_what_is_done_before(script: str, parting: str | None) -> None:
+    assert of("-f", "lib.cfg", "-c", script).parting == parting
+    assert of("-f", "mine.cfg", mine=script).parting == parting
+
+
+@pytest.mark.parametrize("line", [["-f", "mine.cfg"], ["-c", "source mine.cfg"], ["-f", "outer.cfg"]])
+def test_a_file_that_cannot_be_read_may_end_openocd(line: list[str]) -> None:
+    assert verdict(of(*line, mine=None, outer="source [find mine.cfg]")) == "may"
+    assert verdict(of(*line)) == "serves"  # one that is nowhere ends nothing
+
+
+def test_a_file_that_sources_itself_is_read_once() -> None:
+    assert verdict(of("-f", "mine.cfg", mine="source [find mine.cfg]\nsource [find other.cfg]", other="init")) == "serves"
 
 
 def test_without_f_and_c_openocd_reads_its_default_file() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ocdsup.demo.story import firmware
-from tests.bench.rig import Rig
-from tests.dropin.test_real_tools import FILES, FLASH, flash_words, free_port, once, serve
+from tests.bench.rig import PATIENCE, Rig
+from tests.dropin.test_real_tools import DROPIN, FILES, FLASH, flash_words, free_port, once, serve
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
 SOURCES = "source [find interface/stlink.cfg]\nsource [find target/stm32f4x.cfg]\n"
@@ -74,6 +75,17 @@ def test_what_only_a_file_says_is_done_once_with_the_real_openocd(shared: Rig, w
     shared.ready()
     assert flash_words(shared) == image.read_bytes()[:256]
     assert shared.faults() == []
+
+
+def test_a_pipe_for_a_file_is_left_to_the_real_openocd(shared: Rig) -> None:
+    """It can be read once only, by the one who does what it says."""
+    argv = shlex.join([*DROPIN, *quiet(), "-f", "PIPE"]).replace("PIPE", f"<(printf '{SOURCES}init\necho piped\nshutdown\n')")
+    done = subprocess.run(
+        ["bash", "-c", argv], capture_output=True, text=True, timeout=PATIENCE, env=shared.environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "\npiped\n" in done.stderr
+    shared.ready()
 
 
 def test_the_default_file_counts_where_openocd_would_read_it(shared: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,29 @@ def test_other_commands_pass_to_openocd_and_back(shared: Rig) -> None:
     program.end()
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["a port of its own", "the bench's port"])
+def test_an_end_that_is_to_come_when_gdb_goes_comes_then(shared: Rig, own: bool) -> None:
+    launches, lent = shared.launches(), len(shared.log("lent"))
+    port = free_port() if own else shared.status()["ports"]["gdb"][0]
+    words = ["-c", f"gdb_port {port}; telnet_port disabled; tcl_port disabled", *FILES]
+    event = "$_TARGETNAME configure -event gdb-detach {echo parting; shutdown}"
+    program, _ = serve(shared, *words, "-c", event, ports=False)
+    with Gdb(firmware()) as gdb:
+        hit_breakpoint(gdb, f"localhost:{port}")
+        assert program._process.poll() is None
+    code, text = ended(program)
+    assert (code, text.splitlines()[-2:]) == (0, ["parting", "shutdown command invoked"])
+    assert (shared.launches(), len(shared.log("lent")), shared.faults()) == (launches, lent, [])
+
+
+def test_gdb_behind_an_upload_without_a_reset_finds_the_core_at_its_start(shared: Rig) -> None:
+    """The flash loader's registers are in the core when an OpenOCD ends, and GDB would go on from there."""
+    program, ports = serve(shared, *FILES, "-c", "init; reset halt", "-c", f"program {firmware()} verify")
+    with Gdb(firmware()) as gdb:
+        hit_breakpoint(gdb, f"localhost:{ports['gdb']}")
+    program.end()
+
+
 # The pipe
 
 
