@@ -91,7 +91,7 @@ class Link:
         kept = [ask for ask in asks if ask.row.again or ask.row.answer is Answer.STOP]  # such a resume was not sent yet
         for ask in asks:
             if ask not in kept:
-                session.give(ask, expired(ask.row, session.shadow, why), out)
+                session.give(ask, expired(ask.row, why), out)
         return kept
 
     def parted(self, purpose: Purpose, out: list[Output]) -> None:

@@ -97,7 +97,7 @@ def _ask_again(proxy: Proxy, raw: bytes, now: float, out: list[Output]) -> None:
     if ask.row.again or ask.row.answer is Answer.STOP:
         proxy._backlog.append(ask)
     else:
-        proxy._session.give(ask, expired(ask.row, proxy.shadow, "the supervisor was restarted"), out)
+        proxy._session.give(ask, expired(ask.row, "the supervisor was restarted"), out)
 
 
 def _learn(mine: Learned, theirs: Learned) -> None:

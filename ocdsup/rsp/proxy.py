@@ -15,7 +15,7 @@ from .framing import Frame, Kind
 from .guard import ERROR, foreign_greeting
 from .link import Link
 from .outputs import CloseBackend, CloseClient, News, Notice, Output
-from .packets import OK, Answer, monitor_line, name
+from .packets import OK, Answer, Group, monitor_line, name
 from .policy import BackendUp, OnDetach, Policy
 from .reception import Here, answer_here, answer_while_away, expired, refused
 from .replay import Purpose, farewell, reexamined
@@ -25,6 +25,7 @@ from .shadow import Learned, Shadow
 from .shortcut import Shortcut
 from .wires import Ask, ClientWire
 
+_ATTACH = (Group.READ, Group.QUERY, Group.SESSION)  # what GDB asks before it knows the target; `?` is a read
 _JUNK_BEFORE_GREETING = 256  # bytes
 
 
@@ -296,7 +297,7 @@ class Proxy:
         self._backlog.append(ask)
         if len(self._backlog) > self.policy.backlog_limit or sum(len(one.raw) for one in self._backlog) > self._room:
             self._close_client("more requests than answers", out)
-        elif not self._link.up and ask.row.answer is Answer.STOP:
+        elif not self._link.up and ask.row.answer is Answer.STOP and len(self._backlog) == 1:
             # GDB waits for a stop as long as it takes, and takes console lines meanwhile: a resume never expires.
             self._session.console(f"ocdsup: {self._why}; the program goes on when it is back\n", out)
         elif self._impatient and not self._link.up:
@@ -310,9 +311,7 @@ class Proxy:
         """Answer a request or send it on; tell whether that was possible now."""
         here: Here | None = None
         if self._refused:
-            self._session.give(ask, refused(ask.row, ask.body, self.shadow, self._refused), out)
-            if ask.row.name == "g":
-                self._close_client(self._refused, out)
+            self._turn_away(ask, out)
             return True
         if self._session.transparent:
             if self.shadow.stale or self.shadow.gone:
@@ -332,6 +331,11 @@ class Proxy:
             return False
         self._send(ask, now, out)
         return True
+
+    def _turn_away(self, ask: Ask, out: list[Output]) -> None:
+        self._session.give(ask, refused(ask.row, ask.body, self.shadow, self._refused), out)
+        if ask.row.name == "g":
+            self._close_client(self._refused, out)
 
     def _is_special(self, ask: Ask, now: float, out: list[Output]) -> bool:
         """Take `monitor ocdsup …`, a detach and a kill; tell whether the request was one."""
@@ -372,20 +376,19 @@ class Proxy:
             self._backlog.remove(ask)
         else:
             ask.abandoned = True
-        self._session.give(ask, expired(ask.row, self.shadow, why), out)
-        if ask.row.name == "?" and not self.shadow.attached:
-            self._close_client(why, out)
+        if self._session.attaching and not self.shadow.left and ask.row.group in _ATTACH:
+            self._refused = why
+            self._turn_away(ask, out)
+        else:
+            self._session.give(ask, expired(ask.row, why), out)
 
     def _lose(self, reason: str, out: list[Output]) -> None:
         self._why = f"{self.policy.server} is away ({reason})"
         again = self._link.lost(self._why, out)
         self._backlog.extendleft(reversed(again))
-        transparent, shadow = self.policy.transparent, self.shadow
-        # Nothing to go on with: no program, or one that GDB follows thread by thread, by notifications.
-        idle = transparent and (shadow.non_stop or not (shadow.attached or shadow.running))
-        if shadow.ended or idle or not self.policy.keep_session:
+        if self._session.ends or not self.policy.keep_session:
             self._close_client(reason, out)
-        elif transparent and shadow.running and not self._closed:
+        elif self.policy.transparent and self.shadow.running and not self._closed:
             self._session.console(f"ocdsup: {self._why}\n", out)  # OpenOCD's supervisor says more than that
 
     def _close_client(self, reason: str, out: list[Output]) -> None:

@@ -54,13 +54,11 @@ def answer_while_away(row: Row, body: bytes, shadow: Shadow) -> Here | None:
     return None
 
 
-def expired(row: Row, shadow: Shadow, why: str) -> Here:
+def expired(row: Row, why: str) -> Here:
     """Return the answer to a request that has waited long enough."""
     if row.answer is Answer.NONE:
         return Here(())
     notice = Notice(News.EXPIRED, row.name)
-    if row.name == "?" and not shadow.attached:
-        return Here((error_text(why),), notice)
     if row.group is Group.FLASH:
         return Here((FLASH_ERROR,), Notice(News.FLASH_BROKEN, row.name))
     if row.name == "qRcmd":
@@ -69,7 +67,10 @@ def expired(row: Row, shadow: Shadow, why: str) -> Here:
 
 
 def refused(row: Row, body: bytes, shadow: Shadow, why: str) -> Here:
-    """Return the answer to a client that is one too many: it gets as far as its attach, where GDB shows what is wrong."""
+    """Return the answer to a client that cannot have the target: it gets as far as its attach, where GDB shows what is wrong.
+
+    Not earlier: of an error in reply to `?`, `qXfer` or `H`, GDB 13.1 shows no text, whether the connection then ends or not.
+    """
     if row.name == "g":  # the first question whose error GDB shows, and gives up on
         return Here((error_text(why),), Notice(News.REFUSED, why))
     if row.name == "?":

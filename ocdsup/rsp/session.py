@@ -144,6 +144,13 @@ class Session:
         return not (self.shadow.attached or self.shadow.ended)
 
     @property
+    def ends(self) -> bool:
+        """Tell whether it ends with its server: with no program to go on with, or one that GDB follows by notifications."""
+        shadow = self.shadow
+        idle = shadow.non_stop or not (shadow.attached or shadow.running)
+        return shadow.ended or (self.transparent and idle)
+
+    @property
     def patience(self) -> float:
         """Return for how many seconds a request may wait until something has to be said."""
         return self.policy.hold_every if self.attaching else self.policy.answer_within

@@ -20,7 +20,7 @@ def test_only_the_dialect_makes_a_proxy_transparent(policy: Policy, transparent:
 def test_users_of_another_server_do_not_read_of_openocd(policy: Policy, name: str) -> None:
     """What is away is named."""
     proxy = Proxy(policy)
-    proxy.client_bytes(encode(b"?"), 0.0)
+    proxy.client_bytes(encode(b"?") + encode(b"g"), 0.0)
     outputs = [output for second in range(40) for output in proxy.tick(float(second))]
     said = b"".join(output.data for output in outputs if isinstance(output, ToClient))
     assert b"E.ocdsup: " + name.encode() + b" is not there yet" in said

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ocdsup.rsp.outputs import CloseClient, News, Notice
+from ocdsup.rsp.framing import encode
+from ocdsup.rsp.outputs import CloseClient, News, Notice, ToClient
 from ocdsup.rsp.packets import monitor_request
 from ocdsup.rsp.policy import Monitor, Policy
 from ocdsup.rsp.proxy import Proxy
@@ -114,13 +115,34 @@ def test_an_attach_to_an_openocd_that_is_busy_is_held_too() -> None:
 
 
 def test_an_attach_during_a_long_outage_ends_with_a_clear_error() -> None:
-    """GDB prints the reason and is let go; it does not wait for every packet anew."""
+    """GDB comes as far as its registers, whose error is the first that it prints; it does not wait for every packet anew."""
     bench = Bench()
     bench.carry(bench.proxy.backend_lost("the probe is unplugged", bench.now))
     began = bench.now
-    assert bench.attach() == b"E.ocdsup: OpenOCD is away (the probe is unplugged)"
+    assert bench.attach() == b"S05"
+    assert not bench.closed
+    assert bench.ask(b"g") == b"E.ocdsup: OpenOCD is away (the probe is unplugged)"
     assert bench.closed == "OpenOCD is away (the probe is unplugged)"
     assert 30.0 <= bench.now - began < 31.1
+
+
+def test_a_debugger_that_has_left_its_target_is_not_sent_away_by_an_outage() -> None:
+    """Its connection (`extended-remote`) stays: only what it asks meanwhile fails."""
+    bench = Bench()
+    bench.start()
+    bench.attach()
+    assert bench.ask(b"D") == b"OK"
+    bench.kill()
+    assert bench.ask(b"qXfer:libraries:read::0,fff") == b"E01"
+    bench.start()
+    bench.settle()
+    assert bench.closed is None
+
+
+def test_a_resume_behind_an_unanswered_question_prints_nothing_before_the_answer() -> None:
+    """A client that does not wait: console text would be taken for the answer to `?`."""
+    out = Proxy().client_bytes(encode(b"?") + encode(b"c"), 0.0)
+    assert not any(b"$O" in output.data for output in out if isinstance(output, ToClient))
 
 
 @pytest.mark.parametrize(

@@ -83,11 +83,12 @@ def listens(port: int) -> bool:
 class Scene:
     """A server, the front before it, and a GDB that stands at `work`."""
 
-    def __init__(self, folder: Path, server: str, *before: str, extended: bool = False) -> None:
+    def __init__(self, folder: Path, server: str, *before: str, there: bool = True) -> None:
         self.server, self.port = server, free_port()
         self.program = built(folder, "gdbserver" if server == "multi" else server)
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        if there:
+            self.start()
         argv = [sys.executable, "-m", "ocdsup", "front", f"127.0.0.1:{self.port}"]
         self._front = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         assert self._front.stdout is not None
@@ -95,9 +96,10 @@ class Scene:
         self.gdb = Gdb(self.program)
         for line in ("set sysroot /", *before):
             self.cli(line)
-        kind = "extended-remote" if extended or server == "multi" else "remote"
+        kind = "extended-remote" if server == "multi" else "remote"
         self.target = f"target {kind} localhost:{listening}"
-        self.cli(self.target)
+        if there:
+            self.cli(self.target)
 
     def start(self) -> None:
         """Start the server; returns when it listens, or has already served the connection of a front that waited for it."""
@@ -108,7 +110,8 @@ class Scene:
 
     def kill(self) -> None:
         """`kill -9` for the server and its program."""
-        assert self._process is not None
+        if self._process is None:
+            return
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(PATIENCE)
@@ -184,8 +187,8 @@ def scene(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
 def made(folder: Path) -> Iterator[Callable[..., Scene]]:
     scenes: list[Scene] = []
 
-    def make(*words: str, extended: bool = False) -> Scene:
-        scenes.append(Scene(folder, *words, extended=extended))
+    def make(*words: str, there: bool = True) -> Scene:
+        scenes.append(Scene(folder, *words, there=there))
         return scenes[-1]
 
     try:
@@ -309,3 +312,22 @@ def test_a_non_stop_session_ends_with_its_server(scene: Callable[..., Scene], ru
         there.runs()
     there.restart()
     until("read of the end", lambda: "Remote connection closed" in there.seen, PATIENCE)
+
+
+def test_a_gdb_that_comes_before_the_server_waits_for_it(scene: Callable[..., Scene]) -> None:
+    """For longer than the 6 s after which GDB gives up by itself, and the attach is then as any."""
+    there = scene("gdbserver", "set debug remote 1", there=False)
+    there.gdb.send(f'-interpreter-exec console "{there.target}"')
+    until("hold GDB for 8 s", lambda: "\n".join(there.gdb.log).count("oocd_keepalive") >= 8, PATIENCE)
+    there.start()
+    there.gdb.result(there.target, PATIENCE)
+    there.cli("set debug remote 0")
+    assert 'func="work",args=[{name="n",value="0"}]' in there.run_to_work()
+
+
+@pytest.mark.system  # half a minute
+def test_a_gdb_whose_server_never_comes_reads_so(scene: Callable[..., Scene]) -> None:
+    """After half a minute, in the error of the very command that attaches."""
+    there = scene("gdbserver", there=False)
+    with pytest.raises(GdbError, match="ocdsup: the GDB server is not there yet"):
+        there.cli(there.target)
