@@ -26,6 +26,7 @@ def status_text(snapshot: Mapping[str, Any]) -> str:
     """Return the whole snapshot as text, one block per bench."""
     benches = snapshot.get("benches", [])
     blocks = ["\n".join(_bench(bench)) for bench in benches] or ["no benches"]
+    blocks += [_cut(f"note: {note}") for note in snapshot.get("notes") or []]
     return "\n\n".join(blocks) + "\n"
 
 

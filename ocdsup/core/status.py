@@ -247,6 +247,9 @@ def _why(state: State) -> str:
     return f"{state.fault.code}: {state.fault.text}"
 
 
-def whole(benches: Sequence[dict[str, Any]], version: str, pid: int, uptime_s: float) -> dict[str, Any]:
-    """The daemon's snapshot around those of its benches."""
-    return {"ocdsup": version, "pid": pid, "uptime_s": round(uptime_s, 1), "benches": list(benches)}
+def whole(
+    benches: Sequence[dict[str, Any]], version: str, pid: int, uptime_s: float, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The daemon's snapshot around those of its benches; `notes` is what is wrong with none of them."""
+    around = {"ocdsup": version, "pid": pid, "uptime_s": round(uptime_s, 1)}
+    return {**around, "benches": list(benches), "notes": list(notes)}

@@ -19,13 +19,14 @@ from ocdsup.errors import ConfigError, ControlError
 from ocdsup.runtime import adoption, catalogue_file, config_file
 from ocdsup.runtime.bench import LiveBench, Shared
 from ocdsup.runtime.control_port import ControlPort
-from ocdsup.runtime.fd_store import LISTENER, Given, Store, from_manager
+from ocdsup.runtime.fd_store import Given, Store, from_manager
 from ocdsup.runtime.hotplug import HotPlug
 from ocdsup.runtime.privileges import keep_to_ourselves
-from ocdsup.runtime.service import Service, Vital, settled
+from ocdsup.runtime.service import START_S, Service, Vital, settled
 from ocdsup.runtime.systemd import Notify
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer
+from ocdsup.runtime.unclaimed import Unclaimed
 from ocdsup.runtime.unfinished import spare_flash
 from ocdsup.runtime.verbs import Verbs
 from ocdsup.runtime.versions import Versions
@@ -46,6 +47,7 @@ class Daemon:
         self._inherited = given.listeners
         notify = Notify()
         self._store = Store(notify, given.listeners)
+        self._unclaimed = Unclaimed(given.listeners, self._store, log)
         self._service = Service(notify, self._vitals, log)
         self._tasks = Tasks(self._failed)
         self._catalogue = catalogue_file.load()
@@ -64,7 +66,8 @@ class Daemon:
     def snapshot(self) -> dict[str, Any]:
         """The status object of the contract."""
         uptime = self._loop.time() - self._began
-        return whole([bench.snapshot() for bench in self._benches], ocdsup.__version__, os.getpid(), uptime)
+        benches = [bench.snapshot() for bench in self._benches]
+        return whole(benches, ocdsup.__version__, os.getpid(), uptime, self._unclaimed.notes)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises ControlError when the control socket is another daemon's."""
@@ -80,6 +83,7 @@ class Daemon:
         self._take_up()
         self._hotplug.begin()
         self._service.start()
+        self._settle_sockets()
         await self._ended.wait()
         await self._end()
 
@@ -103,11 +107,12 @@ class Daemon:
         for name, why in self._given.broken:
             self._log.warning("session_given_up", name=name, error=why)
             self._store.drop(name)
-        for address in self._inherited.unused():
-            if (name := self._inherited.name(address)).startswith(LISTENER):
-                self._store.drop(name)
-            else:
-                self._log.warning("socket_nobody_uses", socket=address, hint="make ocdsup.socket and the configuration agree")
+
+    def _settle_sockets(self) -> None:
+        """Once each bench has its verdict, and so its ports: nobody waits for ever at one that no bench has."""
+        if self._service.ready and not self._reloading.locked():
+            self._unclaimed.settle()
+            self._service.noted(self._unclaimed.notes)
 
     def _asked_to_end(self) -> None:
         """The first signal ends in order, a second one without waiting for a write to flash memory."""
@@ -117,7 +122,14 @@ class Daemon:
 
     def _vitals(self) -> list[Vital]:
         return [
-            Vital(bench.name, bench.snapshot()["summary"], settled(bench.driver.state), bench.driver.late_s(), bench.flashing)
+            Vital(
+                bench.name,
+                bench.snapshot()["summary"],
+                settled(bench.driver.state),
+                bench.driver.late_s(),
+                bench.flashing,
+                bench.config.recovery.start_timeout + bench.config.recovery.grace + START_S,
+            )
             for bench in self._benches
         ]
 
@@ -151,6 +163,7 @@ class Daemon:
 
     def _changed(self) -> None:
         self._service.changed()
+        self._settle_sockets()
         self._verbs.changed()
 
     def _hup(self) -> None:
@@ -166,7 +179,9 @@ class Daemon:
         """Read the configuration again; with any problem in it the old one stays. Raises ControlError."""
         async with self._reloading:
             with self._service.reloading():
-                return await self._read_and_apply()
+                done = await self._read_and_apply()
+        self._settle_sockets()
+        return done
 
     async def _read_and_apply(self) -> str:
         try:
@@ -189,6 +204,8 @@ class Daemon:
         for bench in gone:
             self._benches.remove(bench)
             await bench.end()
+        if gone:
+            await self._store.written()  # the manager lets go of their ports
         failed = [bench for bench in self._benches if bench not in changed and bench.driver.state.phase is Phase.FAILED]
         for bench in (*changed, *failed):
             bench.reconfigure(wanted[bench.name])
@@ -213,6 +230,7 @@ class Daemon:
             self._control.close()
         await self._tasks.cancel()
         self._service.close()
+        self._unclaimed.close()
         self._inherited.close()
         self._log.info("daemon_stopped")
 

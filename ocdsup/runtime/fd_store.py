@@ -7,6 +7,7 @@ them under one name: its socket, and an anonymous file with its record, in two s
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
@@ -16,12 +17,13 @@ from dataclasses import dataclass
 from ocdsup.rsp.parked import SLOT, Parked, RecordError, newest
 from ocdsup.runtime import adoption
 from ocdsup.runtime.account import Balance, Page, balance
+from ocdsup.runtime.inherited import LISTENER as LISTENER
 from ocdsup.runtime.inherited import Inherited, descriptors
 from ocdsup.runtime.systemd import Notify
 
 SESSION = "ocdsup.gdb."
 TELNET = "ocdsup.telnet."
-LISTENER = "ocdsup.listen."
+BARRIER_S = 2.0
 
 
 class Shelf:
@@ -71,6 +73,27 @@ class Store:
     def drop(self, name: str) -> None:
         """Take out what has this name."""
         self._notify.send("FDSTOREREMOVE=1", f"FDNAME={name}")
+
+    async def written(self) -> None:
+        """Wait until the manager has done what it was told so far, BARRIER_S at most (sd_notify_barrier(3)).
+
+        A listener that it still keeps is still there: its port cannot be bound again before.
+        """
+        if not self.there:
+            return
+        reading, writing = os.pipe()
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(reading, done.set)
+        try:
+            self._notify.send("BARRIER=1", descriptors=(writing,))
+            os.close(writing)  # the manager's copy is the last; it closes it when its turn comes
+            async with asyncio.timeout(BARRIER_S):
+                await done.wait()
+        except TimeoutError:
+            return
+        finally:
+            loop.remove_reader(reading)
+            os.close(reading)
 
     def shelve(self, sock: socket.socket, slot: int = 0, record: bytes = b"") -> Shelf | None:
         """Store a session's socket with its first record; None without a store."""

@@ -1,7 +1,7 @@
-"""Sockets that systemd opened for us (sd_listen_fds(3)): matched by what they are bound to, never by their order or name.
+"""Sockets that systemd opened or kept for us (sd_listen_fds(3)): matched by what they are bound to, never by order or name.
 
-The originals stay open as long as the daemon does, as they do in systemd: a port that a reload takes away and gives back could
-not be bound a second time. Users get duplicates.
+Users get duplicates. The original of a socket unit's stays open as long as the daemon does, as it does in systemd: a port that
+a reload takes away and gives back could not be bound a second time. What nobody uses is `unclaimed`'s affair.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import os
 import socket
 import stat
 from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, field
 
 FIRST = 3  # SD_LISTEN_FDS_START
+LISTENER = "ocdsup.listen."
+"""How the names of listeners begin that the daemon before us put into the store; every other one is a socket unit's."""
 
 
 def descriptors(environment: MutableMapping[str, str], pid: int) -> tuple[tuple[int, str], ...]:
@@ -30,18 +33,45 @@ def descriptors(environment: MutableMapping[str, str], pid: int) -> tuple[tuple[
     return found
 
 
+@dataclass(slots=True)
+class Passed:
+    """One listening socket: `unit` when systemd itself listens on it, `stored` is its name in the store, if it is there."""
+
+    sock: socket.socket
+    address: str
+    unit: bool = False
+    stored: str = ""
+    _given: list[int] = field(default_factory=list)
+
+    def duplicate(self) -> socket.socket:
+        """A descriptor for somebody who listens on it."""
+        made = self.sock.dup()
+        self._given.append(made.fileno())
+        return made
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """The descriptors of those who listen on it. A number that was closed may belong to something else by now."""
+        self._given = [number for number in self._given if _same(number, self.sock)]
+        return tuple(self._given)
+
+
+def _same(number: int, sock: socket.socket) -> bool:
+    try:
+        return os.path.samestat(os.fstat(number), os.fstat(sock.fileno()))
+    except OSError:
+        return False
+
+
 class Inherited:
     """Listening sockets by their address. What is no listening stream socket is not ours to use and is closed."""
 
     def __init__(self, passed: Iterable[tuple[int, str]] = ()) -> None:
-        self._tcp: dict[tuple[str, int], socket.socket] = {}
-        self._unix: dict[str, socket.socket] = {}
-        self._used: set[str] = set()
-        self._names: dict[str, str] = {}
+        self._all: dict[str, Passed] = {}
         for number, name in passed:
             self._add(number, name)
 
-    def _add(self, number: int, given_name: str) -> None:
+    def _add(self, number: int, name: str) -> None:
         if not stat.S_ISSOCK(os.fstat(number).st_mode):
             os.close(number)
             return
@@ -50,49 +80,43 @@ class Inherited:
             sock.close()
             return
         sock.setblocking(False)
-        name = sock.getsockname()
-        if sock.family == socket.AF_UNIX:
-            former = self._unix.pop(str(name), None)
-            self._unix[str(name)] = sock
-            self._names[str(name)] = given_name
+        bound = sock.getsockname()
+        address = str(bound) if sock.family == socket.AF_UNIX else _tcp(*bound[:2])
+        if address in self._all:  # from the socket unit and from the store: one and the same
+            sock.close()
+        one = self._all.setdefault(address, Passed(sock, address))
+        if name.startswith(LISTENER):
+            one.stored = name
         else:
-            key = (_normal(name[0]), name[1])
-            former = self._tcp.pop(key, None)
-            self._tcp[key] = sock
-            self._names[f"{key[0]}:{key[1]}"] = given_name
-        if former is not None:  # from the socket unit and from the store
-            former.close()
+            one.unit = True
 
     def tcp(self, address: str, port: int) -> socket.socket | None:
         """A duplicate of the listener on this address and port, if there is one."""
-        return self._duplicate(self._tcp.get((_normal(address), port)), f"{address}:{port}")
+        return self._duplicate(_tcp(address, port))
 
     def unix(self, path: str) -> socket.socket | None:
         """A duplicate of the listener on this path, if there is one."""
-        return self._duplicate(self._unix.get(path), path)
+        return self._duplicate(path)
 
-    def _duplicate(self, sock: socket.socket | None, name: str) -> socket.socket | None:
-        if sock is None:
-            return None
-        self._used.add(name)
-        return sock.dup()
+    def _duplicate(self, address: str) -> socket.socket | None:
+        one = self._all.get(address)
+        return one.duplicate() if one is not None else None
 
-    def unused(self) -> tuple[str, ...]:
-        """What nobody has asked for: whoever connects there waits in vain."""
-        names = [f"{address}:{port}" for address, port in self._tcp] + list(self._unix)
-        return tuple(name for name in names if name not in self._used)
+    def all(self) -> tuple[Passed, ...]:
+        """Every listener that was passed and is kept open."""
+        return tuple(self._all.values())
 
-    def name(self, unused: str) -> str:
-        """The name under which one of `unused` was passed."""
-        return self._names[unused]
+    def let_go(self, one: Passed) -> None:
+        """Close an original; its duplicates live on."""
+        del self._all[one.address]
+        one.sock.close()
 
     def close(self) -> None:
-        """Let go of the originals; duplicates live on."""
-        for sock in (*self._tcp.values(), *self._unix.values()):
-            sock.close()
-        self._tcp.clear()
-        self._unix.clear()
+        """Let go of all originals; duplicates live on."""
+        for one in self.all():
+            self.let_go(one)
 
 
-def _normal(address: str) -> str:
-    return str(ipaddress.ip_address(address.partition("%")[0]))
+def _tcp(address: str, port: int) -> str:
+    plain = str(ipaddress.ip_address(address.partition("%")[0]))
+    return f"[{plain}]:{port}" if ":" in plain else f"{plain}:{port}"

@@ -18,6 +18,7 @@ from ocdsup.runtime.systemd import Notify
 
 BEAT_S = 5.0  # at most; a watchdog of less than three of them is fed more often
 LATE_S = 10.0  # a deadline that passed so long ago without a decision means that a bench is dead
+START_S = 60.0  # for a start beyond what the configuration gives OpenOCD: questions to it, looks at USB, holders that are ended
 FLASH_LIMIT_S = 300.0  # what a stop waits for at most before it cuts a write to flash memory off
 FLASH_LOOK_S = 0.5  # what a person has OpenOCD do is seen by looking
 _UNSETTLED = frozenset({Phase.STARTING, Phase.CLEARING, Phase.CURING, Phase.STOPPING})
@@ -25,13 +26,17 @@ _UNSETTLED = frozenset({Phase.STARTING, Phase.CLEARING, Phase.CURING, Phase.STOP
 
 @dataclass(frozen=True, slots=True)
 class Vital:
-    """One bench: its line for a person, whether there is a verdict, how late its next decision is, whether it writes flash."""
+    """One bench: its line for a person, whether there is a verdict, how late its next decision is, whether it writes flash.
+
+    `start_s` is how many seconds it may take to a verdict at most.
+    """
 
     name: str
     summary: str
     settled: bool
     late_s: float
     flashing: bool
+    start_s: float = START_S
 
 
 def settled(state: State) -> bool:
@@ -57,33 +62,60 @@ class Service:
         watchdog = watchdog_s(os.environ, os.getpid())
         self._watched = watchdog is not None
         self._every = min(BEAT_S, watchdog / 3) if watchdog is not None else BEAT_S
-        self._started = False
+        self._notes: tuple[str, ...] = ()
+        self._started: float | None = None
+        self._impatient = False
+        self._stopping = False
+        self._reloading = False
         self._ready = False
+        self._owed = False
         self._stuck: tuple[str, ...] = ()
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
 
     def start(self) -> None:
         """Every bench was told to start: feed the watchdog, and be ready when there is a verdict about each."""
-        self._started = True
+        self._started = self._loop.time()
         self._beat()
         self.changed()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there was a verdict about each bench of the start."""
+        return self._ready
+
+    def noted(self, notes: Sequence[str]) -> None:
+        """What the line of `systemctl status` is to say besides the benches."""
+        self._notes = tuple(notes)
+        self._say(self._look())
+
+    def _say(self, vitals: Sequence[Vital]) -> None:
+        benches = [f"{vital.name} {vital.summary}" for vital in vitals] or ["no benches"]
+        self._notify.status(" · ".join([*benches, *self._notes]))
 
     def changed(self) -> None:
         """A bench changed: the line of `systemctl status`, and READY once there is a verdict about each."""
         vitals = self._look()
-        self._notify.status(" · ".join(f"{vital.name} {vital.summary}" for vital in vitals) or "no benches")
-        if self._started and not self._ready and all(vital.settled for vital in vitals):
+        if not self._reloading or vitals:  # while a reload exchanges benches there may be none for a moment
+            self._say(vitals)
+        begun = self._started is not None and not self._stopping and not self._reloading
+        if begun and not self._ready and all(vital.settled for vital in vitals):
             self._ready = True
-            self._notify.send("READY=1")
+            self._tell_ready()
             self._log.info("ready")
         self._news.set()
+
+    def _tell_ready(self) -> None:
+        """Until it is taken: a start or a reload whose end the manager never hears of fails after a while."""
+        self._owed = not self._notify.send("READY=1")
 
     def _beat(self) -> None:
         self._timer = self._loop.call_later(self._every, self._beat)
         vitals = self._look()
-        if not self._ready:
-            self._patience(4 * self._every)
+        if self._owed and not self._stopping:
+            self._tell_ready()
+        if not self._ready and not self._stopping:
+            self._await_start(vitals)
         stuck = tuple(vital.name for vital in vitals if vital.late_s > LATE_S)
         if stuck != self._stuck:
             self._stuck = stuck
@@ -91,20 +123,40 @@ class Service:
         if not stuck and self._watched:
             self._notify.send("WATCHDOG=1")
 
+    def _await_start(self, vitals: Sequence[Vital]) -> None:
+        """Ask for patience as long as a start may take; then the manager's own limit holds, and ends what does not get up."""
+        took = self._loop.time() - (self._started or 0.0)
+        if took < max((vital.start_s for vital in vitals), default=START_S):
+            self._patience(4 * self._every)
+        elif not self._impatient:
+            self._impatient = True
+            late = tuple(vital.name for vital in vitals if not vital.settled)
+            self._log.error("start_takes_too_long", benches=late, took_s=round(took, 1))
+
     def _patience(self, seconds: float) -> None:
         self._notify.send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """Around a reload; the manager counts it as finished at the next READY, also when it was refused."""
-        self._notify.send("RELOADING=1", f"MONOTONIC_USEC={int(self._loop.time() * 1e6)}")
+        """Around a reload; the manager counts it as finished at the next READY, also when it was refused.
+
+        One during the start is part of the start: READY is for when there is a verdict.
+        """
+        announced = self._ready and not self._stopping
+        if announced:
+            self._notify.send("RELOADING=1", f"MONOTONIC_USEC={int(self._loop.time() * 1e6)}")
+        self._reloading = True
         try:
             yield
         finally:
-            self._notify.send("READY=1")
+            self._reloading = False
+            if announced and not self._stopping:
+                self._tell_ready()
+            self.changed()
 
     async def stopping(self, hurry: asyncio.Event) -> None:
         """Say that the end has begun; let a write to flash memory finish first, unless `hurry` is set meanwhile."""
+        self._stopping = True
         self._notify.send("STOPPING=1")
         end = self._loop.time() + FLASH_LIMIT_S
         told: tuple[str, ...] = ()

@@ -25,15 +25,20 @@ class Notify:
         """Whether there is a manager to speak to."""
         return bool(self._address)
 
-    def send(self, *assignments: str, descriptors: Sequence[int] = ()) -> None:
-        """Send assignments such as READY=1, perhaps with descriptors. A manager that does not listen must not harm us."""
+    def send(self, *assignments: str, descriptors: Sequence[int] = ()) -> bool:
+        """Send assignments such as READY=1, perhaps with descriptors. A manager that does not listen must not harm us.
+
+        Returns False when there is a manager and it did not take them: its queue was full all the time.
+        """
         if not self._address:
-            return
+            return True
         message = "\n".join(map(_one_line, assignments)).encode("utf-8", "replace")
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
             sock.settimeout(PATIENCE_S)
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
             sock.sendmsg([message], rights, 0, self._address)
+            return True
+        return False
 
     def status(self, text: str) -> None:
         """The one-line state that `systemctl status` shows, when it changed."""

@@ -44,6 +44,10 @@ def test_a_loan_says_how_long_and_who_waits() -> None:
     assert "for 3.2 s, told to give it back: telnet takes it back\n" in status_text({"benches": [lent]})
 
 
+def test_what_is_wrong_with_no_bench_stands_below_them() -> None:
+    assert status_text({"benches": [], "notes": ["a port\x1b"]}) == "no benches\n\nnote: a port\\x1b\n"
+
+
 def test_no_benches_is_said() -> None:
     assert status_text({"benches": []}) == "no benches\n"
 

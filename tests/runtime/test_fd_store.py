@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -139,8 +140,9 @@ def test_everything_else_is_a_listener_or_nothing(monkeypatch: pytest.MonkeyPatc
     port = listening.getsockname()[1]
     given = passed(monkeypatch, (listening.detach(), "ocdsup.listen.1"))
     assert (given.sessions, given.broken, given.telnets) == ((), (), ())
-    assert given.listeners.unused() == (f"127.0.0.1:{port}",)
-    assert given.listeners.name(f"127.0.0.1:{port}") == "ocdsup.listen.1"
+    assert [(one.address, one.stored, one.unit) for one in given.listeners.all()] == [
+        (f"127.0.0.1:{port}", "ocdsup.listen.1", False)
+    ]
     given.listeners.close()
 
 
@@ -161,3 +163,28 @@ def test_a_console_connection_is_taken_up(
     kept.sock.close()
     given = passed(monkeypatch, (os.dup(manager.sock.fileno()), name))
     assert (given.telnets, [broken for broken, _ in given.broken]) == ((), [name])
+
+
+async def test_what_the_manager_was_told_is_waited_for(tmp_path: Path) -> None:
+    """It closes the descriptor of a barrier when everything before it is done: only then is a port really free."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        store = Store(Notify(str(tmp_path / "notify")), Inherited())
+        store.drop("ocdsup.listen.3333")
+        written = asyncio.create_task(store.written())
+        await asyncio.sleep(0)
+        assert manager.recv(4096) == b"FDSTOREREMOVE=1\nFDNAME=ocdsup.listen.3333"
+        data, numbers, _, _ = await asyncio.to_thread(socket.recv_fds, manager, 4096, 4)
+        assert (data, len(numbers), written.done()) == (b"BARRIER=1", 1, False)
+        os.close(numbers[0])
+        async with asyncio.timeout(20):
+            await written
+
+
+async def test_a_manager_that_does_not_read_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fd_store, "BARRIER_S", 0.05)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        await Store(Notify(str(tmp_path / "notify")), Inherited()).written()
+        assert manager.recv(4096) == b"BARRIER=1"
+    await Store(Notify(""), Inherited()).written()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ocdsup.runtime.inherited import FIRST, Inherited, descriptors
+from ocdsup.runtime.door import behind_doors
+from ocdsup.runtime.inherited import FIRST, LISTENER, Inherited, descriptors
 from ocdsup.runtime.listeners import bind_all
 
 
@@ -100,16 +101,30 @@ def test_a_control_socket_is_found_by_its_path(tmp_path: Path) -> None:
             inherited.close()
 
 
-def test_what_nobody_asked_for_is_told(manager: socket.socket) -> None:
-    """Whoever connects there waits for ever: an administrator has to know."""
+def test_it_is_known_who_listens_and_until_when(manager: socket.socket) -> None:
+    """Also when the user has put its descriptor into another object, as a port with an `allow` does."""
     port = manager.getsockname()[1]
     inherited = Inherited([passed(manager)])
     try:
-        assert inherited.unused() == (f"127.0.0.1:{port}",)
+        (one,) = inherited.all()
+        assert (one.address, one.unit, one.stored, one.used) == (f"127.0.0.1:{port}", True, "", ())
         found = inherited.tcp("127.0.0.1", port)
         assert found is not None
-        found.close()
-        assert inherited.unused() == ()
+        (door,) = behind_doors([found], ["192.0.2.0/24"], print)
+        assert list(one.used) == [door.fileno()]
+        door.close()
+        with open(os.devnull) as other:  # takes the number, as a rule
+            assert not one.used, other.fileno()
+    finally:
+        inherited.close()
+
+
+@pytest.mark.parametrize("names", [("ocdsup.socket", f"{LISTENER}1"), (f"{LISTENER}1", "ocdsup.socket")])
+def test_one_socket_may_come_from_the_unit_and_from_the_store(manager: socket.socket, names: tuple[str, str]) -> None:
+    inherited = Inherited([(os.dup(manager.fileno()), name) for name in names])
+    try:
+        (one,) = inherited.all()
+        assert (one.unit, one.stored) == (True, f"{LISTENER}1")
     finally:
         inherited.close()
 
@@ -133,7 +148,7 @@ def test_what_is_no_listener_is_closed(kind: str, tmp_path: Path) -> None:
     inherited = Inherited([(number, "")])
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
-    assert inherited.unused() == ()
+    assert inherited.all() == ()
     for sock in keep:
         sock.close()
 

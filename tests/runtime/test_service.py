@@ -7,7 +7,7 @@ import os
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,9 @@ async def test_without_a_watchdog_nothing_feeds_it(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("refusal", [None, ValueError("line 3")])
 async def test_a_reload_has_a_begin_and_an_end(stage: Stage, refusal: Exception | None) -> None:
     """Also one that was refused: the manager waits for READY either way."""
+    stage.service.start()
+    stage.heard()
+    stage.told.clear()
     with suppress(ValueError), stage.service.reloading():
         heard = list(stage.heard())
         if refusal is not None:
@@ -127,6 +130,72 @@ async def test_a_reload_has_a_begin_and_an_end(stage: Stage, refusal: Exception 
     assert heard[0] == "RELOADING=1"
     assert re.fullmatch(r"MONOTONIC_USEC=\d+", heard[1])
     assert stage.heard()[-1] == "READY=1"
+
+
+async def test_a_reload_during_the_start_is_part_of_the_start(stage: Stage) -> None:
+    """READY means that there is a verdict, and there is none yet."""
+    stage.vitals = [replace(WELL, settled=False)]
+    stage.service.start()
+    with stage.service.reloading():
+        stage.service.changed()
+    assert not {"RELOADING=1", "READY=1"} & set(stage.heard())
+    stage.vitals = [WELL]
+    with stage.service.reloading():
+        stage.service.changed()
+        assert "READY=1" not in stage.heard()
+    assert stage.heard().count("READY=1") == 1
+
+
+@pytest.mark.parametrize("reloads", [False, True])
+async def test_nothing_is_ready_any_more_once_the_stop_has_begun(stage: Stage, reloads: bool) -> None:
+    """A bench that was stopped in the midst of its start is settled as well; a reload that runs on ends too late."""
+    stage.vitals = [replace(WELL, settled=reloads)]
+    stage.service.start()
+    with stage.service.reloading() if reloads else nullcontext():
+        await stage.service.stopping(asyncio.Event())
+        stage.vitals = [replace(WELL, summary="stopped")]
+        stage.service.changed()
+    said = stage.heard()
+    assert "READY=1" not in said[said.index("STOPPING=1") :]
+
+
+async def test_patience_is_asked_for_as_long_as_a_start_may_take_and_no_longer(stage: Stage, until: Until) -> None:
+    """Then the manager's own limit holds, and ends a daemon that does not get up."""
+    stage.vitals = [WELL, replace(WELL, name="pill", settled=False, start_s=0.05)]
+    stage.service.start()
+    stage.vitals[0] = replace(WELL, start_s=0.02)
+    await until(lambda: "start_takes_too_long" in stage.log.events)
+    asked = sum(line.startswith("EXTEND") for line in stage.heard())
+    fed = stage.told.count("WATCHDOG=1")
+    await until(lambda: stage.heard().count("WATCHDOG=1") > fed + 2)
+    assert sum(line.startswith("EXTEND") for line in stage.heard()) == asked
+    assert stage.log.events.count("start_takes_too_long") == 1
+
+
+async def test_a_ready_that_was_not_taken_is_said_again(stage: Stage, until: Until) -> None:
+    """The manager was busy and its queue was full: it must not wait for the end of a reload that is over."""
+    stage.service.start()
+    with stage.service.reloading(), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                other.sendto(b"X=1", stage.sock.getsockname())
+    await until(lambda: "READY=1" in stage.heard()[stage.told.index("X=1") :] if "X=1" in stage.heard() else False)
+
+
+async def test_what_is_noted_stands_in_the_line_beside_the_benches(stage: Stage) -> None:
+    stage.service.start()
+    stage.service.noted(["127.0.0.1:3333: nobody"])
+    assert stage.heard()[-1] == "STATUS=nucleo ready on :3333 · 127.0.0.1:3333: nobody"
+
+
+async def test_the_line_does_not_say_that_there_are_no_benches_while_a_reload_exchanges_them(stage: Stage) -> None:
+    stage.service.start()
+    with stage.service.reloading():
+        stage.vitals = []
+        stage.service.changed()
+        stage.vitals = [WELL]
+    assert not [line for line in stage.heard() if "no benches" in line]
 
 
 async def test_the_stop_waits_for_a_write_to_flash(stage: Stage, until: Until) -> None:

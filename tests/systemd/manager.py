@@ -57,6 +57,9 @@ class Manager:
             self.told += lines
             if "FDSTORE" in fields:
                 self._keep(fields["FDNAME"], numbers)
+            elif "BARRIER" in fields:  # sd_notify_barrier(3): everything before it is done
+                for number in numbers:
+                    os.close(number)
             elif "FDSTOREREMOVE" in fields:
                 for number in self.store.pop(fields["FDNAME"], []):
                     os.close(number)

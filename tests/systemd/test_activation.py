@@ -50,10 +50,10 @@ def free_port() -> int:
 class Activated:
     """The daemon as systemd starts it: at the first connection."""
 
-    def __init__(self, folder: Path, *listened: str) -> None:
+    def __init__(self, folder: Path, *listened: str, notify: str | None = None) -> None:
         self.manager = Manager(folder)
         self._asked = False
-        self.gdb, self.telnet = free_port(), free_port()
+        self.gdb, self.telnet, self.other = free_port(), free_port(), free_port()
         self.control = str(folder / "control.sock")
         self.file = folder / "bench.yaml"
         self.log = folder / "log"
@@ -66,10 +66,10 @@ class Activated:
             "gdb": f"127.0.0.1:{self.gdb}",
             "telnet": f"127.0.0.1:{self.telnet}",
             "control": self.control,
-            "other": f"127.0.0.1:{free_port()}",
+            "other": f"127.0.0.1:{self.other}",
         }
         command = ["systemd-socket-activate", *(word for name in listened for word in ("-l", addresses[name]))]
-        passed = {"NOTIFY_SOCKET": self.manager.address, "WATCHDOG_USEC": "300000", "PATH": os.environ["PATH"]}
+        passed = {"NOTIFY_SOCKET": notify or self.manager.address, "WATCHDOG_USEC": "300000", "PATH": os.environ["PATH"]}
         for name, value in passed.items():
             command += ["-E", f"{name}={value}"]
         command += [sys.executable, "-m", "ocdsup", "run", "-c", str(self.file)]
@@ -116,9 +116,9 @@ class Activated:
 
 
 @contextmanager
-def activated(folder: Path, *listened: str) -> Iterator[Activated]:
-    """A daemon that is ended with the block."""
-    one = Activated(folder, *listened)
+def activated(folder: Path, *listened: str, notify: str | None = None) -> Iterator[Activated]:
+    """A daemon that is ended with the block; `notify` is the address of another manager that it tells."""
+    one = Activated(folder, *listened, notify=notify)
     try:
         yield one
     finally:
