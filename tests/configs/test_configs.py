@@ -68,6 +68,16 @@ def test_openocd_reads_the_whole_command_line_and_misses_only_the_probe(
     assert [line for line in lines if "invalid command" in line or "wrong # args" in line or "DEPRECATED" in line] == []
 
 
+def test_the_id_of_a_clone_is_taken_when_its_file_comes_first() -> None:
+    """The two lines that the blue pill's comment has for it, as they stand there."""
+    text = (ROOT / "configs/bluepill-stlink-clone.yaml").read_text(encoding="utf-8")
+    (names,) = re.findall(r"^ +# config: \[(.*)\]$", text, flags=re.MULTILINE)
+    files = [word for name in names.split(", ") for word in ("-f", name)]
+    told = ["-c", "echo $_CPUTAPID", "-c", "shutdown"]
+    done = subprocess.run(["openocd", *files, *told], cwd=ROOT / "configs", capture_output=True, text=True, check=False)
+    assert "0x2ba01477" in done.stderr.splitlines()
+
+
 def test_a_misspelt_command_would_have_been_noticed(openocd: str) -> None:
     """The check above can fail."""
     bench = next(bench for file, bench in benches() if file == "nucleo-f411re")
