@@ -119,8 +119,7 @@ def test_an_attach_during_a_long_outage_ends_with_a_clear_error() -> None:
     bench = Bench()
     bench.carry(bench.proxy.backend_lost("the probe is unplugged", bench.now))
     began = bench.now
-    assert bench.attach() == b"S05"
-    assert not bench.closed
+    assert (bench.attach(), bench.closed) == (b"S05", None)
     assert bench.ask(b"g") == b"E.ocdsup: OpenOCD is away (the probe is unplugged)"
     assert bench.closed == "OpenOCD is away (the probe is unplugged)"
     assert 30.0 <= bench.now - began < 31.1
