@@ -131,23 +131,43 @@ def test_what_is_installed_installs_the_service(
     assert last.startswith(b"# Written by `ocdsup install` (")
 
 
+def installed_by(tool: str, package: Path, folder: Path) -> Path:
+    """Install with the dependencies of the index, by pip, or by a tool that pip fetches first; the folder with the programs."""
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    subprocess.run([folder / "venv/bin/pip", "install", "--quiet", package if tool == "pip" else tool], check=True)
+    if tool == "pip":
+        return folder / "venv/bin"
+    homes = {
+        "UV_TOOL_DIR": "tools",
+        "UV_TOOL_BIN_DIR": "bin",
+        "PIPX_HOME": "tools",
+        "PIPX_BIN_DIR": "bin",
+        "PIPX_MAN_DIR": "man",
+    }
+    environment = {**os.environ, **{name: str(folder / place) for name, place in homes.items()}}
+    words = ["tool", "install"] if tool == "uv" else ["install"]
+    command = [str(folder / "venv/bin" / tool), *words, str(package)]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    return folder / "bin"
+
+
 @pytest.mark.system
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("tool", ["venv", "uv"])
-def test_a_clean_environment_gets_all_it_needs(tool: str, wheel: Path, tmp_path: Path) -> None:
-    """With the dependencies of the index, as `pipx install` and `uv tool install` do it; `run` imports all of them."""
-    match tool:
-        case "venv":
-            subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-            subprocess.run([tmp_path / "venv/bin/pip", "install", "--quiet", wheel], check=True)
-            program = tmp_path / "venv/bin/ocdsup"
-        case _:
-            environment = {**os.environ, "UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
-            subprocess.run(["uv", "tool", "install", "--quiet", wheel], check=True, env=environment, capture_output=True)
-            program = tmp_path / "bin/ocdsup"
+@pytest.mark.parametrize(
+    ("tool", "kind"), [("pip", "whl"), ("uv", "whl"), ("uv", "tar.gz"), ("pipx", "whl"), ("pipx", "tar.gz")]
+)
+def test_a_clean_environment_gets_all_it_needs(tool: str, kind: str, built: Path, tmp_path: Path) -> None:
+    """Both programs, their version, what is shipped beside them; `run` imports all that it depends on."""
+    (package,) = built.glob(f"*.{kind}")
+    programs = installed_by(tool, package, tmp_path)
+    versions = subprocess.run([programs / "ocdsup", "--version", "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(versions.stdout)["ocdsup"] == __version__
+    assert (programs / "ocdsup-openocd").exists()
+    (share,) = tmp_path.rglob("ocdsup/share")
+    assert {"ocdsup.1", "ocdsup.bash", "configs", "systemd"} <= {path.name for path in share.iterdir()}
+    assert [path for path in share.rglob("*") if not path.exists()] == [], "links that lead nowhere"
     (tmp_path / "a.yaml").write_text("version: 1\nbenches: {a: {ports: {gdb: many}}}\n")
-    done = subprocess.run(
-        [program, "run", "-c", tmp_path / "a.yaml"], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    command = [programs / "ocdsup", "run", "-c", tmp_path / "a.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "a.yaml:2:" in done.stderr
