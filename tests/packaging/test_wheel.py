@@ -167,7 +167,7 @@ def test_a_clean_environment_gets_all_it_needs(tool: str, kind: str, built: Path
     assert {"ocdsup.1", "ocdsup.bash", "configs", "systemd"} <= {path.name for path in share.iterdir()}
     assert [path for path in share.rglob("*") if not path.exists()] == [], "links that lead nowhere"
     (tmp_path / "a.yaml").write_text("version: 1\nbenches: {a: {ports: {gdb: many}}}\n")
-    command = [programs / "ocdsup", "run", "-c", tmp_path / "a.yaml"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    argv = [str(programs / "ocdsup"), "run", "-c", "a.yaml"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "a.yaml:2:" in done.stderr
