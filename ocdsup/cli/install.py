@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import site
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import ocdsup
@@ -86,7 +88,7 @@ def places_of(options: argparse.Namespace, program: Sequence[str], text: str, ch
     share = {name: (SHARE / name).read_text(encoding="utf-8") for name in SHIPPED} | dict(changed)
     if options.system:
         return service_files.system(share, program, text)
-    if in_user_site(Path(ocdsup.__file__)):
+    if in_user_site():
         unit = "systemd/user/ocdsup.service"
         share[unit] = service_files.with_user_site(share[unit])
     return service_files.user(share, program, text, _base("XDG_CONFIG_HOME", ".config"), _base("XDG_DATA_HOME", ".local/share"))
@@ -103,9 +105,20 @@ def _base(variable: str, below_home: str) -> str:
     return f"{home.rstrip('/')}/{below_home}"
 
 
-def in_user_site(module: Path) -> bool:
-    """Whether a module is in the packages of this user (site: ENABLE_USER_SITE)."""
-    return bool(site.ENABLE_USER_SITE) and module.is_relative_to(site.getusersitepackages())
+def in_user_site() -> bool:
+    """Whether ocdsup, also as a link to a clone, or a library of it was installed by `pip install --user`."""
+    if not site.ENABLE_USER_SITE:
+        return False
+    there = {_plain(found.name) for found in metadata.distributions(path=[site.getusersitepackages()])}
+    try:
+        needed = metadata.requires("ocdsup") or []
+    except metadata.PackageNotFoundError:  # run from its folder
+        needed = []
+    return bool(there & {"ocdsup", *map(_plain, needed)})
+
+
+def _plain(name: str) -> str:
+    return re.split(r"[^\w.-]", name)[0].lower().replace("_", "-")
 
 
 def own_program() -> list[str]:

@@ -17,6 +17,8 @@ import os
 import re
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ocdsup.errors import OcdsupError
@@ -37,17 +39,20 @@ def _sum(content: bytes) -> str:
 
 
 def changed(path: Path) -> bool:
-    """Whether a file is there that is not as `install` wrote it."""
-    if not path.is_file():
-        return False
-    content = path.read_bytes()
-    mark = _MARK.search(content)
-    return mark is None or mark[2].decode() != _sum(content[: mark.start()])
+    """Whether a file is there that is not as `install` wrote it. Raises OcdsupError when it may not be read."""
+    content = _content(path)
+    mark = _MARK.search(content) if content is not None else None
+    return content is not None and (mark is None or mark[2].decode() != _sum(content[: mark.start()]))
 
 
 def _made(path: Path) -> int:
-    mark = _MARK.search(path.read_bytes()) if path.is_file() else None
+    mark = _MARK.search(_content(path) or b"")
     return int(mark[1]) if mark else 0
+
+
+def _content(path: Path) -> bytes | None:
+    with _saying(f"look at {path}"):
+        return path.read_bytes() if path.is_file() else None
 
 
 def backup(path: Path) -> Path:
@@ -58,20 +63,18 @@ def backup(path: Path) -> Path:
 
 def check(path: Path, systemctl: str = "systemctl") -> None:
     """Raise OcdsupError when what is at the place is no file that could be replaced; `systemctl` is how the hint calls it."""
-    if path.is_symlink():
+    with _saying(f"look at {path}"):
+        mode = path.lstat().st_mode if os.path.lexists(path) else stat.S_IFREG
+    if stat.S_ISLNK(mode):
         to = os.readlink(path)
         if os.path.realpath(path) == os.devnull:
             hint = f"`{systemctl} unmask {path.name}` takes the mask away; then install again"
             raise OcdsupError(f"write {path}", f"it is masked: a link to {to}", hint)
         hint = f"remove the link; what you change of a unit belongs into a drop-in (`{systemctl} edit ocdsup`)"
         raise OcdsupError(f"write {path}", f"it is a link to {to}, which is not ours to change", hint)
-    if path.exists() and not path.is_file():
-        raise OcdsupError(f"write {path}", f"{_kind(path)} is in its place", "move it away, then install again")
-
-
-def _kind(path: Path) -> str:
-    mode = path.stat().st_mode
-    return "a directory" if stat.S_ISDIR(mode) else "what is no regular file"
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "what is no regular file"
+        raise OcdsupError(f"write {path}", f"{what} is in its place", "move it away, then install again")
 
 
 def put(path: Path, text: str, folders: int = FOLDER_MODE, *, mark: bool = True) -> Path | None:
@@ -80,12 +83,10 @@ def put(path: Path, text: str, folders: int = FOLDER_MODE, *, mark: bool = True)
     `folders` is the mode of directories that have to be made. Raises OcdsupError.
     """
     check(path)
-    try:
+    with _saying(f"write {path}"):
         made = _made(path) + make_folders(path.parent, folders)
         kept = _kept(path) if mark and changed(path) else None
         _replace(path, (marked(path, text, made) if mark else text).encode())
-    except OSError as error:
-        raise _refused(f"write {path}", error) from None
     return kept
 
 
@@ -121,11 +122,11 @@ def _replace(path: Path, content: bytes) -> None:
 
 def take_away(path: Path) -> str | None:
     """Remove the file and say what was done; None when nothing is there. Raises OcdsupError."""
-    if path.is_symlink():
-        return f"left     {path}: a link to {os.readlink(path)}, which `install` did not make"
-    if not path.exists():
-        return None
-    try:
+    with _saying(f"remove {path}"):
+        if path.is_symlink():
+            return f"left     {path}: a link to {os.readlink(path)}, which `install` did not make"
+        if not path.exists():
+            return None
         if changed(path):
             aside = backup(path)
             os.rename(path, aside)
@@ -134,11 +135,13 @@ def take_away(path: Path) -> str | None:
         path.unlink()
         for folder in itertools.takewhile(lambda one: not any(one.iterdir()), folders):
             folder.rmdir()
-    except OSError as error:
-        raise _refused(f"remove {path}", error) from None
     return f"removed  {path}"
 
 
-def _refused(what: str, error: OSError) -> OcdsupError:
-    hint = "run it as root" if isinstance(error, PermissionError) else "see `--dry-run`"
-    return OcdsupError(what, error.strerror or str(error), hint)
+@contextmanager
+def _saying(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "run it as root" if isinstance(error, PermissionError) else "see `--dry-run`"
+        raise OcdsupError(what, error.strerror or str(error), hint) from None

@@ -127,6 +127,9 @@ def next_steps(*, for_system: bool) -> str:
         return (
             "next: look at /etc/ocdsup/ocdsup.yaml, then\n"
             "  systemctl enable --now ocdsup.socket ocdsup\n"
+            "or, where it runs already: systemctl restart ocdsup; after a change of its ports, which ends the debug sessions,\n"
+            "  systemctl stop ocdsup.socket ocdsup; systemctl start ocdsup.socket ocdsup\n"
+            "and\n"
             "  usermod -aG ocdsup NAME     # who may use `ocdsup status` and the rest\n"
         )
     return (

@@ -109,15 +109,25 @@ def test_a_user_gets_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert all("--user" in command for command in commands)
 
 
-@pytest.mark.parametrize(("there", "line"), [(True, "PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1"), (False, "PYTHONNOUSERSITE=1")])
+@pytest.mark.parametrize(
+    ("there", "kept_away"),
+    [("ocdsup", False), ("structlog", False), ("PyYAML", False), ("pydantic_core", True), ("other", True), (None, True)],
+)
 def test_a_program_in_the_packages_of_its_user_still_finds_itself(
-    there: bool, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    there: str | None,
+    kept_away: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`pip install --user`: the unit keeps Python away from that folder only when ocdsup is not in it."""
+    """`pip install --user`, with `-e` too: the unit keeps Python away from that folder only when nothing of ocdsup is in it."""
     monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
-    monkeypatch.setattr(site, "getusersitepackages", lambda: str(install.SHARE.parents[1]) if there else "/nowhere")
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(tmp_path / "site"))
+    if there is not None:
+        (tmp_path / f"site/{there}-1.dist-info").mkdir(parents=True)
+        (tmp_path / f"site/{there}-1.dist-info/METADATA").write_text(f"Metadata-Version: 2.1\nName: {there}\nVersion: 1\n")
     assert main(["install", "--user", "--dry-run"]) == 0
-    assert line in capsys.readouterr().out
+    assert ("PYTHONNOUSERSITE=1" in capsys.readouterr().out) == kept_away
 
 
 @pytest.mark.parametrize("words", [[], ["--dry-run"]], ids=["for real", "dry run"])

@@ -1,6 +1,7 @@
 """Files are put in their place whole, and what is not ours there is named and left."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,20 @@ def test_a_changed_file_stays_under_another_name(tmp_path: Path) -> None:
     assert str(own_files.take_away(path)).endswith(f"is now {tmp_path}/unit.bak2")
     assert [(tmp_path / f"unit.bak{number}").read_text() for number in ("", 1, 2)] == texts
     assert not path.exists()
+
+
+@pytest.mark.parametrize("step", [own_files.check, own_files.changed, own_files.take_away])
+def test_what_may_not_be_looked_at_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Callable[[Path], object]
+) -> None:
+    """A dry run of somebody who is not root; which root, who may run this test, cannot be shown without a stand-in."""
+
+    def denied(*_: object, **_keywords: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = tmp_path / "unit"
+    path.touch()
+    for name in ("lstat", "read_bytes"):
+        monkeypatch.setattr(Path, name, denied)
+    with pytest.raises(OcdsupError, match=f"cannot (look at|remove) {path}: Permission denied; run it as root"):
+        step(path)
