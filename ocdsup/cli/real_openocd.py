@@ -132,7 +132,7 @@ class Files:
     def scripts(self, names: Iterable[str]) -> list[str]:
         """Return the paths of files that set nothing up but define commands (Cortex-Debug's openocd-helpers.tcl)."""
         paths = [(name, self.path(name)) for name in names]
-        return [str(path.resolve()) for name, path in paths if path is not None and only_defines(self._text(name))]
+        return [str(path.resolve()) for _, path in paths if path is not None and _only_defines(path)]
 
     def unread(self, names: Iterable[str], known: frozenset[str]) -> list[tuple[str, str]]:
         """Return the files that a supervised bench does not read although they were asked for, each with the reason.
@@ -142,9 +142,10 @@ class Files:
         return [(name, why) for name in names if name not in known and (why := self._why_unread(name))]
 
     def _why_unread(self, name: str) -> str:
-        if self.path(name) is None:
+        path = self.path(name)
+        if path is None:
             return "" if name == DEFAULT_FILE else "it is not found"
-        return "" if only_defines(self._text(name)) else "it sets OpenOCD up"
+        return "" if _only_defines(path) else "it sets OpenOCD up"
 
     def _text(self, name: str) -> str:
         path = self.path(name)
@@ -162,13 +163,18 @@ def _beside() -> list[str]:
 def _read(path: Path) -> str | None:
     """The text of a file; None when it cannot be read, or not twice, or is too large for a configuration."""
     if not path.is_file():
-        return None  # a pipe, as of a shell's `<(…)`: OpenOCD would find it empty
+        return None  # a pipe, as of a shell's `<(…)`, which OpenOCD finds empty itself (0.12)
     try:
         with path.open(errors="replace") as file:
             text = file.read(LARGEST + 1)
     except OSError:
         return None
     return text if len(text) <= LARGEST else None
+
+
+def _only_defines(path: Path) -> bool:
+    text = _read(path)
+    return text is not None and only_defines(text)
 
 
 def _is_there(path: Path) -> bool:

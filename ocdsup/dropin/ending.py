@@ -48,7 +48,7 @@ _OF_TARGETS = re.compile(r"configure|cget|curstate|state|invoke-event|event\w*|a
 
 @dataclass(frozen=True, slots=True)
 class FileText:
-    """A configuration file as it was found; `text` is None for one that cannot be read, or not twice, as a pipe.
+    """A configuration file as it was found; `text` is None for one that cannot be read, or is no plain file.
 
     `library`: it belongs to OpenOCD's own scripts, or the bench's own OpenOCD has read it and lives. Their procedures may end
     OpenOCD when something is badly wrong (target/swj-dp.tcl), so only what such a file does outright counts.
