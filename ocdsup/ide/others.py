@@ -8,6 +8,8 @@ directly, and flashing goes through the drop-in `openocd`.
 
 from __future__ import annotations
 
+import re
+import shlex
 from xml.sax.saxutils import escape, quoteattr
 
 from ocdsup.ide.place import MULTIARCH, Place
@@ -15,23 +17,29 @@ from ocdsup.ide.place import MULTIARCH, Place
 
 def platformio(place: Place) -> str:
     """Lines for the `[env:…]` section of `platformio.ini`."""
+    words = [_word(word) for word in ("ocdsup-openocd", *place.openocd)]
+    unfit = [text for text in place.openocd if _UNFIT.search(text)]
+    # Not $SOURCE: that is firmware.bin, without an address (platform-ststm32, builder/main.py: `upload_source = target_firm`).
+    program = '"program {$BUILD_DIR/${PROGNAME}.elf} verify reset exit"'
     return (
         f"; bench {place.bench} of ocdsup: into the [env:...] section of platformio.ini\n"
-        "debug_tool = custom\n"
+        + "".join(f"; this file cannot carry {text!a}: put it into a file of OpenOCD's\n" for text in unfit)
+        + "debug_tool = custom\n"
         "debug_server =\n"
         f"debug_port = {place.address}\n"
         "debug_load_mode = modified\n"
         "upload_protocol = custom\n"
-        f"upload_command = {_program(place)}\n"
+        f"upload_command = {' '.join(words)} -c {program}\n"
     )
 
 
-def _program(place: Place) -> str:
-    """The drop-in: it borrows the probe of this bench for the real OpenOCD, whose output and exit code are its own."""
-    words = [part for file in place.files for part in ("-f", f'"{file}"' if " " in file else file)]
-    if place.serial:
-        words += ["-c", f'"adapter serial {place.serial}"']
-    return " ".join(["ocdsup-openocd", *words, "-c", '"program {$SOURCE} verify reset exit"'])
+# A line ends there (configparser, `inline_comment_prefixes`), or the project's own variables begin (config.py, VARTPL_RE).
+_UNFIT = re.compile(r"[\r\n]|\s[;#]|\$\{")
+
+
+def _word(text: str) -> str:
+    """One word for the shell, behind SCons, which replaces `$NAME` and reads `$$` as `$`, between quotes as elsewhere."""
+    return shlex.quote("list" if _UNFIT.search(text) else text).replace("$", "$$")
 
 
 def clion(place: Place) -> str:
@@ -79,12 +87,13 @@ def gdb(place: Place) -> str:
 def zephyr(place: Place) -> str:
     """A shell script: build, flash through the drop-in, debug on the bench that runs already."""
     gdb_program = "arm-zephyr-eabi-gdb" if place.gdb == MULTIARCH else place.gdb
+    probe = "".join(f" --cmd-pre-init {shlex.quote(tcl)}" for tcl in place.probe)  # runners/openocd.py: `-c` behind the files
     return (
         "#!/bin/sh -e\n"
         f"# bench {place.bench} of ocdsup: sh debug.sh BOARD [APPLICATION]\n"
         "# Thread awareness: `commands: [$_TARGETNAME configure -rtos Zephyr]` in the bench's configuration.\n"
         'west build --board "$1" ${2:+"$2"}\n'
-        "west flash --runner openocd --openocd ocdsup-openocd\n"
+        f"west flash --runner openocd --openocd ocdsup-openocd{probe}\n"
         f'"${{GDB:-{gdb_program}}}" -ex "target extended-remote {place.address}" -ex "monitor reset halt" '
         f'"{place.elf or "build/zephyr/zephyr.elf"}"\n'
     )

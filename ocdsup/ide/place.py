@@ -27,12 +27,30 @@ class Place:
     gdb: str = MULTIARCH
     elf: str | None = None
     files: tuple[str, ...] = ()  # OpenOCD's configuration files of the bench
-    serial: str | None = None  # of its probe
+    serial: str | None = None  # of its probe, as a word of Tcl
+    location: str | None = None  # where it is plugged in, if that is to tell it
+    search: tuple[str, ...] = ()  # folders of those files
+    speed_khz: int | None = None
+    commands: tuple[str, ...] = ()  # Tcl of the bench's configuration, for behind the files
 
     @property
     def address(self) -> str:
         """What follows `target extended-remote`."""
         return f"{HOST}:{self.gdb_port}"
+
+    @property
+    def probe(self) -> tuple[str, ...]:
+        """Tcl that names the probe, so that the drop-in need not guess between two boards."""
+        named = [f"adapter serial {self.serial}"] if self.serial else []
+        return (*named, *([f"adapter usb location {self.location}"] if self.location else []))
+
+    @property
+    def openocd(self) -> tuple[str, ...]:
+        """The arguments of an OpenOCD for this bench, as the bench itself gives them to its own."""
+        search = [word for folder in self.search for word in ("-s", folder)]
+        files = [word for file in self.files for word in ("-f", file)]
+        speed = [f"adapter speed {self.speed_khz}"] if self.speed_khz else []
+        return (*search, *files, *(word for tcl in (*self.probe, *self.commands, *speed) for word in ("-c", tcl)))
 
 
 def gdb_for(files: Iterable[str]) -> str:

@@ -35,6 +35,8 @@ async def described(bench: LiveBench) -> dict[str, Any]:
         "binary": openocd.binary,
         "config": list(openocd.config),
         "search": list(openocd.search),
+        "commands": list(openocd.commands),
+        "adapter_speed_khz": openocd.adapter_speed_khz,
         "pin": said(await bench.pin()),
         "version": state.backend.version if state.backend is not None else None,
         "targets": bench.ports.names,

@@ -1,6 +1,7 @@
 """`ide` prints a snippet for a bench: as the daemon has it, else as the configuration does."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,53 @@ def test_without_a_daemon_the_configuration_is_asked(tmp_path: Path, capsys: pyt
     assert ".vscode/launch.json" in said.err
 
 
-def test_a_running_daemon_knows_the_ports_better(
-    daemon: Start, snapshot: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    snapshot["benches"][0]["ports"]["gdb"] = [40123, 40124]
-    server = daemon(lambda request: [{"ok": True, "result": snapshot}])
+def running(**more: Any) -> dict[str, Any]:
+    """A bench as the daemon describes it."""
+    return {
+        "name": "two",
+        "phase": "stopped",
+        "pin": {"vid_pid": "0483:374b", "serial": "066B", "location": None, "server": None},
+        "config": ["interface/stlink.cfg", "target/esp32s3.cfg"],
+        "search": ["/my configs"],
+        "commands": ["reset_config none"],
+        "adapter_speed_khz": 480,
+        "ports": {"gdb": [40123, 40124], "telnet": 40125},
+    } | more
+
+
+def test_a_running_daemon_knows_the_ports_better(daemon: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    server = daemon(lambda request: [{"ok": True, "result": {"benches": [running()]}}])
     assert main(["ide", "gdb", "--socket", str(server.path)]) == 0
-    assert "target extended-remote localhost:40123\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "target extended-remote localhost:40123\n" in out
+    assert "xtensa-esp32s3-elf-gdb" in out
+
+
+def test_a_bench_without_an_openocd_of_the_moment_has_its_files_all_the_same(
+    daemon: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped, lent, blocked: one sets an IDE up just then."""
+    server = daemon(lambda request: [{"ok": True, "result": {"benches": [running(name="one"), running()]}}])
+    assert main(["ide", "platformio", "two", "--socket", str(server.path)]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("upload_command"))
+    assert shlex.split(line.partition(" = ")[2])[1:-2] == [
+        *("-s", "/my configs", "-f", "interface/stlink.cfg", "-f", "target/esp32s3.cfg"),
+        *("-c", "adapter serial 066B", "-c", "reset_config none", "-c", "adapter speed 480"),
+    ]
+
+
+def test_the_configuration_alone_tells_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "b.yaml"
+    openocd = {"config": ["a.cfg"], "search": ["/my configs"], "commands": ["x"], "adapter_speed_khz": 480}
+    benches = {"two": {"openocd": openocd, "probe": {"serial": "06 6B", "location": "1-2"}}}
+    file.write_text(json.dumps({"version": 1, "benches": benches}))
+    file.chmod(0o600)
+    assert ide("platformio", "-c", str(file), folder=tmp_path) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("upload_command"))
+    assert shlex.split(line.partition(" = ")[2])[1:-2] == [
+        *("-s", "/my configs", "-f", "a.cfg"),
+        *("-c", 'adapter serial "06 6B"', "-c", "adapter usb location 1-2", "-c", "x", "-c", "adapter speed 480"),
+    ]
 
 
 @pytest.mark.parametrize("words", [(), ("c",)])
