@@ -33,6 +33,7 @@ QUIET_S = 0.2
 BACK_S = 5.0
 """Seconds that a probe gets to be on the bus again: enumeration takes a fraction of a second, udev's rules another."""
 LOOK_S = 0.1
+_NODE = "write access to the device node (group plugdev)"
 
 _stuck: dict[str, subprocess.Popen[str]] = {}
 """By identity of the probe: a child that outlived SIGKILL, in D state, to be reaped when the kernel lets it go."""
@@ -104,7 +105,7 @@ def reauthorise(probe: Probe, deadline_s: float = 5.0, sys_root: Path = usb.SYS,
         return _moved(probe)
     path = sys_root / usb.DEVICES / probe.location / "authorized"
     argv = [sys.executable, "-I", "-S", "-c", REAUTHORISE_CODE, str(path)]
-    return _run(probe, "USB re-authorisation", argv, deadline_s)
+    return _run(probe, "USB re-authorisation", argv, deadline_s, needs="root, which the daemon is not")
 
 
 def cycle_power(probe: Probe, deadline_s: float = 10.0, sys_root: Path = usb.SYS, dev: Path = usb.DEV) -> Outcome:
@@ -137,7 +138,7 @@ def _moved(probe: Probe) -> Outcome:
     return Outcome(False, f"{probe} is not on the bus as it was; look again")
 
 
-def _run(probe: Probe, what: str, argv: Sequence[str], deadline_s: float) -> Outcome:
+def _run(probe: Probe, what: str, argv: Sequence[str], deadline_s: float, needs: str = _NODE) -> Outcome:
     child = subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
     )
@@ -148,7 +149,7 @@ def _run(probe: Probe, what: str, argv: Sequence[str], deadline_s: float) -> Out
     if child.returncode == 0:
         return Outcome(True, f"{what} done")
     last = (errors.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
-    return Outcome(False, f"{what} failed: {last[:200]}{_rights(last)}")
+    return Outcome(False, f"{what} failed: {last[:200]}{_rights(last, needs)}")
 
 
 def _give_up(probe: Probe, what: str, child: subprocess.Popen[str], deadline_s: float) -> Outcome:
@@ -161,7 +162,7 @@ def _give_up(probe: Probe, what: str, child: subprocess.Popen[str], deadline_s: 
     return Outcome(False, f"{what} did not finish within {deadline_s:g} s")
 
 
-def _rights(error: str) -> str:
-    if "PermissionError" not in error:
-        return ""
-    return "; needs write access to the device node (group plugdev)" if os.geteuid() else ""
+def _rights(error: str, needs: str) -> str:
+    """What is missing; for a service with ProtectKernelTunables= sysfs is a read-only file system."""
+    refused = "PermissionError" in error or "Read-only file system" in error
+    return f"; needs {needs}" if refused and os.geteuid() else ""

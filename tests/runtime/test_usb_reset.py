@@ -45,6 +45,17 @@ def test_a_rung_that_needs_longer_than_its_deadline_is_ended(bus: Bus, monkeypat
     assert "did not finish within 0.05 s" in outcome.text
 
 
+@pytest.mark.parametrize("error", ["PermissionError(13, 'Permission denied')", "OSError(30, 'Read-only file system')"])
+def test_a_user_who_may_not_is_told_what_each_rung_needs(bus: Bus, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
+    """In the system service sysfs is read-only (seen in a real boot); the node of the probe is a matter of its group."""
+    monkeypatch.setattr(usb_reset, "RESET_CODE", f"raise {error}")
+    monkeypatch.setattr(usb_reset, "REAUTHORISE_CODE", f"raise {error}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    probe = plugged(bus)
+    assert usb_reset.reset(probe, 30, bus.sys, bus.dev).text.endswith("; needs write access to the device node (group plugdev)")
+    assert usb_reset.reauthorise(probe, 30, bus.sys, bus.dev).text.endswith("; needs root, which the daemon is not")
+
+
 def test_re_authorisation_writes_nought_and_then_one(bus: Bus) -> None:
     probe = plugged(bus)
     attribute = bus.sys / "bus/usb/devices/1-2/authorized"

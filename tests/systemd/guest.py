@@ -327,7 +327,8 @@ def a_probe_on_a_real_bus_can_be_watched_reset_and_opened(_bench: Bench) -> str:
     said = _journal("usb-calls")
     assert show("Result", unit="usb-calls")["Result"] == "success", said
     assert "USB reset done" in said, said
-    assert "USB re-authorisation failed: PermissionError" in said, said
+    assert "Read-only file system: '/sys/bus/usb" in said, said  # ProtectKernelTunables: only root could do it anyhow
+    assert "; needs root" in said, said
     assert "unsupported FTDI chip type" in said, said
     return said
 
