@@ -17,8 +17,20 @@ RESETS = ("run", "halt", "init")
 AFTER = ("leave", *RESETS, "hold", "resume")
 DEFERRED = "examine deferred"  # the state of a target that nobody has examined yet, as it was told to (target.c, 0.10 … master)
 UNDER_RESET = "reset_config srst_only srst_nogate connect_assert_srst"
-# An empty gdb-attach body counts as unset and brings `halt` back (0.11+); with this one an attach disturbs nothing.
-_ATTACH = "foreach _t [target names] {$_t configure -event gdb-attach {set _ 0}}"
+# An empty gdb-attach body counts as unset and brings `halt` back (0.11+); with ours an attach leaves a running core alone.
+# But OpenOCD refuses a GDB while it cannot probe the flash banks (gdb_server.c gdb_new_connection), and many drivers probe a
+# halted core only (0.12: rp2040, lpc2000, sam4, xmc4xxx, fm4 ...). A process probes once: what it would do for the first GDB is
+# done here before it, and where that fails on a running core, the core stands for the moment that it takes.
+_PROBE = (
+    "proc ocdsup_probe {t} {set good 1; set i 0; foreach b [flash list] {"  # the target of a bank is told from 0.12
+    "if {![dict exists $b target] || [dict get $b target] eq $t} {if {[catch {capture [list flash probe $i]}]} {set good 0}}; "
+    "incr i}; return $good}; "
+    "proc ocdsup_attach {t} {global ocdsup_probed; "
+    'if {[info exists ocdsup_probed($t)] || [$t curstate] ne "running"} {return}; set ocdsup_probed($t) 1; '
+    "if {[ocdsup_probe $t]} {return}; $t arp_halt; $t arp_waitstate halted 1000; ocdsup_probe $t; "
+    "set was [target current]; targets $t; resume; targets $was}; list"
+)
+_ATTACH = "foreach _t [target names] {$_t configure -event gdb-attach [list catch [list ocdsup_attach $_t]]}"
 # A target file may give a target a port of its own (`-gdb-port 3334`), which would be in the way of our stable one.
 _PRIVATE = "foreach _t [target names] {if {[string is integer -strict [$_t cget -gdb-port]]} {$_t configure -gdb-port 0}}; list"
 _SAFE_PATH = re.compile(r"[^{}\\\x00-\x1f]+")
@@ -96,7 +108,7 @@ def argv(spec: BackendSpec, version: Version, profile: LaunchProfile, ports: Por
     for path in spec.config:
         # OpenOCD itself builds the text `script {PATH}` (options.c): a brace in the path would be evaluated as Tcl.
         line += ["-f", path] if _SAFE_PATH.fullmatch(path) else ["-c", f"script {tcl_quote(path)}"]
-    setup = [*_setup(spec, known, profile), listen, *([_PRIVATE] if known.announces_ports else []), _ATTACH]
+    setup = [*_setup(spec, known, profile), listen, *([_PRIVATE] if known.announces_ports else []), _PROBE, _ATTACH]
     return line + _commands([*setup, *_clients(spec), *_go(profile, token)])
 
 

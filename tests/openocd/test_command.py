@@ -42,7 +42,8 @@ def test_a_start_under_reset_reads_word_for_word() -> None:
         "reset_config srst_only srst_nogate connect_assert_srst",
         listen,
         command._PRIVATE,
-        "foreach _t [target names] {$_t configure -event gdb-attach {set _ 0}}",
+        command._PROBE,
+        command._ATTACH,
         "init",
         "catch {reset run}; list",
         'echo "TOKEN [join [target names]]"',
@@ -243,7 +244,7 @@ def test_a_whole_start_under_reset_runs_and_gives_the_boards_own_reset_config_ba
     assert [command.parse_ready(text, "TOKEN") for text in lines if text.startswith("TOKEN")] == [("a.cpu", "b.cpu")]
     assert "BEFORE:srst_only separate srst_nogate srst_push_pull connect_assert_srst" in lines
     assert "AFTER:trst_and_srst separate srst_gates_jtag trst_push_pull srst_push_pull connect_deassert_srst" in lines
-    assert "ATTACH:set _ 0" in lines
+    assert "ATTACH:catch {ocdsup_attach b.cpu}" in lines
     cores = next(text for text in lines if text.startswith("CORES:")).removeprefix("CORES:")
     assert [core.target for core in command.parse_cores(cores)] == ["a.cpu", "b.cpu"]
     assert "clock speed 240 kHz" in output
