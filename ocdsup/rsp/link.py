@@ -334,7 +334,7 @@ class Link:
             return
         if (not session.shadow.running and asker is None) or self.talk is not None:
             return  # nobody listens: GDB would take it for an answer
-        session.log(frame.raw, out)
+        session.log(frame.raw, out, asked=asker is not None)
 
     def _answered(self, ask: Ask, frame: Frame, now: float, out: list[Output]) -> None:
         session = self._session

@@ -65,10 +65,10 @@ class Session:
             out.append(Notice(News.RESET_TOLD, self.shadow.untold.strip()))
             self.shadow.untold = ""
 
-    def log(self, raw: bytes, out: list[Output]) -> None:
+    def log(self, raw: bytes, out: list[Output], *, asked: bool = False) -> None:
         """Pass a console packet (a whole frame) on, without the lines that nobody at a debugger can use."""
         text = text_of(expand(raw[1:-3]))
-        kept = None if text is None else without_noise(text)
+        kept = None if text is None else without_noise(text, asked=asked)
         if text is None or kept == text:
             self.client.send(raw, out)
         elif kept:

@@ -99,3 +99,9 @@ def test_our_own_word_is_recognised(line: str, rest: str | None) -> None:
 def test_only_noise_is_dropped(text: str, left: str | None) -> None:
     """Noise lines go, every other line stays to the letter (None = unchanged)."""
     assert monitor.without_noise(text) == (text if left is None else left)
+
+
+@pytest.mark.parametrize("text", ["target not halted\n", "Warn : target not halted\n", "[stm32f4x.cpu] not halted\n"])
+def test_what_a_running_core_says_to_a_resume_is_noise_and_the_same_words_answer_a_command(text: str) -> None:
+    assert monitor.without_noise(f"{text}kept\n") == "kept\n"
+    assert monitor.without_noise(text, asked=True) == text
