@@ -65,6 +65,8 @@ class StablePorts:
         self._served: dict[int, Served] = {}  # by place, while OpenOCD is exposed
         self.places: dict[str, int] = {}
         """Which of the GDB ports each target is reached by, counted from 0."""
+        self.left_work: Callable[[Sequence[str]], None] = lambda _lines: None
+        """Told of commands whose people have gone before OpenOCD has answered."""
 
     @property
     def gdb_numbers(self) -> tuple[int, ...]:
@@ -117,6 +119,7 @@ class StablePorts:
                 sockets, self._answer, self._away, self._tasks, self._log, self._denied, self.outside_change
             )
             self._telnet.store = self._store
+            self._telnet.left_work = self._left_work
 
     def _bind(self, port: int) -> list[socket.socket]:
         sockets = bind_all(self._config.bind, port, self._store.listener)
@@ -135,7 +138,12 @@ class StablePorts:
             idle_after=config.takeover_after,
             cache=config.cache and config.second_client is not SecondClientPolicy.SHARE,
         )
-        return GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log, self._store)
+        port = GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log, self._store)
+        port.left_work = self._left_work
+        return port
+
+    def _left_work(self, lines: Sequence[str]) -> None:
+        self.left_work(lines)
 
     def _denied(self, line: str) -> str:
         """Whoever types at OpenOCD's console has a shell as its user: `monitor:` holds there as it does in GDB."""
@@ -147,6 +155,8 @@ class StablePorts:
     async def _answer_monitor(self, text: str) -> str:
         """`monitor ocdsup …` means what the same line means on the telnet port."""
         request = words.parse(tuple(text.split()))
+        if request == words.HELP:
+            return words.MONITOR_HELP
         return request if isinstance(request, str) else await self._answer(request.verb, request.args)
 
     def _taken(self, errors: list[PortTakenError]) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-HELP = """\
+_WORDS = """\
 ocdsup status [--json]          what is going on
 ocdsup why                      the diagnosis in plain words
 ocdsup logs [N]                 the last N lines of OpenOCD and of the supervisor (20)
@@ -12,8 +12,12 @@ ocdsup stop | start             take OpenOCD down and keep it down | bring it ba
 ocdsup evict                    end whoever else holds the probe, as the policy allows
 ocdsup lend SECONDS | resume    leave the probe to another tool for a while | take it back
 ocdsup help                     this text
+"""
+HELP = f"""{_WORDS}\
 exit                            close this session
 Any other line goes to OpenOCD's own console."""
+MONITOR_HELP = f"""{_WORDS}\
+Any other `monitor` line goes to OpenOCD."""
 
 LOGS_LIMIT = 10_000
 LEND_LIMIT = 86_400  # seconds

@@ -58,7 +58,9 @@ def test_the_supervisor_answers_in_the_debug_console(desk: Desk) -> None:
     assert "one" in (status := monitor(gdb, "ocdsup status"))
     assert "ready" in status
     assert "error" not in monitor(gdb, "ocdsup why")
-    assert "ocdsup restart [--under-reset]" in monitor(gdb, "ocdsup help")
+    told = monitor(gdb, "ocdsup help")
+    assert "ocdsup restart [--under-reset]" in told
+    assert "exit" not in told
     assert "unknown word" in monitor(gdb, "ocdsup make coffee")
     assert value(gdb, "$pc") == before
     hits(gdb)
