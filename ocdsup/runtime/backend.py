@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -327,10 +327,27 @@ class LiveBackend:
         try:
             await link.open(self.ports.tcl or 0)
             reply = parse_reply(await link.ask(wrap(script).removesuffix(b"\x1a")))
+        except asyncio.CancelledError:
+            self.outlive([script])
+            raise
         finally:
             self.work.remove(script)
             link.close()
         return reply.ok, reply.text
+
+    def outlive(self, lines: Iterable[str]) -> None:
+        """Somebody has gone whose commands it may still carry out: it does so to the end all the same."""
+        for line in lines:
+            if takes_long([line]):
+                self.work.append(line)
+                self._tasks.spawn("left-work", self._until_done(line))
+
+    async def _until_done(self, line: str) -> None:
+        """It does one thing after the other. Of two that come in at once either may be first, so the second answer counts."""
+        with suppress(ConnectionError):
+            for _ in range(2):
+                await self._tcl.ask()
+        self.work.remove(line)
 
     def _news_frame(self, frame: bytes) -> None:
         news = parse_notification(frame)

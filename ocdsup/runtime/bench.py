@@ -364,6 +364,7 @@ class LiveBench:
             order = Order(run, argv, token, version, ports, self._shared.catalogue, self._adopts, orphan)
             lively = self.ports.lively
             self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log, lively)
+            self.ports.left_work = self._backend.outlive
         except (BackendError, ValueError, OSError) as error:
             self._backend = None
             self.driver.post(ev.LaunchFailed(run, "backend-missing", str(error)))

@@ -64,6 +64,7 @@ class GdbPort:
         self.learned = Learned()  # what GDB was told about the target: serves those that attach while OpenOCD is away
         self.served: Served | None = None
         self.resets = 0
+        self.left_work: Callable[[Sequence[str]], None] = lambda _lines: None  # a session has gone, its commands may go on
         self._halted = False
         self._sessions: list[GdbSession] = []
         self._listener = Listener(sockets, self._accept)

@@ -140,6 +140,7 @@ class GdbSession:
 
     def _client_gone(self, reason: str, *, leave: bool = False) -> None:
         self._client = None
+        self._port.left_work(self.work)
         self._port.log.info("gdb_gone", port=self._port.port, reason=reason, spoke=self._spoke)
         self._read_backend()
         self._do(self._proxy.client_gone(self._loop.time(), leave=leave))
@@ -306,6 +307,7 @@ class GdbSession:
         self._do(self._proxy.own_answer(request, text, self._loop.time()))
 
     def _close_client(self, reason: str) -> None:
+        self._port.left_work(self.work)
         self._port.log.info("gdb_closed", port=self._port.port, reason=reason)
         if self._client is not None:
             self._client.close()

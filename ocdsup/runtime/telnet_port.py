@@ -198,6 +198,7 @@ class TelnetSession:
     def close(self) -> None:
         """End both connections; what was already said still arrives."""
         self._greeting.cancel()
+        self._port.left_work([self.running] if self.running else [])
         if self._deaf is not None:
             self._deaf.cancel()
         if self._dialling is not None:
@@ -233,6 +234,7 @@ class TelnetPort:
         self.tasks = tasks
         self.log = log
         self.version = ""
+        self.left_work: Callable[[Sequence[str]], None] = lambda _lines: None  # somebody has gone, their line may go on
         self.endpoint: tuple[str, int] | None = None
         self._sessions: list[TelnetSession] = []
         self._listener = Listener(sockets, self._accept)

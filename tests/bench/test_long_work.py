@@ -130,6 +130,19 @@ def test_an_openocd_that_writes_flash_for_long_is_not_taken_for_hung(slow: Slow,
     assert slow.status()["counters"]["recoveries"] == 0
 
 
+@pytest.mark.parametrize("way", ["telnet", "monitor"])
+def test_a_write_goes_on_to_its_end_when_whoever_asked_for_it_is_gone(slow: Slow, way: str) -> None:
+    """The console or GDB was closed: OpenOCD writes on, and nobody takes that for a hang or cuts it off."""
+    with WAYS[way](slow, LINE):
+        slow.begun()
+    slow.outlast()
+    assert "one writes flash" in slow.rig.ocdsup("restart", "one").stderr
+    assert slow.status()["backend"]["pid"] == slow.pid
+    slow.finish()
+    until("see it done", lambda: slow.rig.ocdsup("stop", "one").returncode == 0, PATIENCE)
+    assert slow.rig.status()["counters"]["recoveries"] == 0
+
+
 def test_an_openocd_that_is_silent_in_any_other_command_is_replaced(slow: Slow) -> None:
     """The same silence in a command that ought to be answered at once."""
     with connect(slow.status()["ports"]["telnet"]) as sock:
