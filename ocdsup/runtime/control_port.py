@@ -77,6 +77,19 @@ def _make_room(path: str) -> None:
     raise ControlError("busy", what, "another ocdsup daemon listens there", "`ocdsup status` asks it")
 
 
+def risk(path: str) -> str:
+    """Why somebody else could put a socket of his own in the place of ours; an empty text when nobody can."""
+    folder = os.path.dirname(path) or "."
+    found = os.stat(folder)
+    if found.st_uid not in {0, os.geteuid()}:
+        return f"{folder} belongs to the user with id {found.st_uid}"
+    if os.path.islink(folder) and os.lstat(folder).st_uid not in {0, os.geteuid()}:
+        return f"{folder} is a link of the user with id {os.lstat(folder).st_uid}"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
+        return f"others than its owner may write to {folder}"
+    return ""
+
+
 def peer(sock: socket.socket) -> tuple[int, int]:
     """PID and user id of the client (unix(7), SO_PEERCRED)."""
     pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -147,6 +160,9 @@ class ControlPort:
         self._sessions: list[_Session] = []
         sock = given or open_socket(path)
         self._made = None if given else os.stat(path).st_ino
+        if not given and (why := risk(path)):
+            hint = "set `control:` to a folder that only this user and root may change"
+            log.warning("control_folder_of_others", why=why, hint=hint)
         self._listener = Listener([sock], self._accept)
 
     def _accept(self, sock: socket.socket) -> None:

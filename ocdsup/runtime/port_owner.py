@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 
 def find(port: int) -> str:
     """`PID 812 openocd (user bench)`, as far as it can be seen; an empty text when nobody is found."""
     import psutil  # some 20 ms and 1 MB, for an error that most daemons never meet
 
-    for connection in psutil.net_connections("tcp"):
-        if connection.status != psutil.CONN_LISTEN or not connection.laddr or connection.laddr.port != port:
-            continue
+    found = [
+        connection
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+    ]
+    own = next((connection for connection in found if connection.pid == os.getpid()), None)
+    if own is not None and own.laddr:
+        where = f"[{own.laddr.ip}]:{port}" if ":" in own.laddr.ip else f"{own.laddr.ip}:{port}"
+        return f"this daemon itself, at {where}: another bench's, or a socket unit's, which must name the addresses of `bind`"
+    for connection in found:
         if connection.pid is None:
             return "a process that this user may not see"
         try:

@@ -16,7 +16,7 @@ import pytest
 from ocdsup.control.protocol import Request
 from ocdsup.errors import ControlError
 from ocdsup.runtime import control_port
-from ocdsup.runtime.control_port import ControlPort, Emit, open_socket
+from ocdsup.runtime.control_port import ControlPort, Emit, open_socket, risk
 from ocdsup.runtime.tasks import Tasks
 from tests.runtime.kept_log import KeptLog
 
@@ -271,15 +271,43 @@ async def test_the_end_leaves_the_socket_of_a_daemon_that_came_after_us(port: Po
         assert other.fileno() >= 0
 
 
-@pytest.mark.parametrize(("uid", "ok"), [(0, True), (os.geteuid(), True), (os.geteuid() + 12345, False)])
-async def test_tcl_is_only_for_root_and_the_daemons_own_user(
-    port: Port, monkeypatch: pytest.MonkeyPatch, uid: int, ok: bool
-) -> None:
-    """Whoever may write to the socket may operate benches; Tcl is a shell as the daemon's user."""
+@pytest.mark.parametrize("uid", [0, os.geteuid(), os.geteuid() + 12345])
+async def test_a_request_carries_who_asks(port: Port, monkeypatch: pytest.MonkeyPatch, uid: int) -> None:
+    """Whoever may write to the socket may operate benches; what Tcl he may run depends on who he is (`dropin.evaluate`)."""
     monkeypatch.setattr(control_port, "peer", lambda _sock: (812, uid))
-    said = await port.ask(b'{"id": 1, "verb": "tcl", "bench": "nucleo", "args": {"script": "targets"}}')
-    assert said["ok"] is ok
-    assert [request.peer for request in port.asked] == ([(812, uid)] if ok else [])
-    if not ok:
-        assert said["error"]["code"] == "denied"
-    assert (await port.ask(b'{"id": 2, "verb": "stop", "bench": "nucleo"}'))["ok"]
+    for verb in (b'"tcl", "bench": "nucleo", "args": {"script": "targets"}', b'"stop", "bench": "nucleo"'):
+        assert (await port.ask(b'{"id": 1, "verb": ' + verb + b"}"))["ok"]
+    assert [request.peer for request in port.asked] == [(812, uid)] * 2
+
+
+# Whose folder it is
+
+
+@pytest.mark.parametrize(("mode", "risky"), [(0o755, False), (0o750, False), (0o777, True), (0o770, True), (0o1777, False)])
+def test_a_folder_where_others_could_take_its_place_is_a_risk(tmp_path: Path, mode: int, risky: bool) -> None:
+    """In one with the sticky bit nobody can remove another one's socket."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d").chmod(mode)
+    assert risk(str(tmp_path / "d" / "s")) == (f"others than its owner may write to {tmp_path}/d" if risky else "")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_strangers_folder_or_link_is_a_risk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: bool) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (tmp_path / "l").symlink_to(folder)
+    found = os.lstat(tmp_path / "l") if link else os.stat(folder)
+    stranger = os.stat_result((*found[:4], 73000, *found[5:10]))
+    monkeypatch.setattr(os, "lstat" if link else "stat", lambda *_args, **_more: stranger)
+    assert "of the user with id 73000" in risk(f"{tmp_path / 'l'}/s") if link else "belongs to" in risk(f"{folder}/s")
+
+
+async def test_a_risk_is_logged_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d").chmod(0o777)
+    port = Port(tmp_path / "d" / "s")
+    try:
+        (told,) = port.log.named("control_folder_of_others")
+        assert f"others than its owner may write to {tmp_path}/d" in told["why"]
+    finally:
+        await port.end()

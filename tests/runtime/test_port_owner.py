@@ -1,7 +1,8 @@
 """Who has a port is named, as far as it can be seen."""
 
-import os
 import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +15,25 @@ from ocdsup.runtime.port_owner import find
 @pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
 def test_a_process_that_listens_is_named_with_its_user(family: socket.AddressFamily, address: str) -> None:
     with socket.create_server((address, 0), family=family) as mine:
-        text = find(mine.getsockname()[1])
-    me = psutil.Process()
-    assert text == f"PID {os.getpid()} {me.name()} (user {me.username()})"
+        listen = "import socket, sys\nsock = socket.socket(fileno=int(sys.argv[1]))\nprint(flush=True)\nsys.stdin.read()"
+        argv = [sys.executable, "-c", listen, str(mine.fileno())]
+        child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[mine.fileno()])
+        port = mine.getsockname()[1]
+    with child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        text, other = find(port), psutil.Process(child.pid)
+        assert text == f"PID {child.pid} {other.name()} (user {other.username()})"
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "shown"), [(socket.AF_INET, "127.0.0.1", "127.0.0.1"), (socket.AF_INET6, "::", "[::]")]
+)
+def test_a_port_of_our_own_is_not_shown_as_a_strangers(family: socket.AddressFamily, address: str, shown: str) -> None:
+    """A socket unit with a wildcard address: the advice to end that PID would be to end ourselves."""
+    with socket.create_server((address, 0), family=family) as mine:
+        port = mine.getsockname()[1]
+        assert find(port).startswith(f"this daemon itself, at {shown}:{port}: ")
 
 
 def test_a_port_without_a_listener_has_no_owner_also_if_it_is_bound() -> None:
