@@ -19,6 +19,7 @@ from ocdsup.core import events as ev
 from ocdsup.core.state import Phase
 from ocdsup.core.status import whole
 from ocdsup.errors import ControlError
+from ocdsup.openocd.pin import heard
 from ocdsup.runtime import clock
 from ocdsup.runtime import verbs as module
 from ocdsup.runtime.verbs import Verbs
@@ -252,6 +253,29 @@ async def test_probes_are_those_of_the_pc_and_of_the_benches_servers(rig: Rig, v
     await rig.up()
     (probe,) = [one for one in (await ask(verbs, "probes"))["probes"] if one["serial"] == rig.sim.probes[0].serial]
     assert probe["bench"] == "nucleo"
+
+
+@pytest.mark.parametrize(
+    ("peer", "ok"), [((7, 0), True), ((7, os.geteuid()), True), ((7, os.geteuid() + 12345), False), (None, False)]
+)
+async def test_tcl_that_may_do_anything_is_for_root_and_the_daemons_own_user(
+    rig: Rig, verbs: Verbs, peer: tuple[int, int] | None, ok: bool
+) -> None:
+    """Tcl is a shell as the daemon's user. Where it is let through it comes as far as the bench, which has no OpenOCD yet."""
+    rig.bench()
+    with pytest.raises(ControlError) as caught:
+        await verbs.carry_out(Request(1, "tcl", "nucleo", {"script": "exec id"}, peer=peer), lambda _event: None)
+    assert caught.value.code == ("not-usable" if ok else "denied")
+
+
+async def test_what_tells_the_benches_apart_is_data_and_no_tcl(rig: Rig, verbs: Verbs) -> None:
+    """The drop-in and `ide` use it also while there is no OpenOCD; what they run they make themselves."""
+    rig.bench()
+    (told,) = (await ask(verbs, "benches"))["benches"]
+    assert set(told["pin"]) == {"vid_pid", "serial", "location", "server"}
+    assert heard(told["pin"]) == heard({**told["pin"], "node": "1:4"})
+    assert {"config", "search", "commands", "adapter_speed_khz", "binary"} <= set(told)
+    assert "pins" not in told
 
 
 async def test_reload_and_help_answer(verbs: Verbs) -> None:
