@@ -107,6 +107,7 @@ class Shadow:
     def resumes(self, body: bytes) -> None:
         """Note a resume of an all-stop target at the moment it is sent."""
         self.resume, self.unsettled = body, None
+        self._flash_over()
 
     def refused(self) -> None:
         """Note that the backend has refused the resume: the target stands as before, with all that was written."""
@@ -246,9 +247,15 @@ class Shadow:
 
     def _flash(self, body: bytes, reply: bytes) -> None:
         if reply != OK:
+            self._flash_over()
             return
         self.image = self.image or body.startswith(b"vFlashWrite")
         self.flash = Flash.OPEN
+
+    def _flash_over(self) -> None:
+        """GDB has given its load up, without a word (remote.c: it throws at the error)."""
+        if self.flash is Flash.OPEN:
+            self.flash = Flash.IDLE
 
     def _flash_done(self, body: bytes, reply: bytes) -> None:
         self.flash, self.image = Flash.IDLE, False
@@ -271,6 +278,7 @@ class Shadow:
             self.freed = running and not self.running
         if monitor.resets(line):
             self.forget_writes()
+            self._flash_over()
             self.stale, self.untold = False, ""  # the user knows of this reset; GDB's view is theirs to refresh
 
     def _run(self, body: bytes, reply: bytes) -> None:

@@ -91,7 +91,7 @@ class GdbSession:
     @property
     def work(self) -> list[str]:
         """What it has OpenOCD do that may take long."""
-        return under_way(self._proxy.asked, self._proxy.shadow)
+        return under_way(self._proxy.asked, self._proxy.shadow, monotonic() - self._lane.heard)
 
     def join(self) -> None:
         """Share the target with a session that was there before."""
