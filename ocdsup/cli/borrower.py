@@ -152,11 +152,18 @@ class _Guard:
         """A daemon that went away takes nothing back: the command may be writing flash, and the next daemon will see it."""
         try:
             for event in self._news:
-                if event.get("step") == "over":
-                    self._end(f"the loan is over: {event['why']}")
-                    return
+                match event.get("step"):
+                    case "over":
+                        self._end(f"the loan is over: {event['why']}")
+                        return
+                    case "let-go":
+                        self._goes_on(event["why"])
+                        return
         except OcdsupError as error:
-            print(f"ocdsup: {error}; {self._command[0]} goes on", file=sys.stderr, flush=True)
+            self._goes_on(error)
+
+    def _goes_on(self, why: object) -> None:
+        print(f"ocdsup: {why}; {self._command[0]} goes on", file=sys.stderr, flush=True)
 
     def _hear_the_front(self) -> None:
         while byte := os.read(self._control, 1):

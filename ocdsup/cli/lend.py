@@ -139,7 +139,7 @@ def _hold(news: Iterator[Any], bench: str) -> int:
     say(f"the probe of {bench} is free; Ctrl-C gives it back")
     try:
         for event in news:
-            if event.get("step") == "over":
+            if event.get("step") in {"over", "let-go"}:
                 say(f"the loan is over: {event['why']}")
                 return 0
     except KeyboardInterrupt:

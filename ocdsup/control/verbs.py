@@ -97,7 +97,7 @@ VERBS: Mapping[str, Verb] = {
     "lend": Verb(
         "free the probe for another tool; with hold for as long as the connection lives, else for so many seconds",
         Needs.BENCH,
-        '{"text"}; with hold events {"step": "waiting" | "granted" | "over", …}',
+        '{"text"}; with hold events {"step": "waiting" | "granted" | "over" | "let-go", …}',
         acts=True,
         streams=True,
         args={"seconds": Arg(Kind.SECONDS, DAY), "hold": FLAG, "force": FLAG, "by": Arg(Kind.TEXT, 200)},

@@ -37,6 +37,7 @@ class Loan:
     held: bool
     since: float | None = None
     over: str = ""
+    let_go: bool = False  # nobody takes the probe back any more: what runs with it may go on
     news: asyncio.Event = field(default_factory=asyncio.Event)
     timer: asyncio.TimerHandle | None = None
 
@@ -130,8 +131,9 @@ class Lending:
         return f"{loan.borrower} was told to give the probe back" if loan.held else "the probe is back"
 
     def close(self, why: str) -> None:
-        """End every loan; nobody waits for anything any more."""
+        """End every loan; nobody waits for the probe any more, so a borrower that writes flash may finish."""
         for loan in tuple(reversed(self._loans)):
+            loan.let_go = not loan.over
             loan.over = loan.over or why
             self.leave(loan)
 
@@ -172,7 +174,7 @@ async def _held(bench: LiveBench, loan: Loan, emit: Emit) -> Any:
             emit({"step": "granted", "probe": await identity(bench), "seconds": loan.limit_s})
         while not loan.over:
             await _news(loan)
-        emit({"step": "over", "why": loan.over})
+        emit({"step": "let-go" if loan.let_go else "over", "why": loan.over})
         while bench.lending.place(loan) >= 0:
             await _news(loan)
     finally:

@@ -156,14 +156,20 @@ def test_a_daemon_that_dies_does_not_take_a_running_command_with_it(rig: Rig, si
     assert "finished" in borrower.tail()
 
 
-def test_a_daemon_that_ends_in_order_ends_its_loans(rig: Rig, sim: Sim) -> None:
-    borrower = lend(rig, "--", "sh", "-c", "echo begun; exec sleep 600")
+def test_a_daemon_that_ends_in_order_lets_a_borrower_finish_and_starts_nothing(rig: Rig, sim: Sim) -> None:
+    """`systemctl restart` in the middle of a flash write of somebody's tool: nobody needs the probe back."""
+    go = rig.folder / "go"
+    os.mkfifo(go)
+    borrower = lend(rig, "--", "sh", "-c", f"echo begun; read line < {go}; echo finished; exit 5")
     borrower.await_line("begun")
     launches = rig.launches()
     assert rig.daemon is not None
     log = rig.daemon.output
     assert rig.stop() == 0
-    assert code(borrower) == 128 + signal.SIGTERM
+    borrower.await_line("goes on")
+    go.write_text("now\n")
+    assert code(borrower) == 5
+    assert "finished" in borrower.tail()
     assert log.read_text().count('"event": "launched"') == launches
 
 

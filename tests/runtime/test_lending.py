@@ -96,6 +96,7 @@ async def test_the_end_of_the_daemon_ends_every_loan_in_one_go(desk: Desk) -> No
     loans = [desk.lending.join(name, 60.0, held=True) for name in ("a", "b")]
     desk.lending.close("the daemon ends")
     assert [loan.over for loan in loans] == ["the daemon ends"] * 2
+    assert all(loan.let_go for loan in loans)
     assert desk.told == [ev.LendAsked("a"), ev.LendEnded()]
 
 
@@ -108,8 +109,8 @@ def bench(desk: Desk, *, flashing: bool = False) -> Any:
     ("args", "flashing", "code", "why"),
     [
         ({}, False, "bad-argument", "nobody would take it back"),
-        ({"seconds": 5}, True, "refused", "a flash operation runs"),
-        ({"hold": True}, True, "refused", "a flash operation runs"),
+        ({"seconds": 5}, True, "refused", "writes flash"),
+        ({"hold": True}, True, "refused", "writes flash"),
     ],
 )
 async def test_a_loan_is_refused_with_its_reason(desk: Desk, args: dict[str, Any], flashing: bool, code: str, why: str) -> None:
