@@ -33,6 +33,12 @@ _PROBE = (
 _ATTACH = "foreach _t [target names] {$_t configure -event gdb-attach [list catch [list ocdsup_attach $_t]]}"
 # A target file may give a target a port of its own (`-gdb-port 3334`), which would be in the way of our stable one.
 _PRIVATE = "foreach _t [target names] {if {[string is integer -strict [$_t cget -gdb-port]]} {$_t configure -gdb-port 0}}; list"
+# Who tells an OpenOCD to end means one of his own. The ports that he talks to refuse the plain word; in a procedure, an `after`,
+# or put together from pieces it is known only here. SIGTERM ends OpenOCD all the same: it does not come by this command.
+_NO_END = (
+    "catch {rename shutdown _ocdsup_end}; "
+    "proc shutdown {args} {error {ocdsup: this OpenOCD is supervised; `ocdsup stop` takes it down}}; list"
+)
 _SAFE_PATH = re.compile(r"[^{}\\\x00-\x1f]+")
 
 
@@ -162,7 +168,8 @@ def _go(profile: LaunchProfile, token: str) -> list[str]:
             reset = [f"catch {{reset halt}}; {_others_run(profile.held)}; list"]
         case mode:
             reset = [f"catch {{reset {mode}}}; list"]
-    return ["init", *reset, f'echo "{token} [join [target names]]"']  # master puts each name on a line
+    # Until then the board's files may end OpenOCD: when something is badly wrong (target/swj-dp.tcl), or by `program … exit`.
+    return ["init", *reset, _NO_END, f'echo "{token} [join [target names]]"']  # master puts each name on a line
 
 
 _EACH = "foreach _t [target names] {catch {$_t arp_poll}; %s}"
@@ -334,8 +341,3 @@ def reset(mode: str) -> str:
 def notify() -> str:
     """Tcl that switches the notifications of this connection on (0.9 and newer): by master's name, else by the old one."""
     return "if {[catch {tcl notifications on}]} {tcl_notifications on}"
-
-
-def shutdown() -> str:
-    """Tcl that ends OpenOCD in order; the connection closes instead of an answer."""
-    return "shutdown"

@@ -211,3 +211,12 @@ def test_a_gdb_session_is_told_in_the_status(rig: Rig) -> None:
         gdb.command("-target-disconnect")
         seen = rig.until("count it no more", lambda bench: bench["targets"][0]["gdb_sessions"] == 0)
         assert (seen["phase"], seen["counters"]["restarts"]) == ("ready", 0)
+
+
+@pytest.mark.parametrize("line", ["::shutdown", "if 1 shutdown", "catch shutdown why; echo $why", "set a shut; ${a}down"])
+def test_a_shutdown_that_hides_from_the_first_look_is_refused_by_openocd_itself(rig: Rig, line: str) -> None:
+    rig.run(one=rig.bench(rig.sim()))
+    before = rig.ready()["backend"]["pid"]
+    assert "supervised" in rig.tcl(line)
+    assert "after#" in rig.tcl("after 1 shutdown")
+    assert rig.ready()["backend"]["pid"] == before

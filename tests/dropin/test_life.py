@@ -62,6 +62,31 @@ def test_a_shutdown_on_its_ports_ends_the_drop_in_as_it_would_end_openocd(shared
     assert (shared.launches(), shared.faults()) == (launches, [])
 
 
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        ("telnet", b"catch shutdown why; echo $why\r\n"),
+        ("telnet", b"::shutdown\r\n"),
+        ("telnet", b"if 1 {shutdown}\r\n"),
+        ("tcl", b"proc bye {} {shutdown}; bye\x1a"),
+        ("tcl", b"lmap x 1 {shutdown}\x1a"),
+        ("tcl", b"apply {{} shutdown}\x1a"),
+        ("tcl", b"{*}shutdown\x1a"),
+        ("tcl", b"set a shut; ${a}down\x1a"),
+    ],
+)
+def test_a_hidden_shutdown_on_its_ports_is_answered_and_ends_nothing(shared: Rig, service: str, words: bytes) -> None:
+    launches = shared.launches()
+    program, ports = serve(shared, *FILES)
+    with connect(ports[service]) as sock:
+        sock.sendall(words)
+        read_until(sock, b"supervised")
+    assert program._process.poll() is None
+    program.end()
+    shared.ready()
+    assert (shared.launches(), shared.faults()) == (launches, [])
+
+
 def test_monitor_shutdown_ends_the_drop_in_and_not_the_bench(shared: Rig) -> None:
     launches = shared.launches()
     program, ports = serve(shared, *FILES)

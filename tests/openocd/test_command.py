@@ -11,7 +11,7 @@ import pytest
 from ocdsup.openocd import command
 from ocdsup.openocd.command import UNDER_RESET, BackendSpec, Core, LaunchProfile, Ports, argv
 from ocdsup.openocd.dialect import Family, Version
-from ocdsup.openocd.tcl import parse_list, tcl_quote, wrap_script
+from ocdsup.openocd.tcl import guard_script, parse_guarded, parse_list, tcl_quote, wrap_script
 
 V10, V11, V12 = Version(0, 10, 0), Version(0, 11, 0), Version(0, 12, 0)
 MASTER = Version(0, 12, 0, "+dev-01234")
@@ -46,6 +46,7 @@ def test_a_start_under_reset_reads_word_for_word() -> None:
         command._ATTACH,
         "init",
         "catch {reset run}; list",
+        command._NO_END,
         'echo "TOKEN [join [target names]]"',
     ]
 
@@ -108,7 +109,7 @@ def test_a_plain_start_never_speaks_of_reset() -> None:
 
 @pytest.mark.parametrize("after", ["run", "halt", "init"])
 def test_the_wished_reset_follows_init(after: str) -> None:
-    assert scripts(argv(STLINK, V12, LaunchProfile(after=after), Ports(), "T"))[-3:-1] == [
+    assert scripts(argv(STLINK, V12, LaunchProfile(after=after), Ports(), "T"))[-4:-2] == [
         "init",
         f"catch {{reset {after}}}; list",
     ]
@@ -125,9 +126,9 @@ def test_a_start_under_reset_must_reset(after: str) -> None:
 )
 def test_a_core_is_put_back_into_its_state_behind_init_and_before_the_token(after: str, does: str, not_this: str) -> None:
     said = scripts(argv(STLINK, V12, LaunchProfile(after=after), Ports(), "TOKEN"))
-    assert said[-3] == "init"
-    assert does in said[-2]
-    assert not_this not in said[-2]
+    assert said[-4] == "init"
+    assert does in said[-3]
+    assert not_this not in said[-3]
     assert said[-1].startswith('echo "TOKEN')
 
 
@@ -182,7 +183,6 @@ def test_every_snippet_can_be_asked_over_tcl(script: str) -> None:
 
 def test_only_known_reset_modes_are_spelled() -> None:
     assert command.reset("halt") == "reset halt"
-    assert command.shutdown() == "shutdown"
     with pytest.raises(ValueError, match="no reset mode"):
         command.reset("leave; exit")
 
@@ -198,6 +198,8 @@ DUMMY = BackendSpec(
         "adapter speed 100",
     ),
 )
+
+END = "_ocdsup_end"  # `shutdown` is refused behind a start
 
 
 def run(line: list[str], *last: str) -> tuple[int, str]:
@@ -237,7 +239,7 @@ def test_a_whole_start_under_reset_runs_and_gives_the_boards_own_reset_config_ba
         "echo AFTER:[reset_config]",
         "echo ATTACH:[b.cpu cget -event gdb-attach]",
         f"echo CORES:[{command.verify_cores().replace('; ', ';')}]",
-        "shutdown",
+        END,
     )
     assert code == 0, output
     lines = output.splitlines()
@@ -251,12 +253,68 @@ def test_a_whole_start_under_reset_runs_and_gives_the_boards_own_reset_config_ba
     assert UNDER_RESET not in command.restore_reset_config()
 
 
+SAID_TO_ALL = "ocdsup: this OpenOCD is supervised; `ocdsup stop` takes it down"
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize(
+    "script",
+    [
+        "shutdown",
+        "shutdown error",
+        "::shutdown",
+        "if 1 shutdown",
+        "{*}shutdown",
+        "set a shut; ${a}down",
+        "lmap x 1 {shutdown}",
+        "apply {{} shutdown}",
+        "proc bye {} {shutdown}; bye",
+        "program /no/such.elf exit",
+    ],
+)
+def test_a_supervised_openocd_refuses_to_end_however_it_is_told_to(script: str) -> None:
+    line = argv(DUMMY, V12, LaunchProfile(), Ports(), "T")
+    code, output = run(line, f"catch {{{script}}} said; list", "echo <$said>", f"echo alive; {END}")
+    assert code == 0, output
+    assert f"<{SAID_TO_ALL}>" in output
+    assert "\nalive\n" in output
+
+
+@pytest.mark.bench
+def test_a_command_that_ends_openocd_later_does_not_end_a_supervised_one() -> None:
+    line = argv(DUMMY, V12, LaunchProfile(), Ports(), "T")
+    code, output = run(line, "after 1 shutdown", f"after 50 {{echo alive; {END}}}")
+    assert code == 0, output
+    assert SAID_TO_ALL in output
+    assert "\nalive\n" in output
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("script", ["shutdown", "proc init_targets {} {shutdown}"])
+def test_the_boards_own_files_may_still_end_openocd_in_its_start(script: str) -> None:
+    spec = replace(DUMMY, commands=(*DUMMY.commands, script))
+    _, output = run(argv(spec, V12, LaunchProfile(), Ports(), "TOKEN"))
+    assert "shutdown command invoked" in output
+    assert "TOKEN" not in output
+
+
+@pytest.mark.bench
+def test_a_guarded_command_finds_its_own_end_over_the_refusal_and_leaves_that_in_place() -> None:
+    line = argv(DUMMY, V12, LaunchProfile(), Ports(), "T")
+    guarded = guard_script("[format shut%s down] error")
+    code, output = run(line, f"set told [{guarded}]; list", "echo <$told>", "catch shutdown said; list", "echo <$said>", END)
+    assert code == 0, output
+    (told,) = re.findall("^<(.*shutdown error.*)>$", output, flags=re.MULTILINE)
+    assert parse_guarded(told).ended == 1
+    assert f"<{SAID_TO_ALL}>" in output
+
+
 @pytest.mark.bench
 def test_a_configuration_file_cannot_open_a_public_port() -> None:
     spec = BackendSpec(
         config=DUMMY.config, commands=(*DUMMY.commands, "bindto 0.0.0.0; gdb_port 3333; telnet_port 4444; tcl_port 6666")
     )
-    code, output = run(argv(spec, V12, LaunchProfile(), Ports(), "T"), "after 1 shutdown; list")
+    code, output = run(argv(spec, V12, LaunchProfile(), Ports(), "T"), f"after 1 {END}; list")
     assert code == 0, output
     ports = {match["service"]: int(match["port"]) for match in LISTENING.finditer(output)}
     assert set(ports) == {"tcl", "telnet"}
@@ -300,7 +358,7 @@ def test_every_family_that_starts_is_in_the_table() -> None:
 )
 def test_a_start_for_some_of_the_cores_lets_the_others_run(profile: LaunchProfile, first: str) -> None:
     """The names are one Tcl word that is the list of them."""
-    [_, reset, _] = scripts(argv(BackendSpec(config=("t.cfg",)), V12, profile, Ports(), "T"))[-3:]
+    [_, reset, _, _] = scripts(argv(BackendSpec(config=("t.cfg",)), V12, profile, Ports(), "T"))[-4:]
     assert reset.startswith(first)
     word = reset.partition("lsearch -exact ")[2].partition(" $_t]")[0]
     assert parse_list(parse_list(word)[0]) == ["a", "b c"]
