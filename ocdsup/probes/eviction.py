@@ -131,8 +131,9 @@ def staleness(holder: Holder, rules: Rules, now: float) -> Verdict:
 def second_thoughts(judged: Holder, seen: Holder, rules: Rules, now: float) -> str:
     """Return why a holder that was judged to be ended is left alone after all, as it is `seen` right before a step; or nothing.
 
-    Only what can have come up since counts: a client, a flash operation of ours, work that goes on after it was stopped. That
-    its consoles are closed is the shutdown it was asked for. Where force or the policy ends sessions too, nothing comes up.
+    Only what can have come up since counts: a client, a flash operation of ours, work that goes on after it was stopped, or is
+    measured once more before SIGKILL. That its consoles are closed is the shutdown it was asked for. Where force or the policy
+    ends sessions too, nothing comes up.
     """
     if rules.flashing:
         return "a flash operation of this bench runs"
@@ -140,7 +141,13 @@ def second_thoughts(judged: Holder, seen: Holder, rules: Rules, now: float) -> s
         return ""
     ports = judged.ports if _has_console(judged) or judged.ports.tcl else seen.ports
     now_is = replace(
-        judged, gdb_connected=seen.gdb_connected, console_clients=seen.console_clients, state=seen.state, ports=ports
+        judged,
+        gdb_connected=seen.gdb_connected,
+        console_clients=seen.console_clients,
+        half_closed=seen.half_closed,
+        state=seen.state,
+        ports=ports,
+        works=judged.works if seen.works is None else seen.works,
     )
     verdict = _occupied(now_is, rules, now)
     if verdict:
@@ -167,9 +174,14 @@ def _occupied(holder: Holder, rules: Rules, now: float) -> Verdict | None:
         return Verdict(Decision.LEAVE, f"another ocdsup (PID {supervisor.pid}) supervises it", False)
     if _writes_flash(holder, now):
         return Verdict(Decision.LEAVE, "it is writing flash", False, now + rules.grace_s)
-    if holder.works and _idle(holder, now) < WORK_S:
+    if holder.works and (_idle(holder, now) < WORK_S or _is_waited_for(holder)):
         return Verdict(Decision.LEAVE, AT_PROBE, False, now + rules.grace_s, _release(holder, rules))
     return None
+
+
+def _is_waited_for(holder: Holder) -> bool:
+    """Whether a client may be there that has only closed its own direction; of an orphan they are gone with its starter."""
+    return holder.half_closed > 0 and holder.orphaned is not True
 
 
 def _loan(holder: Holder, rules: Rules) -> str:
@@ -197,7 +209,7 @@ def _neglected(holder: Holder, rules: Rules, now: float) -> Verdict:
     signs = (
         (holder.orphaned and not _in_its_files(holder, now), "the program that started it is gone"),
         (holder.state in "Tt", "it is stopped and cannot answer"),
-        (holder.tcl_answers is False and not starting, "it is wedged: its Tcl port does not answer"),
+        (holder.tcl_answers is False and not starting, f"it is wedged: its {_console(holder)} port does not answer"),
         (holder.target_dead and not starting, "its target is dead and no GDB is connected"),
         (idle >= rules.grace_s and _serves(holder), f"no GDB has been connected for {idle:.0f} s"),
     )
@@ -226,6 +238,10 @@ def _serves(holder: Holder) -> bool:
     With ports of any number only their count tells: GDB, telnet, Tcl.
     """
     return bool(holder.tcl_answers) or (holder.tcl_answers is None and _has_console(holder))
+
+
+def _console(holder: Holder) -> str:
+    return "telnet" if holder.ports.telnet is not None and holder.ports.tcl is None else "Tcl"
 
 
 def _has_console(holder: Holder) -> bool:

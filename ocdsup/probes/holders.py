@@ -14,7 +14,7 @@ from os.path import basename
 from ocdsup.probes import tools
 from ocdsup.probes.serials import printable
 
-LISTEN, ESTABLISHED = "LISTEN", "ESTABLISHED"
+LISTEN, ESTABLISHED, CLOSE_WAIT = "LISTEN", "ESTABLISHED", "CLOSE_WAIT"
 LOOPBACK = ("127.0.0.1", "::1")
 WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses that listen on loopback too, and how to reach them there."""
@@ -110,8 +110,10 @@ class Holder:
     """A process that has the probe open.
 
     `gdb_connected` None: a client is connected to a port of unknown role. `console_clients` counts telnet and Tcl
-    clients. The last five are filled by asking (`tcl_answers`, `target_dead`, and of one that does not answer `works`: it is
-    busy with its probe) and by watching (`history.py`, monotonic seconds); None means not known.
+    clients. `half_closed` counts clients that have sent all they want (`nc -N`), or are gone: OpenOCD sees that at its next
+    turn, so one that is still there waits for a command to end. The last five are filled by asking (`tcl_answers`: also
+    on its telnet port, where it has no Tcl port; `target_dead`; and of one that does not answer `works`: it is busy with its
+    probe) and by watching (`history.py`, monotonic seconds); None means not known.
     """
 
     pid: int
@@ -131,6 +133,7 @@ class Holder:
     ports: ServerPorts
     gdb_connected: bool | None
     console_clients: int = 0
+    half_closed: int = 0
     guest: bool = False
     same_namespace: bool | None = True
     lease: str | None = None
@@ -233,6 +236,7 @@ def describe(process: Process, parent: Parent | None) -> Holder:
         ports=ports,
         gdb_connected=_gdb_connected(tool, process, ports, orphaned),
         console_clients=_clients(process.sockets, _console_ports(ports)),
+        half_closed=sum(sock.state == CLOSE_WAIT and sock.local.port in _all_ports(ports) for sock in process.sockets),
         guest=tool.guest,
         same_namespace=process.same_namespace,
         lease=process.lease,
@@ -285,6 +289,10 @@ def _reachable(endpoint: Endpoint | None) -> Endpoint | None:
 
 def _console_ports(ports: ServerPorts) -> set[int]:
     return {endpoint.port for endpoint in (ports.telnet, ports.tcl) if endpoint}
+
+
+def _all_ports(ports: ServerPorts) -> set[int]:
+    return {*ports.gdb, *ports.unknown, *_console_ports(ports)}
 
 
 def _clients(sockets: Iterable[Socket], ports: Collection[int]) -> int:

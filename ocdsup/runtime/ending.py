@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
+from ocdsup.probes import tools
 from ocdsup.probes.eviction import SEEING, Action, Done, Ending, How, Patience, Seen, Shutdown, Signals, advance, begin
 from ocdsup.probes.holders import Holder
 from ocdsup.probes.respawn import echo
 from ocdsup.runtime import procfs
-from ocdsup.runtime.procs import TCL_END, Wanted, look_again, still_holds
+from ocdsup.runtime.procs import TCL_END, Wanted, look_again, still_holds, works
 
 CONNECT_S = 1.0
 Objection = Callable[[Holder], str]
@@ -83,12 +84,17 @@ def check(holder: Holder, what: Wanted, proc: Path = procfs.PROC) -> Refusal | N
             return Refusal(Seen.REFUSED, f"whether it still holds the probe cannot be seen; needs {SEEING}")
 
 
-def _hindrance(case: Case, our_port: int | None = None) -> Refusal | None:
-    """What speaks against the next step, at this moment. `our_port` is where our own connection to its Tcl port comes from."""
+def _hindrance(case: Case, our_port: int | None = None, *, last: bool = False) -> Refusal | None:
+    """What speaks against the next step, at this moment. `our_port` is where our own connection to its Tcl port comes from.
+
+    Before the last step, SIGKILL, its work is measured again: one that heeds SIGTERM only when its flash write is done is left
+    until then.
+    """
+    measured = works(case.holder.pid) if last and case.holder.kind == tools.OPENOCD.kind else None
     if refusal := check(case.holder, case.what, case.proc):
         return refusal
     now = look_again(case.holder, case.proc, our_port)
-    why = case.objection(now) if now is not None else ""
+    why = case.objection(replace(now, works=measured)) if now is not None else ""
     return Refusal(Seen.IN_USE, why) if why else None
 
 
@@ -172,7 +178,7 @@ def _act(pidfd: int, case: Case, action: Action) -> Refusal | None:
     """Carry out a step unless something speaks against it. Blocks, so that no turn of the loop is between the look and it."""
     match action:
         case Signals(names):
-            if refusal := _hindrance(case):
+            if refusal := _hindrance(case, last="KILL" in names):
                 return refusal
             return Refusal(Seen.REFUSED, why) if (why := send(pidfd, names)) else None
         case Shutdown():

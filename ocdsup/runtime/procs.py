@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from time import monotonic
 
 from ocdsup.probes import tools
@@ -22,6 +23,7 @@ from ocdsup.probes.holders import (
     Parent,
     Process,
     Report,
+    ServerPorts,
     Socket,
     Unseen,
     describe,
@@ -32,6 +34,7 @@ from ocdsup.probes.serials import printable
 from ocdsup.runtime import procfs
 
 TCL_END = b"\x1a"
+PROMPT = b"> "
 TCL_LIMIT = 4096
 """Bytes of a Tcl answer that are read; what we ask is answered in a word."""
 WAITS_PER_S = 5.0
@@ -39,6 +42,8 @@ WAITS_PER_S = 5.0
 
 hundreds of times otherwise, never when the probe does not answer or a script loops; a USB time-out is one wait.
 """
+WATCH_S = 0.5
+"""Seconds for which that is counted where nothing else takes so long."""
 MAX_ANCESTORS = 32
 """How far up it is looked for who started a holder; PIDs that are reused meanwhile could make a circle."""
 
@@ -74,7 +79,8 @@ def wanted(nodes: Iterable[str | Path] = (), servers: Iterable[int] = ()) -> Wan
 def find_holders(what: Wanted, *, proc: Path = procfs.PROC, budget_s: float = 0.5, ask: bool = True) -> Report:
     """Return who holds the probe and what could not be seen. Blocks: the budget in seconds, and 1 s per OpenOCD asked.
 
-    `ask` puts a bare 0x1A and `curstate` to the Tcl port of unused foreign OpenOCDs, to tell the wedged and the dead.
+    `ask` puts a bare 0x1A and `curstate` to the Tcl port of unused foreign OpenOCDs, to tell the wedged and the dead. Where
+    there is none, it waits for the prompt of the telnet port.
     """
     began = monotonic()
     links = _server_links(what.servers, proc)
@@ -225,22 +231,47 @@ def still_holds(pid: int, what: Wanted, proc: Path = procfs.PROC) -> bool | None
 
 def _asked(holder: Holder) -> Holder:
     """A session that lives is not disturbed: whether its OpenOCD is well is its own affair."""
-    busy = holder.gdb_connected or holder.console_clients
-    if holder.kind != tools.OPENOCD.kind or busy or holder.ports.tcl is None or holder.same_namespace is False:
+    busy, ports = holder.gdb_connected or holder.console_clients, holder.ports
+    if holder.kind != tools.OPENOCD.kind or busy or holder.same_namespace is False:
         return holder
+    if ports.tcl is None and ports.telnet is None:
+        return replace(holder, works=works(holder.pid)) if holder.half_closed and holder.state not in "Tt" else holder
     if holder.state in "DTt":
         return replace(holder, tcl_answers=False)
     before, began = procfs.read_waits(holder.pid), monotonic()
-    answers = ask_tcl(holder.ports.tcl)
-    dead = ask_target(holder.ports.tcl) if answers else None
-    works = _works(holder.pid, before, monotonic() - began) if answers is False else None
-    return replace(holder, tcl_answers=answers, target_dead=dead, works=works)
+    answers = _answers(ports)
+    dead = ask_target(ports.tcl) if answers and ports.tcl is not None else None
+    busy_there = _works(holder.pid, before, monotonic() - began) if answers is False else None
+    return replace(holder, tcl_answers=answers, target_dead=dead, works=busy_there)
+
+
+def _answers(ports: ServerPorts) -> bool | None:
+    if ports.tcl is not None:
+        return ask_tcl(ports.tcl)
+    return ask_telnet(ports.telnet) if ports.telnet is not None else None
+
+
+def works(pid: int, seconds: float = WATCH_S) -> bool | None:
+    """Tell an OpenOCD that is busy with its probe from one that is stuck; None if it cannot be looked at. Blocks so long.
+
+    Says nothing about one that waits for clients: that one polls its target, and wakes as often.
+    """
+    before, began = procfs.read_waits(pid), monotonic()
+    Event().wait(seconds)  # in the thread of the look
+    return _works(pid, before, monotonic() - began)
 
 
 def _works(pid: int, before: int | None, seconds: float) -> bool | None:
-    """Tell an OpenOCD that is busy with its probe from one that is stuck, while it was silent for so long."""
     after = procfs.read_waits(pid)
     return None if before is None or after is None else after - before >= WAITS_PER_S * seconds
+
+
+def ask_telnet(telnet: Endpoint, timeout_s: float = 1.0) -> bool | None:
+    """Tell whether an OpenOCD greets a telnet client, as 0.10 … master do at once, with a prompt; nothing is said to it.
+
+    False and None as for `ask_tcl`.
+    """
+    return None if (answer := _exchange(telnet, b"", PROMPT, timeout_s)) is None else PROMPT in answer
 
 
 def ask_tcl(tcl: Endpoint, timeout_s: float = 1.0) -> bool | None:
@@ -264,17 +295,21 @@ def tell(tcl: Endpoint, text: str, timeout_s: float = 1.0) -> None:
 
 
 def _tcl(tcl: Endpoint, command: bytes, timeout_s: float) -> bytes | None:
+    return _exchange(tcl, command + TCL_END, TCL_END, timeout_s)
+
+
+def _exchange(place: Endpoint, said: bytes, until: bytes, timeout_s: float) -> bytes | None:
     """One command, one answer; incomplete when time is up, None without a connection. The limit holds for all of it."""
     end = monotonic() + timeout_s
     try:
-        link = socket.create_connection((tcl.host, tcl.port), timeout_s)
+        link = socket.create_connection((place.host, place.port), timeout_s)
     except OSError as error:
         return b"" if isinstance(error, TimeoutError) else None
     answer = bytearray()
     with link:
         try:
-            link.sendall(command + TCL_END)
-            _receive(link, answer, end)
+            link.sendall(said)
+            _receive(link, answer, until, end)
         except TimeoutError:
             pass
         except OSError:
@@ -282,9 +317,9 @@ def _tcl(tcl: Endpoint, command: bytes, timeout_s: float) -> bytes | None:
     return bytes(answer)
 
 
-def _receive(link: socket.socket, answer: bytearray, end: float) -> None:
+def _receive(link: socket.socket, answer: bytearray, until: bytes, end: float) -> None:
     """Add to `answer` until it is whole, too long, or the connection closes. Raises OSError, a TimeoutError at `end`."""
-    while TCL_END not in answer and len(answer) < TCL_LIMIT:
+    while until not in answer and len(answer) < TCL_LIMIT:
         link.settimeout(max(0.001, end - monotonic()))
         if not (more := link.recv(TCL_LIMIT)):
             return

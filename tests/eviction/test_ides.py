@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocdsup.demo.gdb import Gdb
-from ocdsup.demo.stage import Program, is_alive
+from ocdsup.demo.stage import Program, is_alive, until
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE, SERIAL, connect, gone, read_until
 
@@ -170,6 +170,47 @@ def test_an_orphan_that_is_busy_with_the_probe_is_left_until_it_answers_again(ri
     assert rig.ready()["counters"]["evictions"] == 1
     assert "\nWRITTEN" in ide.program.output.read_text()
     assert rig.log("holder_ended")[0]["how"] == "shutdown"
+
+
+def test_an_openocd_without_a_tcl_port_is_left_while_it_writes_flash_for_a_client_that_only_listens(rig: Rig) -> None:
+    """`printf … | nc -N`: the client has closed its own direction and waits for the end; its IDE lives."""
+    sim = rig.sim()
+    go = rig.folder / "go"
+    (rig.folder / "image.bin").write_bytes(bytes(range(256)) * 64)
+    ide = start(rig, sim, "Eclipse", "-c", "tcl_port disabled")
+    with connect(ide.telnet_port) as console:
+        read_until(console, b"> ")
+        write = f"flash write_image erase {rig.folder}/image.bin 0x08000000"
+        console.sendall(f"reset halt; echo BEGUN; while {{![file exists {go}]}} {{{write}}}; echo WRITTEN\n".encode())
+        console.shutdown(socket.SHUT_WR)
+        ide.program.await_line("BEGUN", PATIENCE)
+        rig.run(one=rig.bench(sim))
+        rig.until("leave it alone", lambda bench: any("busy with the probe" in h["why"] for h in bench["probe"]["holders"]))
+        assert is_alive(ide.pid)
+        go.touch()
+        rig.ready()
+    assert "\nWRITTEN" in ide.program.output.read_text()
+    assert "no GDB has been connected" in rig.log("evicting")[0]["why"]
+    assert rig.log("holder_ended")[0]["how"] == "term"
+
+
+def test_an_openocd_that_has_gone_to_work_since_it_was_asked_to_end_is_not_killed(rig: Rig) -> None:
+    """It was idle when judged; a moment later it writes flash, and heeds SIGTERM only when that is done."""
+    sim = rig.sim()
+    go = rig.folder / "go"
+    (rig.folder / "image.bin").write_bytes(bytes(range(256)) * 64)
+    write = f"while {{![file exists {go}]}} {{flash write_image erase {rig.folder}/image.bin 0x08000000}}"
+    ide = start(rig, sim, "Eclipse", "-c", f"proc shutdown {{}} {{reset halt; echo BEGUN; {write}; echo WRITTEN; exit}}")
+    ide.dies()
+    rig.run(one=rig.bench(sim))
+    until("see it begin", lambda: "BEGUN" in ide.program.output.read_text(), PATIENCE)
+    rig.until("leave it alone", lambda bench: any("busy with the probe" in h["why"] for h in bench["probe"]["holders"]))
+    assert is_alive(ide.pid)
+    go.touch()
+    rig.ready()
+    gone(ide.pid)
+    assert "\nWRITTEN" in ide.program.output.read_text()
+    assert rig.log("holder_ended")[0]["how"] == "left-alone"
 
 
 def test_an_openocd_that_is_stopped_is_ended_although_it_cannot_react(rig: Rig) -> None:

@@ -21,7 +21,7 @@ from ocdsup.probes.eviction import (
     judge,
     second_thoughts,
 )
-from ocdsup.probes.holders import Holder, Parent, ServerPorts
+from ocdsup.probes.holders import Endpoint, Holder, Parent, ServerPorts
 
 Make = Callable[..., Holder]
 EVICT, LEAVE, CANNOT_TELL = Decision.EVICT, Decision.LEAVE, Decision.CANNOT_TELL
@@ -29,6 +29,7 @@ NOW = 1000.0
 ORPHAN = {"orphaned": True, "parent": Parent(1, "systemd")}
 FLASHING = {"cmdline": ("openocd", "-f", "b.cfg", "-c", "program demo.elf verify reset exit")}
 IN_ITS_FILES = {"ports": ServerPorts((3333,)), "tcl_answers": None}
+TELNET_ONLY = ServerPorts((3333,), Endpoint("127.0.0.1", 4444))
 MAKE = ("/usr/bin/make", "flash")
 LENDER = Parent(
     500, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "lend", "nucleo", "--", "make"), parent=Parent(1, "init")
@@ -53,6 +54,10 @@ OCDSUP = Parent(700, "python3", ("/usr/bin/python3", "/usr/bin/ocdsup", "run"))
         ({"tcl_answers": False, "works": True, **ORPHAN}, LEAVE, "busy with the probe"),
         ({"tcl_answers": False, "works": True, "idle_since": NOW - 119}, LEAVE, "busy with the probe"),
         ({"tcl_answers": False, "works": True, "idle_since": NOW - 120}, EVICT, "wedged"),
+        ({"tcl_answers": False, "works": True, "idle_since": NOW - 999, "half_closed": 1}, LEAVE, "busy with the probe"),
+        ({"tcl_answers": False, "works": True, "idle_since": NOW - 120, "half_closed": 1, **ORPHAN}, EVICT, "gone"),
+        ({"tcl_answers": False, "works": False, "half_closed": 1}, EVICT, "its Tcl port does not answer"),
+        ({"tcl_answers": False, "ports": TELNET_ONLY}, EVICT, "its telnet port does not answer"),
         # somebody works with it
         ({**ORPHAN, "gdb_connected": True}, LEAVE, "a GDB session is live"),
         ({"gdb_connected": True, "tcl_answers": False}, LEAVE, "a GDB session is live"),
@@ -193,6 +198,16 @@ def test_work_that_goes_on_after_a_stop_is_not_cut_off_by_the_next_step(holder: 
     seen = holder(**IN_ITS_FILES, state=state)
     thoughts = second_thoughts(holder(**IN_ITS_FILES, state="T"), seen, Rules("nucleo"), NOW)
     assert thoughts.startswith(said)
+    assert bool(thoughts) is bool(said)
+
+
+@pytest.mark.parametrize(("works", "said"), [(True, "busy with the probe"), (False, ""), (None, "")])
+def test_one_that_was_idle_when_judged_and_is_at_work_before_the_last_step_is_left(
+    holder: Make, works: bool | None, said: str
+) -> None:
+    """It heeds SIGTERM when its flash write is done; SIGKILL would cut that off."""
+    thoughts = second_thoughts(holder(**ORPHAN), holder(**ORPHAN, works=works), Rules("nucleo"), NOW)
+    assert said in thoughts
     assert bool(thoughts) is bool(said)
 
 

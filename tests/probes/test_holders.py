@@ -1,5 +1,6 @@
 """From what /proc tells to who holds the probe."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,14 @@ def test_a_gdb_is_an_established_connection_on_the_gdb_port(
 ) -> None:
     holder = describe(process(sockets=sockets), CODE)
     assert (holder.gdb_connected, holder.console_clients) == (connected, consoles)
+
+
+@pytest.mark.parametrize("port", [3333, 4444, 6666, 9999])
+def test_a_client_that_has_closed_its_own_direction_is_counted_apart(port: int) -> None:
+    """`nc -N` waits on; and of a GDB that is gone OpenOCD hears at its next turn."""
+    half = replace(client(port), state="CLOSE_WAIT")
+    holder = describe(process(sockets=(*STANDARD, listen(9999), half)), CODE)
+    assert (holder.half_closed, holder.gdb_connected, holder.console_clients) == (1, False, 0)
 
 
 @pytest.mark.parametrize(("parent", "connected"), [(CODE, True), (Parent(1, "systemd"), False)])
