@@ -33,8 +33,8 @@ _PROBE = (
 _ATTACH = "foreach _t [target names] {$_t configure -event gdb-attach [list catch [list ocdsup_attach $_t]]}"
 # A target file may give a target a port of its own (`-gdb-port 3334`), which would be in the way of our stable one.
 _PRIVATE = "foreach _t [target names] {if {[string is integer -strict [$_t cget -gdb-port]]} {$_t configure -gdb-port 0}}; list"
-# Who tells an OpenOCD to end means one of his own. The ports that he talks to refuse the plain word; in a procedure, an
-# `after`, or put together from pieces it is known only here. SIGTERM ends OpenOCD all the same: it does not come by this command.
+# Who tells an OpenOCD to end means one of his own. The ports that he talks to refuse the plain word; in a procedure, in an
+# `after`, or put together from pieces it is known only here. SIGTERM ends OpenOCD all the same: it is no Tcl.
 _NO_END = (
     "catch {rename shutdown _ocdsup_end}; "
     "proc shutdown {args} {error {ocdsup: this OpenOCD is supervised; `ocdsup stop` takes it down}}; list"
