@@ -12,16 +12,18 @@ from ocdsup.dropin.ending import DEFAULT_FILE, FileText, dangers, flat, later, m
 
 DEFAULT_PORTS = {"gdb": "3333", "telnet": "4444", "tcl": "6666"}
 _SETS_UP = frozenset({What.PORT, What.PROBE, What.FILE, What.CONFIG})
+_NOT_THERE = frozenset({What.ECHO, What.FILE_WORK, What.DOUBT})  # said by the drop-in, or done by the real OpenOCD
+_NAME = re.compile(r"[\w:]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`files` are the configuration files by name, `search` the folders to look in, `ports` what was asked for each service.
 
-    `steps` are the statements of `-c` with an effect, in their order. `once`: OpenOCD is to end behind them. `flashes`: they
-    read or write a file of the caller. `doubt`: only OpenOCD can tell whether they end it. `works`: a configuration file does
-    more than to set OpenOCD up. `parting`: OpenOCD ends when GDB goes, and does this first. `left_out` is what sets OpenOCD
-    up, which is the affair of the bench's configuration.
+    `steps` are the statements of `-c` with an effect, and each `set` that they need, in their order. `once`: OpenOCD is to end
+    behind them. `flashes`: they read or write a file of the caller. `doubt`: only OpenOCD can tell whether they end it.
+    `works`: a configuration file does more than to set OpenOCD up. `parting`: OpenOCD ends when GDB goes, and does this first.
+    `left_out` is what sets OpenOCD up, which is the affair of the bench's configuration.
     """
 
     files: tuple[str, ...] = ()
@@ -51,15 +53,15 @@ def plan(items: Sequence[Item], files: Mapping[str, FileText] | None = None) -> 
     met = marked(met, known, files)
     over = next((at for at, one in enumerate(met) if ends(one) or later(one, known)), None)
     met = met if over is None else met[: over + 1]
-    by_key = _probe(met)
+    by_key, steps = _probe(met), _steps(met)
     return Plan(
         files=tuple(_files(items)),
         search=tuple(item.text for item in items if item.kind is Kind.SEARCH),
         serial=by_key.get("serial"),
         location=by_key.get("location"),
         ports={one.key: one.value for one in met if one.what is What.PORT},
-        steps=tuple(one for one in met if not one.origin and one.what not in _SETS_UP),
-        left_out=tuple(_left_out(items)),
+        steps=steps,
+        left_out=tuple(_left_out(items, steps)),
         once=over is not None,
         flashes=any(one.what is What.FILE_WORK for one in met),
         doubt=any(one.what is What.DOUBT for one in met),
@@ -85,12 +87,31 @@ def _probe(some: Sequence[Statement]) -> dict[str, str]:
     return found
 
 
-def _left_out(items: Sequence[Item]) -> Iterator[str]:
+def _steps(some: Sequence[Statement]) -> tuple[Statement, ...]:
+    """What the bench is to do; a `set` is part of it if something later that is done there names its variable."""
+    found, named = list[Statement](), set[str]()
+    for one in reversed([one for one in some if not one.origin]):
+        if one.what in _SETS_UP and _variable(one) not in named:
+            continue
+        found.append(one)
+        if one.what not in _NOT_THERE:
+            named |= {word.removeprefix("::") for word in _NAME.findall(one.text)}
+    return tuple(reversed(found))
+
+
+def _variable(one: Statement) -> str | None:
+    """The variable, or the array, that a `set` of the set-up gives a value."""
+    is_set = one.what is What.CONFIG and one.words[0] == "set" and len(one.words) == 3
+    return one.words[1].partition("(")[0].removeprefix("::") if is_set else None
+
+
+def _left_out(items: Sequence[Item], steps: Sequence[Statement]) -> Iterator[str]:
+    done = {one.text for one in steps}
     for item in items:
         if item.kind is Kind.DEBUG:
             yield f"-d{item.text}"
         elif item.kind is Kind.COMMAND:
-            yield from (one.text for one in statements(item.text) if one.what is What.CONFIG)
+            yield from (one.text for one in statements(item.text) if one.what is What.CONFIG and one.text not in done)
 
 
 def _files(items: Sequence[Item]) -> list[str]:

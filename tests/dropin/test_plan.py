@@ -171,6 +171,30 @@ def test_what_is_left_to_the_bench_is_listed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "steps"),
+    [
+        ("-c 'set A 0x20000000' -c 'init; mdw $A'", ["set A 0x20000000", "init", "mdw $A"]),
+        ("-c 'set A 1; set B $A; set C $B' -c 'mdw ${B}'", ["set A 1", "set B $A", "mdw ${B}"]),
+        ("-c 'set ::A 1' -c 'proc f {} {global A; mdw $A}' -c f", ["set ::A 1", "proc f {} {global A; mdw $A}", "f"]),
+        ("-c 'set a(x) 1' -c 'mdw $a(x)'", ["set a(x) 1", "mdw $a(x)"]),
+        ("-c 'set c hal; ${c}t'", ["set c hal", "${c}t"]),
+        ("-c 'set A 1' -c 'echo A'", ["echo A"]),
+        ("-c 'set A 1' -c 'mdw $AB'", ["mdw $AB"]),
+        ("-c 'mdw $A' -c 'set A 1'", ["mdw $A"]),
+        ("-c 'set A 1' -c 'program $A verify'", ["program $A verify"]),
+    ],
+)
+def test_a_variable_is_set_if_what_is_done_later_names_it(line: str, steps: list[str]) -> None:
+    found = of(f"-f a.cfg {line}")
+    assert [one.text for one in found.steps] == steps
+    assert not set(found.left_out) & set(steps)
+
+
+def test_a_variable_that_nothing_needs_is_listed_as_left_out() -> None:
+    assert of("-c 'set A 1; set B 2' -f a.cfg -c 'init; mdw $A'").left_out == ("set B 2",)
+
+
 def test_nothing_behind_the_end_counts() -> None:
     assert [one.text for one in of("-c 'init; shutdown' -c halt").steps] == ["init", "shutdown"]
 
