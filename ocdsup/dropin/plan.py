@@ -135,13 +135,14 @@ def pinned(
 ) -> list[Item]:
     """Return the items of a run of the real OpenOCD on the bench's probe: exactly this probe, and none of our ports.
 
-    The pins go behind everything that sets OpenOCD up, and before the first statement that needs the target. With `works` that
-    may stand in a file, and the first `init` brings them. With `once` a `shutdown` is added, for a command line that would go
-    on as a server; `reached` is a file in Tcl quotes that is made then, if nothing before it has ended OpenOCD.
+    The pins go behind everything that sets OpenOCD up, and before the first statement that needs the target; where nothing can
+    name an adapter there are none. With `works` that statement may stand in a file, and the first `init` brings them. With
+    `once` a `shutdown` is added, for a command line that would go on as a server; `reached` is a file in Tcl quotes that is
+    made then, if nothing before it has ended OpenOCD.
     """
     if not any(item.kind in {Kind.FILE, Kind.COMMAND} for item in items):
         items = [*items, Item(Kind.FILE, DEFAULT_FILE)]  # OpenOCD reads it only while there is no -c
-    scripts = [*pins, *(f"{service}_port disabled" for service in DEFAULT_PORTS)]
+    scripts = [*(pins if _may_have_adapter(items) else []), *(f"{service}_port disabled" for service in DEFAULT_PORTS)]
     if works:
         line = [_command(_AT_INIT % "; ".join(scripts)), *items]
     else:
@@ -150,6 +151,15 @@ def pinned(
     if reached is not None:
         return [_command(_NOTICE), *line, *([_command(_REST)] if flashes else []), _command(_REACHED % reached)]
     return [*line, *([_command("shutdown")] if once else [])]
+
+
+# How a `-c` may come to an adapter: its driver, a file that names it, or text that only OpenOCD can read.
+_ADAPTER = re.compile(r"adapter|interface|hla|link|source|script|eval|[$\[\\]|\{\*\}", re.IGNORECASE)
+
+
+def _may_have_adapter(items: Sequence[Item]) -> bool:
+    """Whether there may be a probe to select. Without an adapter its commands are errors, and OpenOCD opens no probe."""
+    return any(item.kind is Kind.FILE or (item.kind is Kind.COMMAND and _ADAPTER.search(item.text)) for item in items)
 
 
 # OpenOCD runs `init` itself when nothing else does (openocd.c), and `program` does (startup.tcl): the name is looked up then.

@@ -218,6 +218,26 @@ def test_the_pins_stand_behind_the_set_up_and_before_the_work(line: str, before:
     assert argv == [*shlex.split(before), *QUIET, *shlex.split(behind)]
 
 
+@pytest.mark.parametrize(
+    ("line", "pins"),
+    [
+        ("-c 'echo hi' -c shutdown", False),
+        ("-s folder -d2 -c version -c shutdown", False),
+        ("-f a.cfg -c 'echo hi' -c shutdown", True),
+        ("-c 'adapter driver dummy' -c shutdown", True),
+        ("-c 'interface hla' -c shutdown", True),
+        ("-c 'source [find a.cfg]' -c shutdown", True),
+        ("-c 'if 1 {script a.cfg}' -c shutdown", True),
+        ("-c '$do' -c shutdown", True),
+        ("-c '{*}{adap ter}' -c shutdown", True),
+        ("-c '[do]' -c shutdown", True),
+        ("-d2", True),
+    ],
+)
+def test_a_probe_is_selected_only_where_an_adapter_may_be_named(line: str, pins: bool) -> None:
+    assert ("pin" in spell(pinned(parse(shlex.split(line)).items, PINS, once=False))) is pins
+
+
 def test_a_server_that_flashes_first_is_ended_behind_it() -> None:
     items = parse(["-f", "a.cfg", "-c", "program x"]).items
     assert spell(pinned(items, [], once=True))[-4:] == ["-c", "program x", "-c", "shutdown"]

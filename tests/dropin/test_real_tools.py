@@ -285,6 +285,12 @@ def test_without_a_daemon_the_real_openocd_runs(rig: Rig) -> None:
     assert "the real OpenOCD runs without supervision" in done.stderr
 
 
+def test_a_command_line_without_an_adapter_ends_as_openocd_ends_it(rig: Rig, sim: Sim) -> None:
+    done = once(rig, "-c", "echo hi", "-c", "shutdown")
+    assert done.returncode == 0, done.stderr
+    assert "\nhi\nshutdown command invoked\n" in done.stderr
+
+
 def test_installed_as_openocd_it_never_starts_itself(rig: Rig, sim: Sim, tmp_path: Path) -> None:
     """First in PATH under the name it stands in for, beside a script that leads back to it."""
     folder = tmp_path / "bin"
