@@ -5,7 +5,9 @@ are found anywhere in a line, so that `reset halt; flash …` and `if {1} {progr
 patience with an OpenOCD that hangs in it; to take one too few costs a flash memory that is half written.
 
 Source: OpenOCD User's Guide 0.12, "Flash Commands", "NAND Flash Commands", "Image loading commands", "Boundary Scan Commands";
-`program` and its kin are procedures of OpenOCD's own scripts.
+`program` and its kin are procedures of OpenOCD's own scripts: cpld/jtagspi.cfg, cpld/xilinx-xc7.cfg, target/nrf52.cfg,
+tools/firmware-recovery.tcl, board/openrd.cfg, board/sheevaplug.cfg. What a user's own procedure does is measured instead
+(`runtime/diligence.py`); `source` and `script` read a file that may do anything.
 """
 
 from __future__ import annotations
@@ -15,20 +17,22 @@ from collections.abc import Iterable
 
 
 def _any_of(*forms: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w.])(?:{'|'.join(forms)})(?![\w.])")
+    return re.compile(rf"(?<!\bhelp )(?<!\becho )(?<![\w.])(?:{'|'.join(forms)})(?![\w.])")
 
 
 _WRITES = _any_of(
     r"flash\s+(?:write_\w+|erase_(?:sector|address)|fill[bhwd]|protect)",
     r"nand\s+(?:write|erase)\w*",
-    r"program\w*",
+    r"program\w*|jtagspi_program|nrf\w*_recover",
+    r"flash_(?:part|boot|config|uboot)|erase_part|\w*reflash\w*|flashUBOOT",
     r"\w+\s+(?:mass_erase|chip[_-]erase|lock|unlock|\w*options?_\w*(?:write|load)\w*)(?:\s+\w+)?",
 )
 _LONG = _any_of(
     r"(?:load|dump|verify|test|fast_load)_image\w*|fast_load|verify_image_checksum",
     r"flash\s+(?:read_\w+|verify_\w+|erase_check)",
     r"nand\s+(?:dump|verify|probe|check_bad_blocks)",
-    r"x?svf|pld\s+load",
+    r"x?svf|pld\s+load|xc\w*_program|zynqpl_program",
+    r"source|script",
     r"sleep|wait_halt|profile",
 )
 

@@ -24,6 +24,7 @@ from ocdsup.openocd.tcl import parse_list, parse_notification, parse_reply, wrap
 from ocdsup.openocd.work import takes_long, writes_flash
 from ocdsup.runtime.adoption import Held, Orphan, Record
 from ocdsup.runtime.core_states import CoreStates
+from ocdsup.runtime.diligence import Diligence
 from ocdsup.runtime.launcher import Process
 from ocdsup.runtime.log_ring import LogRing
 from ocdsup.runtime.tasks import Tasks
@@ -118,6 +119,9 @@ class LiveBackend:
         held = orphan.held if orphan is not None else None
         self._process = Process(order.argv, environment(), self._output, self._exited, lively, outlives=order.adopt, held=held)
         self.pid = self._process.pid
+        self._asked: asyncio.Future[bytes] | None = None  # the last heartbeat
+        self._diligence = Diligence(self.pid)
+        self._works = False  # it answers nobody, and is at work all the same
         post(ev.Launched(self.run, self.pid, self._argv(), str(order.version)))
         if orphan is not None:
             record = orphan.record
@@ -263,14 +267,20 @@ class LiveBackend:
 
     def beat(self) -> None:
         """Ask for a sign of life; the answer comes as `Alive`, a hung OpenOCD stays silent."""
-        self._tcl.ask().add_done_callback(self._beaten)
+        silent = self._asked is not None and not self._asked.done()
+        self._works = self._diligence.beat(self._loop.time(), silent=silent)
+        self._asked = self._tcl.ask()
+        self._asked.add_done_callback(self._beaten)
         if len(self._targets or ()) > 1:
             self._states.hint()  # what starts to run by itself, or is examined late, sends no notification
 
     def note_work(self, lines: list[str]) -> None:
-        """Say whether people have it do what may keep it silent for long; looked at with every beat, so five times in time."""
+        """Say whether people have it do what may keep it silent for long; looked at with every beat, so five times in time.
+
+        A command that does not look it (a procedure, say) counts while OpenOCD is seen at work in silence.
+        """
         flashing = self.flashing or any(map(writes_flash, lines))
-        self._post(ev.FlashBusy(self.run, busy=flashing or takes_long(lines), flash=flashing))
+        self._post(ev.FlashBusy(self.run, busy=flashing or takes_long(lines) or (self._works and bool(lines)), flash=flashing))
 
     def _beaten(self, answer: asyncio.Future[bytes]) -> None:
         if not answer.cancelled() and answer.exception() is None:
@@ -338,9 +348,8 @@ class LiveBackend:
     def outlive(self, lines: Iterable[str]) -> None:
         """Somebody has gone whose commands it may still carry out: it does so to the end all the same."""
         for line in lines:
-            if takes_long([line]):
-                self.work.append(line)
-                self._tasks.spawn("left-work", self._until_done(line))
+            self.work.append(line)
+            self._tasks.spawn("left-work", self._until_done(line))
 
     async def _until_done(self, line: str) -> None:
         """It does one thing after the other. Of two that come in at once either may be first, so the second answer counts."""

@@ -143,6 +143,33 @@ def test_a_write_goes_on_to_its_end_when_whoever_asked_for_it_is_gone(slow: Slow
     assert slow.rig.status()["counters"]["recoveries"] == 0
 
 
+@pytest.mark.parametrize("stays", [True, False], ids=["who asked waits", "who asked is gone"])
+def test_a_flash_write_in_a_procedure_of_the_user_is_seen_by_its_work_with_the_probe(
+    rig: Rig, tmp_path: Path, stays: bool
+) -> None:
+    """Nothing in `burn` tells that it writes flash, and OpenOCD says nothing to anybody meanwhile."""
+    image, go = tmp_path / "image.bin", tmp_path / "go"
+    image.write_bytes(bytes(range(256)) * 64)
+    write = f"while {{![file exists {go}]}} {{flash write_image erase {image} 0x08000000}}"
+    commands = [f"proc burn {{}} {{reset halt; {write}; echo WRITTEN}}"]
+    rig.run(one=rig.bench(rig.sim(), openocd={"commands": commands}, recovery={"hang_timeout": f"{HANG_S:g}s"}))
+    pid = rig.ready()["backend"]["pid"]
+    with connect(rig.status()["ports"]["telnet"]) as sock:
+        read_until(sock, b"> ")
+        sock.sendall(b"burn\n")
+        read_until(sock, b"device id")
+        if not stays:
+            sock.close()
+        began = monotonic()
+        until("let the time pass", lambda: monotonic() - began > 5 * HANG_S, PATIENCE)
+        go.touch()
+        if stays:
+            read_until(sock, b"WRITTEN")
+    bench = rig.ready()
+    assert (bench["backend"]["pid"], bench["counters"]["recoveries"]) == (pid, 0)
+    until("see it written", lambda: "WRITTEN" in rig.ocdsup("logs", "one").stdout, PATIENCE)
+
+
 def test_an_openocd_that_is_silent_in_any_other_command_is_replaced(slow: Slow) -> None:
     """The same silence in a command that ought to be answered at once."""
     with connect(slow.status()["ports"]["telnet"]) as sock:

@@ -25,6 +25,12 @@ WRITES = (
     "at91samd chip-erase",
     "nand write 0 x.bin 0",
     "[flash write_image x.elf]",
+    "echo [flash write_image x.elf]",
+    "jtagspi_program x.bin 0",
+    "nrf52_recover",
+    "flash_part u-boot x.bin",
+    "openrd_reflash_uboot",
+    "sheevaplug_reflash_uboot_env",
 )
 LONG = (
     "dump_image x.bin 0 0x100000",
@@ -33,6 +39,9 @@ LONG = (
     "svf -tap x x.svf",
     "sleep 20000",
     "wait_halt 60000",
+    "xc7_program xc7.tap",
+    "source burn.tcl",
+    "script burn.tcl",
 )
 SHORT = (
     "",
@@ -48,6 +57,9 @@ SHORT = (
     "adapter speed 1000",
     "stm32f4x.cpu curstate",
     "stm32f2x options_read 0",
+    "help program",
+    "echo program",
+    "help flash write_image",
 )
 
 
