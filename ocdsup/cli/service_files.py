@@ -57,7 +57,7 @@ def binds(config: Config, *, ipv6: bool) -> list[tuple[str, int]]:
     return [
         (host, port)
         for bench in config.benches
-        for first, count in ((bench.ports.gdb, bench.ports.targets), (bench.ports.telnet, 1))
+        for first, count in ((bench.ports.gdb, bench.ports.targets), (bench.ports.telnet, 1), (bench.ports.tcl or 0, 1))
         for port in range(first, first + count if first else 0)
         for host in bench.bind
         if ipv6 or ":" not in host

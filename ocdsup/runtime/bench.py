@@ -102,7 +102,7 @@ class LiveBench:
             self._shared.own_pids,
             lambda: self.flashing,
             uids_of(self.config),
-            home=Home(self.name, lambda: f"localhost:{self.ports.gdb_numbers[0]}"),
+            home=Home(self.name, lambda: f"localhost:{self.ports.gdb_numbers[0]}", lambda: self.lending.current is not None),
         )
 
     @property
@@ -162,7 +162,7 @@ class LiveBench:
             gdb_ports=self.ports.gdb_numbers,
             places=self.ports.places,
             telnet_port=self.ports.telnet_number,
-            tcl_port=None,
+            tcl_port=self.ports.tcl_number,
         )
 
     def _away(self) -> Away:

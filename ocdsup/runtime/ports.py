@@ -24,6 +24,7 @@ from ocdsup.runtime.fd_store import LISTENER, Kept, KeptTelnet, Store
 from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.listeners import PortTakenError, bind_all
 from ocdsup.runtime.tasks import Tasks
+from ocdsup.runtime.tcl_port import TclPort
 from ocdsup.runtime.telnet_port import Answer, TelnetPort
 from ocdsup.telnet import words
 from ocdsup.telnet.effects import Away
@@ -55,6 +56,7 @@ class StablePorts:
         self._log = log
         self._gdb: list[GdbPort] = []
         self._telnet: TelnetPort | None = None
+        self._tcl: TclPort | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._further: asyncio.TimerHandle | None = None
         self.exposed = False
@@ -80,14 +82,19 @@ class StablePorts:
         return list({place: name for name, place in reversed(self.places.items())}.values())[::-1]
 
     @property
+    def tcl_number(self) -> int | None:
+        """The Tcl port; None when there is to be none."""
+        return self._tcl.port if self._tcl is not None else self._config.ports.tcl
+
+    @property
     def telnet_number(self) -> int:
         """The telnet port."""
         return self._telnet.port if self._telnet is not None else self._config.ports.telnet
 
     def work(self) -> list[str]:
         """The commands of people at these ports that OpenOCD has not answered, and a GDB's load that is not finished."""
-        telnet = self._telnet.work if self._telnet is not None else []
-        return [line for port in self._gdb for line in port.work] + telnet
+        ports = [*self._gdb, *(port for port in (self._telnet, self._tcl) if port is not None)]
+        return [line for port in ports for line in port.work]
 
     def lively(self) -> bool:
         """Whether a debugger has said something a moment ago, and will soon say more."""
@@ -97,7 +104,8 @@ class StablePorts:
         """Open the listeners, or say who has them and try again every RETRY_S seconds."""
         self._retry = None
         taken: list[PortTakenError] = []
-        for opening in (self._open_gdb, self._open_telnet):  # the words of the telnet port help most when something is wrong
+        # Each for itself: the words of the telnet port help most when something is wrong.
+        for opening in (self._open_gdb, self._open_telnet, self._open_tcl):
             try:
                 opening()
             except PortTakenError as error:
@@ -120,6 +128,12 @@ class StablePorts:
             )
             self._telnet.store = self._store
             self._telnet.left_work = self._left_work
+
+    def _open_tcl(self) -> None:
+        wanted = self._config.ports.tcl
+        if self._tcl is None and wanted is not None:
+            sockets, spoke = self._bind(wanted), self.outside_change
+            self._tcl = TclPort(sockets, self._away, self._tasks, self._log, self._denied, spoke, self._left_work)
 
     def _bind(self, port: int) -> list[socket.socket]:
         sockets = bind_all(self._config.bind, port, self._store.listener)
@@ -219,6 +233,8 @@ class StablePorts:
                 port.backend_up(self._served[place])
         if self._telnet is not None and private.telnet is not None:
             self._telnet.backend_up((HOST, private.telnet), backend.version or "")
+        if self._tcl is not None and private.tcl is not None:
+            self._tcl.backend_up((HOST, private.tcl))
 
     def _place(self, found: dict[str, int], targets: tuple[str, ...]) -> None:
         """Give every target its port. The same targets keep theirs, also when OpenOCD could not serve one of them this time."""
@@ -271,6 +287,8 @@ class StablePorts:
             port.backend_down(reason)
         if self._telnet is not None:
             self._telnet.backend_down()
+        if self._tcl is not None:
+            self._tcl.backend_down()
 
     def _sessions_changed(self) -> None:
         counts = tuple(port.sessions for port in self._gdb)
@@ -310,6 +328,10 @@ class StablePorts:
         elif self._telnet is not None:
             self._store.drop(f"{LISTENER}{self._telnet.port}")
             self._telnet.close()
+        if self._tcl is not None:
+            if not park:
+                self._store.drop(f"{LISTENER}{self._tcl.port}")
+            self._tcl.close()
 
 
 def _whose(error: PortTakenError) -> str:

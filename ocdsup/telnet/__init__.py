@@ -2,4 +2,6 @@
 
 client bytes → options (IAC out) → lines (editing, limits) → bridge ─ `ocdsup …` → words → the supervisor
                                                              └ anything else → console (OpenOCD's telnet server)
+
+`rpc` is the same for programs: a session of the Tcl port, whose commands are all answered.
 """

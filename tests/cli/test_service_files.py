@@ -41,6 +41,7 @@ def test_the_socket_unit_has_the_ports_of_the_configuration() -> None:
         ("{gdb: 3333, telnet: 4444}", [3333, 4444]),
         ("{gdb: 3333, telnet: 4444, targets: 3}", [3333, 3334, 3335, 4444]),
         ("{gdb: 0, telnet: 4444, targets: 2}", [4444]),
+        ("{gdb: 3333, telnet: 4444, tcl: 6666}", [3333, 4444, 6666]),
         ("{gdb: 3333, telnet: 0}", [3333]),
     ],
 )
