@@ -57,8 +57,8 @@ class Rules:
     """What a verdict depends on besides the holder.
 
     `bench` is the bench's name. `uids` None allows holders of every user the kernel lets us signal. `starting_s`: so long an
-    OpenOCD that does not answer counts as still starting. `flashing`: a flash operation of this bench runs. `force`: a person
-    asked for it.
+    OpenOCD that does not answer counts as still starting. `lends`: this bench has, or may still have, a loan. `flashing`: a
+    flash operation of this bench runs. `force`: a person asked for it.
     """
 
     bench: str
@@ -67,6 +67,7 @@ class Rules:
     uids: frozenset[int] | None = None
     grace_s: float = 7.0
     starting_s: float = 15.0
+    lends: bool = True
     flashing: bool = False
     force: bool = False
 
@@ -187,12 +188,13 @@ def _is_waited_for(holder: Holder) -> bool:
 def _loan(holder: Holder, rules: Rules) -> str:
     """Whether it borrows this probe, also from a daemon that has ended since. What is left of a borrower has no loan any more.
 
-    The environment names the bench of the loan; where it cannot be read, or was scrubbed (`sudo`), only who lends is seen.
+    The environment names the bench of the loan; where it cannot be read, or was scrubbed (`sudo`), only who lends is seen. It
+    is inherited for days by what was started in a loan, a tmux or an IDE, so without a loan it says nothing.
     """
-    if holder.lease:
-        mine = holder.lease == rules.bench and holder.orphaned is not True
-        return "it borrows the probe (`ocdsup lend`)" if mine else ""
     lender = next((one for one in holder.ancestry if tools.is_lending(one.cmdline)), None)
+    if holder.lease:
+        mine = holder.lease == rules.bench and holder.orphaned is not True and (rules.lends or lender is not None)
+        return "it borrows the probe (`ocdsup lend`)" if mine else ""
     return f"it borrows the probe (`ocdsup lend`, PID {lender.pid})" if lender else ""
 
 

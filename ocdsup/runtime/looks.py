@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from ocdsup.core import events as ev
 from ocdsup.core.effects import UsbCure
@@ -20,6 +21,9 @@ from ocdsup.probes.respawn import RespawnBreaker, farewell, notice
 from ocdsup.probes.selector import Absent, Ambiguous, Found, Match, ProbeSelector, same_serial
 from ocdsup.runtime import ending, procs, stlink_server, usb, usb_reset
 
+LOAN_GRACE_S = 120.0
+"""So long after our start the mark of a loan in an environment is believed: it may be one of the daemon before us."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
@@ -31,10 +35,11 @@ class _Judged:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The bench whose looks these are: its name, and where it serves GDB, as `localhost:3333`."""
+    """The bench whose looks these are: its name, where it serves GDB, as `localhost:3333`, and whether it has a loan."""
 
     bench: str
     place: Callable[[], str]
+    lends: Callable[[], bool] = lambda: False
 
 
 class Looks:
@@ -69,6 +74,7 @@ class Looks:
         self._wanted = procs.Wanted()
         self._cured = ""
         self._opened = ""
+        self._since = monotonic()
         self.known = False
 
     async def probe(self) -> ev.ProbeSeen:
@@ -128,6 +134,7 @@ class Looks:
             own_pids=own,
             uids=self._uids,
             grace_s=self._grace_s,
+            lends=self._lends(),
             flashing=self._flashing(),
             force=force,
         )
@@ -137,6 +144,10 @@ class Looks:
         unseen = "; ".join(map(str, report.unseen))
         seen = tuple(map(_seen, self._judged.values())) if report.holders else _hidden(found, unseen)
         return ev.HoldersSeen(seen, unseen, min(again, default=None))
+
+    def _lends(self) -> bool:
+        """Whether a borrower may be there. One of the daemon before us has no loan with us, and comes to its end unheard."""
+        return self._home.lends() or monotonic() - self._since < LOAN_GRACE_S
 
     def _verdict(self, holder: Holder, rules: Rules, now: float) -> _Judged:
         verdict = judge(holder, rules, now)
@@ -187,7 +198,8 @@ class Looks:
         now = asyncio.get_running_loop().time
 
         def objection(seen: Holder) -> str:
-            return second_thoughts(judged.holder, seen, replace(judged.rules, flashing=self._flashing()), now())
+            rules = replace(judged.rules, flashing=self._flashing(), lends=self._lends())
+            return second_thoughts(judged.holder, seen, rules, now())
 
         words = farewell(self._home.bench, self._home.place(), judged.verdict.reason)
         result = await ending.evict(judged.holder, self._wanted, objection=objection, farewell=words)

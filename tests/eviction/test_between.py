@@ -16,6 +16,7 @@ from ocdsup.demo.story import firmware
 from ocdsup.probes.eviction import Ending, Policy, Seen
 from ocdsup.probes.selector import ProbeSelector
 from ocdsup.runtime import ending
+from ocdsup.runtime import looks as module
 from ocdsup.runtime.looks import Home, Looks
 from tests.bench.rig import PATIENCE, SERIAL, connect, gone, read_until
 from tests.eviction.test_ides import start
@@ -73,6 +74,25 @@ async def test_a_gdb_that_attaches_after_the_verdict_stays_the_hand_as_long_as_i
     seen = await verdict(eyes)
     assert (await eyes.end(seen.pid, seen.start)).ended
     gone(orphan.pid)
+
+
+@pytest.mark.parametrize("name", ["one", "other"])
+@pytest.mark.parametrize("lent", [True, False], ids=["lent", "not lent"])
+@pytest.mark.parametrize("grace_s", [0.0, 600.0])
+async def test_the_mark_of_a_loan_that_is_over_protects_nobody(
+    rig: Rig, sim: Sim, monkeypatch: pytest.MonkeyPatch, name: str, lent: bool, grace_s: float
+) -> None:
+    """A tmux that was started in a loan hands the mark on for days; a daemon that is new may still meet a real borrower."""
+    monkeypatch.setattr(module, "LOAN_GRACE_S", grace_s)
+    ide = await asyncio.to_thread(start, rig, sim, "Eclipse", OCDSUP_LEASE=name)
+    selector = ProbeSelector("0483:374b", SERIAL, server=f"127.0.0.1:{sim.port}")
+    home = Home("one", HOME.place, lambda: lent)
+    eyes = Looks(selector, Policy.STALE_OPENOCD, 0.0, frozenset, lambda: False, home=home)
+    seen = await verdict(eyes)
+    borrows = name == "one" and (lent or grace_s > 0)
+    assert (seen.pid, seen.evict, "borrows" in seen.why) == (ide.pid, not borrows, borrows)
+    os.kill(ide.pid, signal.SIGKILL)
+    gone(ide.pid)
 
 
 async def test_a_telnet_client_that_comes_after_the_verdict_stays_the_hand_too(sim: Sim, orphan: Ide) -> None:

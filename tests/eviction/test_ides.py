@@ -63,14 +63,14 @@ class Ide:
         self.program._process.wait()
 
 
-def start(rig: Rig, sim: Sim, name: str, *more: str) -> Ide:
+def start(rig: Rig, sim: Sim, name: str, *more: str, **env: str) -> Ide:
     """Start an IDE's OpenOCD on the probe, with more words behind its own; returns when it has it."""
     ports = dict(zip("gtc", _free_ports(3), strict=True))
     helpers = rig.folder / "openocd-helpers.tcl"
     helpers.write_text("proc CDSWOConfigure {} {}\n")
     argv = [*(word.format(sim=sim.port, helpers=helpers, serial=SERIAL, **ports) for word in IDES[name]), *more]
     pidfile = rig.folder / f"ide-{ports['g']}.pid"
-    ide = rig.start("ide", ["python3", "-c", PARENT, str(pidfile), "openocd", *argv])
+    ide = rig.start("ide", ["python3", "-c", PARENT, str(pidfile), "openocd", *argv], **env)
     ide.await_line(f"Listening on port {ports['g']} for gdb connections", PATIENCE)
     return Ide(ide, int(pidfile.read_text()), ports["g"], ports["t"])
 

@@ -105,6 +105,20 @@ def test_the_default_policy_ends_only_stale_openocds(
 
 
 @pytest.mark.parametrize(
+    ("fields", "decision"),
+    [
+        ({"lease": "nucleo"}, EVICT),
+        ({"lease": "nucleo", "parent": RECIPE}, LEAVE),
+        ({"lease": "", "parent": RECIPE}, LEAVE),
+    ],
+)
+def test_without_a_loan_only_who_lends_protects_and_not_the_mark_alone(
+    holder: Make, fields: dict[str, Any], decision: Decision
+) -> None:
+    assert judge(holder(idle_since=NOW - 99, **fields), Rules("nucleo", lends=False), NOW).decision is decision
+
+
+@pytest.mark.parametrize(
     ("policy", "fields", "decision"),
     [
         (Policy.NEVER, ORPHAN, LEAVE),
