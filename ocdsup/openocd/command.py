@@ -34,10 +34,13 @@ _ATTACH = "foreach _t [target names] {$_t configure -event gdb-attach [list catc
 # A target file may give a target a port of its own (`-gdb-port 3334`), which would be in the way of our stable one.
 _PRIVATE = "foreach _t [target names] {if {[string is integer -strict [$_t cget -gdb-port]]} {$_t configure -gdb-port 0}}; list"
 # Who tells an OpenOCD to end means one of his own. The ports that he talks to refuse the plain word; in a procedure, in an
-# `after`, or put together from pieces it is known only here. SIGTERM ends OpenOCD all the same: it is no Tcl.
+# `after`, or put together from pieces it is known only here. On a signal OpenOCD runs `shutdown` and ends whatever that does
+# (0.11+, server.c server_loop; 0.10 only ends): a board's own, and what it has put on master's list, must be found there.
 _NO_END = (
-    "catch {rename shutdown _ocdsup_end}; "
-    "proc shutdown {args} {error {ocdsup: this OpenOCD is supervised; `ocdsup stop` takes it down}}; list"
+    "if {[llength [info commands ocd_bouncer]] || "  # 0.10, where each command is a procedure
+    "![llength [info procs shutdown]] && !([info exists pre_shutdown_commands] && [llength $pre_shutdown_commands])} "
+    "{catch {rename shutdown _ocdsup_end}; "
+    "proc shutdown {args} {error {ocdsup: this OpenOCD is supervised; `ocdsup stop` takes it down}}}; list"
 )
 _SAFE_PATH = re.compile(r"[^{}\\\x00-\x1f]+")
 

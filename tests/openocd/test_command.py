@@ -299,6 +299,17 @@ def test_the_boards_own_files_may_still_end_openocd_in_its_start(script: str) ->
 
 
 @pytest.mark.bench
+@pytest.mark.parametrize(
+    "own", ["proc shutdown {args} {echo <own>; return -code 9}; list", "lappend pre_shutdown_commands {echo <own>}; list"]
+)
+def test_what_a_board_does_at_the_end_of_openocd_is_left_to_it(own: str) -> None:
+    spec = replace(DUMMY, commands=(*DUMMY.commands, own))
+    line = argv(spec, V12, LaunchProfile(), Ports(), "T")
+    _, output = run(line, "echo hidden:[llength [info commands _ocdsup_end]]", "exit")
+    assert "hidden:0" in output
+
+
+@pytest.mark.bench
 def test_a_guarded_command_finds_its_own_end_over_the_refusal_and_leaves_that_in_place() -> None:
     line = argv(DUMMY, V12, LaunchProfile(), Ports(), "T")
     guarded = guard_script("[format shut%s down] error")
