@@ -36,11 +36,13 @@ _PRIVATE = "foreach _t [target names] {if {[string is integer -strict [$_t cget 
 # Who tells an OpenOCD to end means one of his own. The ports that he talks to refuse the plain word; in a procedure, in an
 # `after`, or put together from pieces it is known only here. On a signal OpenOCD runs `shutdown` and ends whatever that does
 # (0.11+, server.c server_loop; 0.10 only ends): a board's own, and what it has put on master's list, must be found there.
+_REFUSAL = "ocdsup: this OpenOCD is supervised; `ocdsup stop` takes it down"
+REFUSED = frozenset({_REFUSAL, "in procedure 'shutdown'"})  # what it prints when the command is refused
 _NO_END = (
     "if {[llength [info commands ocd_bouncer]] || "  # 0.10, where each command is a procedure
     "![llength [info procs shutdown]] && !([info exists pre_shutdown_commands] && [llength $pre_shutdown_commands])} "
     "{catch {rename shutdown _ocdsup_end}; "
-    "proc shutdown {args} {error {ocdsup: this OpenOCD is supervised; `ocdsup stop` takes it down}}}; list"
+    f"proc shutdown {{args}} {{error {{{_REFUSAL}}}}}}}; list"
 )
 _SAFE_PATH = re.compile(r"[^{}\\\x00-\x1f]+")
 

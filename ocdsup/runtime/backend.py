@@ -107,6 +107,7 @@ class LiveBackend:
         self._silence: asyncio.TimerHandle | None = None
         self._targets: tuple[str, ...] | None = None
         self._greeted = False
+        self._told_to_end = False
         self._alive_at = 0.0
         self.flashing = False  # GDB has it write flash: its target says so
         self.work: list[str] = []  # Tcl of people that it carries out
@@ -172,8 +173,8 @@ class LiveBackend:
             if self._targets is not None:
                 self._greet()
                 return
-        if line.level is Level.USER and self._states_seen(line.text):
-            return
+        if line.level is Level.USER and (self._states_seen(line.text) or (self._told_to_end and line.text in command.REFUSED)):
+            return  # OpenOCD runs `shutdown` on our signal, too
         if line.level is not Level.USER or _ECHO.fullmatch(line.text) is None:
             self._ring.add("openocd", _PREFIX[line.level] + line.text)
         findings = self._classifier.feed(line, self._loop.time())
@@ -376,6 +377,7 @@ class LiveBackend:
         """SIGTERM; the callers have closed their connections before."""
         self._tcl.close()
         self._news.close()
+        self._told_to_end = True
         self._process.signal(signal.SIGTERM)
 
     def kill(self) -> None:

@@ -417,3 +417,4 @@ async def test_the_real_openocd_gets_ready_is_verified_examined_and_ended(runs: 
     started.terminate()
     await runs.event(ev.BackendExited)
     assert len(started.ports.gdb) == 1
+    assert [text for text in runs.texts() if "supervised" in text or "procedure" in text] == []
