@@ -118,7 +118,7 @@ def _time() -> Iterator[Row]:
     yield from _on((P.BACKOFF,), ev.Tick, ticking.tick_backoff, P.STARTING, P.FAILED)
     yield from _on((P.BLOCKED,), ev.Tick, ticking.tick_blocked, *_LAUNCH)
     yield from _on((P.STOPPING,), ev.Tick, ticking.tick_stopping, P.BLOCKED)
-    yield from _on((P.FAILED,), ev.Tick, ticking.tick_failed, P.STARTING)
+    yield from _on((P.FAILED,), ev.Tick, ticking.tick_failed, P.CLEARING)
     yield from _on((P.STOPPED, P.LENT), ev.Tick, ticking.nothing)
 
 

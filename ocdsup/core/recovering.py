@@ -14,6 +14,7 @@ from ocdsup.core.launching import (
     block,
     default_profile,
     is_stuck,
+    launch,
     rest_failed,
     under_reset,
     wedged,
@@ -105,13 +106,17 @@ def _profile(turn: Turn, rung: Rung) -> Profile:
             return default_profile(turn)
 
 
-def clear(turn: Turn, *, looks: bool, usb: UsbCure | None = None) -> None:
-    """Remove what is in the way: our own backend, and with `looks` the stale holders of the probe; then cure its USB device."""
+def clear(turn: Turn, *, looks: bool, usb: UsbCure | None = None, once_more: bool = False) -> None:
+    """Remove what is in the way: our own backend, and with `looks` the stale holders of the probe; then cure its USB device.
+
+    `once_more`: then try what was given up.
+    """
     state = turn.state
     if is_stuck(turn):
         wedged(turn)
         return
     _forget_looks(turn)
+    state.once_more = once_more
     waits = set()
     turn.go(Phase.CLEARING)
     if state.backend is not None:
@@ -167,12 +172,14 @@ def cleared(turn: Turn) -> None:
     """The way is as free as it gets: rest if it is not free enough, else launch."""
     state = turn.state
     fault = state.fault
-    if fault is not None and (FAULTS[fault.code].whose is Whose.CONFIG or _for_good(turn)):
+    if fault is not None and (FAULTS[fault.code].whose is Whose.CONFIG or (_for_good(turn) and not state.once_more)):
         rest_failed(turn)
     elif fault is not None and fault.code in OBSTACLES:
         block(turn, fault.code, fault.text)
     elif obstacle := _obstacle(turn):
         block(turn, *obstacle)
+    elif state.once_more:
+        launch(turn)
     else:
         again(turn)
 

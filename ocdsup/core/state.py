@@ -124,6 +124,7 @@ class State:
     tried: tuple[tuple[str, Rung], ...] = ()
     exhausted: bool = False
     given_up: bool = False  # the intensity was spent on OpenOCD's own faults: one try now and then, until one start holds
+    once_more: bool = False  # the way is cleared for such a try
     held: bool = False  # the core is kept halted because running firmware locks the probe out
 
     launches: tuple[float, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ocdsup.core import events as ev
 from ocdsup.core.effects import Beat
 from ocdsup.core.launching import afresh, default_profile, harsher, launch, recheck
-from ocdsup.core.recovering import overdue, trouble
+from ocdsup.core.recovering import clear, overdue, trouble
 from ocdsup.core.state import Phase
 from ocdsup.core.timers import Timer, due
 from ocdsup.core.turn import Turn
@@ -95,10 +95,10 @@ def tick_blocked(turn: Turn, _event: ev.Tick) -> None:
 
 
 def tick_failed(turn: Turn, _event: ev.Tick) -> None:
-    """One more try of a bench that was given up."""
+    """One more try of a bench that was given up. Somebody else may have its board by now, so that is looked at first."""
     if Timer.RECHECK in _fired(turn):
         turn.state.profile = default_profile(turn)
-        launch(turn)
+        clear(turn, looks=True, once_more=True)
 
 
 def tick_stopping(turn: Turn, _event: ev.Tick) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from ocdsup.core import events as ev
 from ocdsup.core.effects import (
+    Effect,
     EndHolder,
     Examine,
     Launch,
@@ -247,13 +248,35 @@ def given_up(bench: Bench) -> None:
     assert bench.phase() is Phase.FAILED
 
 
+def tried_again(bench: Bench, after_s: float = GIVEN_UP_S) -> list[Effect]:
+    """Wait for the next try; what was asked for when the way was seen to be free."""
+    assert bench.wait(after_s) == [LookForProbe(), LookForHolders()]
+    return bench.say(*_answers(bench))
+
+
+def test_what_was_given_up_is_not_tried_while_somebody_else_has_the_probe(bench: Bench) -> None:
+    """Two programs can open some probes, and a start under reset would reset the board that the other one debugs."""
+    other = ev.HolderSeen(812, 99, "gdb", "bench", "2026-01-01T10:00:00+00:00", False, False, "a GDB session is live")
+    given_up(bench)
+    assert bench.wait(GIVEN_UP_S) == [LookForProbe(), LookForHolders()]
+    assert bench.say(ev.ProbeSeen(ev.Presence.PRESENT, "", "1:7"), ev.HoldersSeen((other,))) == []
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-held")
+    bench.wait(2.0)
+    assert bench.say(ev.HoldersSeen(())) == [Launch(2, Profile())]
+
+
+def test_what_was_given_up_is_tried_when_the_looks_are_never_answered(bench: Bench) -> None:
+    given_up(bench)
+    assert bench.wait(GIVEN_UP_S + 20.0) == [LookForProbe(), LookForHolders(), Launch(2, Profile())]
+
+
 def test_what_was_given_up_is_tried_once_every_ten_minutes_and_leaves_no_further_trace(bench: Bench) -> None:
     given_up(bench)
     bench.state.profile = UNDER_RESET
     history = bench.state.history
     assert bench.snapshot()["next_try_s"] == GIVEN_UP_S
     for again in (1, 2, 3):
-        assert bench.wait(GIVEN_UP_S) == [Launch(1 + again, Profile())]
+        assert tried_again(bench) == [Launch(1 + again, Profile())]
         bench.born()
         assert bench.dies() == []
         assert (bench.phase(), bench.next_in()) == (Phase.FAILED, GIVEN_UP_S)
@@ -264,12 +287,12 @@ def test_what_was_given_up_is_tried_no_sooner_than_the_intensity_has_room(make_b
     bench = make_bench(Policy(restarts=1, period_s=3700.0))
     given_up(bench)
     assert bench.wait(3699.0) == []
-    assert bench.wait(1.0) == [Launch(2, Profile())]
+    assert tried_again(bench, 1.0) == [Launch(2, Profile())]
 
 
 def test_what_was_given_up_and_has_healed_comes_up_and_counts_as_well_again_once_it_is_stable(bench: Bench) -> None:
     given_up(bench)
-    bench.wait(GIVEN_UP_S)
+    tried_again(bench)
     bench.comes_up()
     assert (bench.phase(), bench.code()) == (Phase.READY, None)
     bench.wait(10.0)
@@ -278,7 +301,7 @@ def test_what_was_given_up_and_has_healed_comes_up_and_counts_as_well_again_once
 
 def test_what_was_given_up_and_crashes_again_before_it_is_stable_rests_at_once(bench: Bench) -> None:
     given_up(bench)
-    bench.wait(GIVEN_UP_S)
+    tried_again(bench)
     bench.comes_up()
     assert bench.dies() == []
     assert bench.phase() is Phase.FAILED
@@ -286,7 +309,7 @@ def test_what_was_given_up_and_crashes_again_before_it_is_stable_rests_at_once(b
 
 def test_another_fault_at_the_try_of_what_was_given_up_has_its_own_way(bench: Bench) -> None:
     given_up(bench)
-    bench.wait(GIVEN_UP_S)
+    tried_again(bench)
     bench.born()
     bench.dies("probe-absent")
     assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-absent")
