@@ -30,12 +30,16 @@ def test_gdb_flashes_and_halts_with_the_file_it_was_given(rig: Rig) -> None:
 
 
 def test_platformio_uploads_with_the_command_it_was_given(rig: Rig) -> None:
-    """As PlatformIO runs it: the path of the program put in, the line given to a shell."""
+    """As PlatformIO runs it: the folder and the name of the program put in, the line given to a shell."""
     rig.run(one=rig.bench(rig.sim()))
     rig.ready()
     printed = rig.ocdsup("ide", "platformio").stdout
     (line,) = (line for line in printed.splitlines() if line.startswith("upload_command = "))
-    command = line.partition(" = ")[2].replace("$SOURCE", str(ELF))
+    put_in = {"$BUILD_DIR": str(ELF.parent), "${PROGNAME}": ELF.stem}
+    command = line.partition(" = ")[2]
+    for name, value in put_in.items():
+        assert name in command
+        command = command.replace(name, value)
     program = rig.folder / "ocdsup-openocd"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ocdsup.cli.openocd "$@"\n', encoding="utf-8")
     program.chmod(0o755)
