@@ -20,6 +20,7 @@ from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE, Bench, Rig, connect, read_until
 
 HANG_S = 1.0
+MEASURED_S = 4.0  # where work has to be measured first: two heartbeats of it, on a machine that may be busy
 LINE = "program_slowly"  # of the kind that writes flash; this one blocks OpenOCD until it is let go
 DONE = "programmed"
 
@@ -152,7 +153,7 @@ def test_a_flash_write_in_a_procedure_of_the_user_is_seen_by_its_work_with_the_p
     image.write_bytes(bytes(range(256)) * 64)
     write = f"while {{![file exists {go}]}} {{flash write_image erase {image} 0x08000000}}"
     commands = [f"proc burn {{}} {{reset halt; {write}; echo WRITTEN}}"]
-    rig.run(one=rig.bench(rig.sim(), openocd={"commands": commands}, recovery={"hang_timeout": f"{HANG_S:g}s"}))
+    rig.run(one=rig.bench(rig.sim(), openocd={"commands": commands}, recovery={"hang_timeout": f"{MEASURED_S:g}s"}))
     pid = rig.ready()["backend"]["pid"]
     with connect(rig.status()["ports"]["telnet"]) as sock:
         read_until(sock, b"> ")
@@ -161,7 +162,7 @@ def test_a_flash_write_in_a_procedure_of_the_user_is_seen_by_its_work_with_the_p
         if not stays:
             sock.close()
         began = monotonic()
-        until("let the time pass", lambda: monotonic() - began > 5 * HANG_S, PATIENCE)
+        until("let the time pass", lambda: monotonic() - began > 3 * MEASURED_S, PATIENCE)
         go.touch()
         if stays:
             read_until(sock, b"WRITTEN")
