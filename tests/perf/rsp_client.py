@@ -32,6 +32,11 @@ class RspClient:
         return self._answer()
 
     def _answer(self) -> bytes:
+        while (body := self._packet()).startswith(b"O") and body != b"OK":
+            pass  # console output, which a running program may have at any time
+        return body
+
+    def _packet(self) -> bytes:
         buffer = self._buffer
         while (mark := buffer.find(b"#")) < 0 or len(buffer) < mark + 3:
             more = self._sock.recv(1 << 18)
