@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ocdsup.config.model import Bench as BenchConfig
 from ocdsup.config.model import MonitorPolicy, SecondClientPolicy
@@ -24,10 +24,12 @@ from ocdsup.runtime.fd_store import LISTENER, Kept, KeptTelnet, Store
 from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.listeners import PortTakenError, bind_all
 from ocdsup.runtime.tasks import Tasks
-from ocdsup.runtime.tcl_port import TclPort
 from ocdsup.runtime.telnet_port import Answer, TelnetPort
 from ocdsup.telnet import words
 from ocdsup.telnet.effects import Away
+
+if TYPE_CHECKING:
+    from ocdsup.runtime.tcl_port import TclPort
 
 RETRY_S = 5.0
 MOST_CORES = 16  # further ports that a kept session may have come to
@@ -132,6 +134,8 @@ class StablePorts:
     def _open_tcl(self) -> None:
         wanted = self._config.ports.tcl
         if self._tcl is None and wanted is not None:
+            from ocdsup.runtime.tcl_port import TclPort  # few benches have one: not in the memory of those that have not
+
             sockets, spoke = self._bind(wanted), self.outside_change
             self._tcl = TclPort(sockets, self._away, self._tasks, self._log, self._denied, spoke, self._left_work)
 
