@@ -20,11 +20,14 @@ def _any_of(*forms: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\bhelp )(?<!\becho )(?<![\w.])(?:{'|'.join(forms)})(?![\w.])")
 
 
+# Words that a name of the user's own follows, not a subcommand: `set lock 1` sets a variable, `help lock` explains.
+_NAMING = r"set|unset|incr|append|lappend|global|variable|upvar|info|exists|array|dict|proc|return|puts|echo|help|usage"
 _WRITES = _any_of(
     r"flash\s+(?:write_\w+|erase_(?:sector|address)|fill[bhwd]|protect)",
     r"nand\s+(?:write|erase)\w*",
     r"program\w*|jtagspi_program|nrf\w*_recover",
     r"flash_(?:part|boot|config|uboot)|erase_part|\w*reflash\w*|flashUBOOT",
+    rf"(?<!\bset )(?!(?:{_NAMING})\s)"
     r"\w+\s+(?:mass_erase|chip[_-]erase|lock|unlock|\w*options?_\w*(?:write|load)\w*)(?:\s+\w+)?",
 )
 _LONG = _any_of(

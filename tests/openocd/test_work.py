@@ -20,6 +20,8 @@ WRITES = (
     "program_esp x.bin 0x10000 verify",
     "stm32f4x mass_erase 0",
     "stm32f1x unlock 0",
+    "set done [stm32f1x unlock 0]",
+    "proc free {} {stm32f1x unlock 0}",
     "stm32f2x options_write 0 0x2c",
     "stm32l4x option_write 0 0x20 1 1",
     "at91samd chip-erase",
@@ -60,6 +62,14 @@ SHORT = (
     "help program",
     "echo program",
     "help flash write_image",
+    "set lock 1",
+    "set mode lock",
+    "unset unlock",
+    "global lock",
+    "info exists mass_erase",
+    "proc unlock {} {reset halt}",
+    "help lock",
+    "echo lock",
 )
 
 
