@@ -115,7 +115,7 @@ def _replace(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(number)
         os.replace(beside, path)
-    except BaseException:
+    except BaseException:  # also Ctrl-C must not leave the unfinished file beside its place; raised again
         os.unlink(beside)
         raise
 

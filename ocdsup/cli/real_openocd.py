@@ -20,7 +20,7 @@ SCRIPTS = tuple(f"{prefix}/share/openocd/{part}" for prefix in ("/usr/local", "/
 BESIDE = ("share/openocd/site", "share/openocd/scripts", "openocd/scripts", "scripts")  # of a binary in its own bin/
 SMALL = 65536  # bytes: OpenOCD itself is larger, a wrapper script is not
 VERSION_S = 5.0
-LIBRARY = ("interface", "target")  # folders that only OpenOCD's own scripts have side by side
+OWN_FOLDERS = ("interface", "target")  # folders that only OpenOCD's own scripts have side by side
 LARGEST = 1 << 20  # bytes of a configuration file
 
 
@@ -108,8 +108,8 @@ class Files:
             if name in found or path is None or depth > DEPTH:
                 continue
             text = _read(path)
-            library = path.resolve() in known or any(_is_library(folder, path) for folder in self._folders)
-            found[name] = FileText(text, library)
+            proven = path.resolve() in known or any(_is_openocds_own(folder, path) for folder in self._folders)
+            found[name] = FileText(text, proven)
             todo += [(inner, depth + 1) for inner in sourced(text or "")]
         return found
 
@@ -181,5 +181,5 @@ def _is_there(path: Path) -> bool:
     return os.path.exists(path) and not os.path.isdir(path)  # a folder that may not be entered is none
 
 
-def _is_library(folder: Path, path: Path) -> bool:
-    return path.is_relative_to(folder) and folder != Path() and all(os.path.isdir(folder / part) for part in LIBRARY)
+def _is_openocds_own(folder: Path, path: Path) -> bool:
+    return path.is_relative_to(folder) and folder != Path() and all(os.path.isdir(folder / part) for part in OWN_FOLDERS)

@@ -50,12 +50,12 @@ _OF_TARGETS = re.compile(r"configure|cget|curstate|state|invoke-event|event\w*|a
 class FileText:
     """A configuration file as it was found; `text` is None for one that cannot be read, or is no plain file.
 
-    `library`: it belongs to OpenOCD's own scripts, or the bench's own OpenOCD has read it and lives. Their procedures may end
+    `proven`: it belongs to OpenOCD's own scripts, or the bench's own OpenOCD has read it and lives. Their procedures may end
     OpenOCD when something is badly wrong (target/swj-dp.tcl), so only what such a file does outright counts.
     """
 
     text: str | None
-    library: bool = False
+    proven: bool = False
 
 
 def flat(items: Sequence[Item], files: Mapping[str, FileText]) -> list[Statement]:
@@ -85,7 +85,7 @@ def _of_file(name: str, files: Mapping[str, FileText], within: tuple[str, ...]) 
     if file.text is None or len(within) > DEPTH:
         return [Statement(f"script {name}", ("script", name), What.DOUBT, origin=name)]
     inner = statements(file.text, name)
-    if file.library:
+    if file.proven:
         return [one for one in inner if ends(one)]
     return list(_with_files(inner, files, (*within, name)))
 
@@ -154,7 +154,7 @@ def doubtful(one: Statement, known: Dangers, files: Mapping[str, FileText]) -> b
     name = one.words[0]
     if one.what is What.FILE:
         return bool(one.origin) and files.get(one.value, FileText(None)).text is None
-    if any(not files.get(file, FileText(None)).library for file in sourced(one.text)):
+    if any(not files.get(file, FileText(None)).proven for file in sourced(one.text)):
         return True
     if name in _EVALUATES and any(mark in one.text for mark in "$["):
         return True

@@ -10,12 +10,12 @@ from ocdsup.dropin.arguments import parse
 from ocdsup.dropin.ending import FileText
 from ocdsup.dropin.plan import Plan, plan
 
-LIBRARY = FileText("proc swj_newdap {} {shutdown}\nif {0} {shutdown}\nswj_newdap\n", library=True)
+OPENOCDS_OWN = FileText("proc swj_newdap {} {shutdown}\nif {0} {shutdown}\nswj_newdap\n", proven=True)
 
 
 def of(*argv: str, **files: str | None) -> Plan:
     """The plan of a command line; files are named without their `.cfg`, and `lib.cfg` is one of OpenOCD's own."""
-    texts = {f"{name}.cfg": FileText(text) for name, text in files.items()} | {"lib.cfg": LIBRARY}
+    texts = {f"{name}.cfg": FileText(text) for name, text in files.items()} | {"lib.cfg": OPENOCDS_OWN}
     return plan(parse(argv).items, texts)
 
 
