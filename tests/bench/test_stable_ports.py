@@ -52,8 +52,8 @@ def test_both_families_answer_while_the_bench_has_failed(rig: Rig) -> None:
 def test_a_taken_port_names_its_owner_and_the_bench_comes_up_when_it_is_free(rig: Rig, which: str, host: str) -> None:
     """On either family: half a port would send the clients that try `::1` first to somebody else."""
     sim = rig.sim()
-    taker = f"import socket,time; s=socket.create_server(('{host}', 0), family=socket.AF_INET{'6' if ':' in host else ''}); "
-    taker += "print('port', s.getsockname()[1], flush=True); time.sleep(600)"
+    taker = f"import signal,socket; s=socket.create_server(('{host}', 0), family=socket.AF_INET{'6' if ':' in host else ''}); "
+    taker += "print('port', s.getsockname()[1], flush=True); signal.pause()"
     owner = rig.start("owner", [sys.executable, "-c", taker])
     port = int(owner.await_line("port ", PATIENCE).split()[1])
     ports = {"gdb": 0, "telnet": 0} | {which: port}
