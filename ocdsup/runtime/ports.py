@@ -137,7 +137,8 @@ class StablePorts:
             from ocdsup.runtime.tcl_port import TclPort  # few benches have one: not in the memory of those that have not
 
             sockets, spoke = self._bind(wanted), self.outside_change
-            self._tcl = TclPort(sockets, self._away, self._tasks, self._log, self._denied, spoke, self._left_work)
+            self._tcl = TclPort(sockets, self._away, self._tasks, self._log, self._denied, spoke)
+            self._tcl.left_work = self._left_work
 
     def _bind(self, port: int) -> list[socket.socket]:
         sockets = bind_all(self._config.bind, port, self._store.listener)
@@ -238,7 +239,7 @@ class StablePorts:
         if self._telnet is not None and private.telnet is not None:
             self._telnet.backend_up((HOST, private.telnet), backend.version or "")
         if self._tcl is not None and private.tcl is not None:
-            self._tcl.backend_up((HOST, private.tcl))
+            self._tcl.serve((HOST, private.tcl))
 
     def _place(self, found: dict[str, int], targets: tuple[str, ...]) -> None:
         """Give every target its port. The same targets keep theirs, also when OpenOCD could not serve one of them this time."""

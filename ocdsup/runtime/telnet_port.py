@@ -3,54 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ocdsup.runtime import wire
+from ocdsup.runtime.backed import MAX_CLIENTS, BackedPort, BackedSession, Denied, all_pass
 from ocdsup.runtime.fd_store import KeptTelnet, Store
-from ocdsup.runtime.listeners import Listener
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.wire import Wire
 from ocdsup.telnet.bridge import Bridge
 from ocdsup.telnet.console import PROMPT
 from ocdsup.telnet.effects import Away, Backend, Close, Effect, OwnCommand, ToBackend, ToClient
 
-MAX_CLIENTS = 16
-_FULL = f"ocdsup: {MAX_CLIENTS} clients are connected already; close one of them and connect again\r\n".encode()
 GREETING_S = 0.05  # a program that speaks first (nc in a pipe) gets answers only
 SLOW = 1024 * 1024  # bytes: a reader this far behind loses what OpenOCD prints, never an answer of ours
 DEAF_S = 30.0  # a client that lets SLOW bytes wait for so long is cut
-
-# Why a line must not reach OpenOCD, or nothing.
-Denied = Callable[[str], str]
-
-
-def all_pass(_line: str) -> str:
-    """Deny nothing."""
-    return ""
-
 
 # Answers `verb` with `args` in text for a person; never raises.
 Answer = Callable[[str, dict[str, Any]], Awaitable[str]]
 
 
-class TelnetSession:
-    """One client and, while there is an OpenOCD, its own console connection to it."""
+class TelnetSession(BackedSession):
+    """One client; its connection to OpenOCD is a console of its own."""
+
+    _port: TelnetPort
 
     def __init__(self, sock: socket.socket, port: TelnetPort, kept: str = "") -> None:
-        self._port = port
+        self._bridge = Bridge(port.away(), port.denied)
+        super().__init__(port, self._bridge)
         self._sock = sock
         self._kept = kept  # its name in the manager's store
         self._loop = asyncio.get_running_loop()
-        self._bridge = Bridge(port.away(), port.denied)
-        self._up: Wire | None = None
-        self._dialling: asyncio.Task[None] | None = None
         self._deaf: asyncio.TimerHandle | None = None
         self._lost = 0  # bytes of OpenOCD's output that did not reach the client, and how they ended
         self._lost_end = b""
-        self._early = bytearray()
         self._early_eof = False
         self._greeting = self._loop.call_later(GREETING_S, self._greet)
         self._client = Wire(sock, self._from_client, self._client_gone, self._drained, on_eof=self._client_eof)
@@ -71,14 +57,6 @@ class TelnetSession:
             self._kept = ""
         self.close()
 
-    def _from_client(self, data: bytes) -> None:
-        if self._dialling is not None:
-            self._early += data  # the kernel accepts for OpenOCD at once, so this lasts a moment only
-            return
-        if self._up is None:
-            self._do(self._bridge.backend_down(self._port.away()))  # the reason and the next try as of now
-        self._do(self._bridge.client_bytes(data))
-
     def _client_eof(self) -> None:
         """The client closed its sending side (`nc -N`, `nc -q`); answers still reach it."""
         self._early_eof = self._dialling is not None
@@ -86,17 +64,14 @@ class TelnetSession:
             self._do(self._bridge.client_eof())
 
     def _catch_up(self) -> None:
-        """What the client said while OpenOCD's console was being dialled."""
-        early, self._early = bytes(self._early), bytearray()
-        if early:
-            self._from_client(early)
+        super()._catch_up()
         if self._early_eof:
             self._client_eof()
 
     def _client_gone(self, _reason: str) -> None:
         self.close()
 
-    def _do(self, effects: list[Effect]) -> None:
+    def _do(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
                 case ToClient(data):
@@ -138,31 +113,8 @@ class TelnetSession:
         text = await self._port.answer(command.verb, command.args)
         self._do(self._bridge.own_answer(command.id, text))
 
-    @property
-    def running(self) -> str:
-        """Its line that OpenOCD carries out now, or nothing."""
-        return self._bridge.running
-
-    def dial(self) -> None:
-        """Open a console connection if there is an OpenOCD to connect to."""
-        if self._up is None and self._dialling is None and self._port.endpoint is not None:
-            self._dialling = self._port.tasks.spawn("telnet-dial", self._dial(*self._port.endpoint))
-
-    async def _dial(self, host: str, port: int) -> None:
-        try:
-            sock = await wire.connect(host, port)
-        except OSError as error:
-            self._port.log.info("telnet_upstream_refused", error=error.strerror)
-            self._dialling = None  # only here: a dial that was cancelled must not clear the one that followed it
-            self._catch_up()
-            return
-        self._dialling = None
-        if not self._client.is_open:
-            sock.close()
-            return
-        self._up = Wire(sock, self._from_backend, self._backend_gone)
+    def _connected(self) -> None:
         self._do(self._bridge.backend_up(Backend(self._port.version)))
-        self._catch_up()
 
     def _from_backend(self, data: bytes) -> None:
         """OpenOCD writes to its console without a time limit and does nothing else meanwhile (0.12, telnet_server.c): it is
@@ -180,41 +132,22 @@ class TelnetSession:
         self._lost_end = effect.data[-len(PROMPT) :]
         return True
 
-    def _backend_gone(self, _reason: str) -> None:
-        self._up = None
-        self._do(self._bridge.backend_down(self._port.away()))
-
-    def backend_down(self) -> None:
-        """OpenOCD is going."""
-        if self._dialling is not None:
-            self._dialling.cancel()
-            self._dialling = None
-        if self._up is not None:
-            self._up.abort()
-            self._up = None
-        self._do(self._bridge.backend_down(self._port.away()))
-        self._catch_up()
-
     def close(self) -> None:
         """End both connections; what was already said still arrives."""
         self._greeting.cancel()
-        self._port.left_work([self.running] if self.running else [])
         if self._deaf is not None:
             self._deaf.cancel()
-        if self._dialling is not None:
-            self._dialling.cancel()
-        if self._up is not None:
-            self._up.abort()
-            self._up = None
         if self._kept and self._port.store is not None:
             self._port.store.drop(self._kept)
         self._kept = ""
-        self._client.close()
-        self._port.forget(self)
+        super().close()
 
 
-class TelnetPort:
+class TelnetPort(BackedPort[TelnetSession]):
     """The listener of one bench and its sessions."""
+
+    kind = "telnet"
+    full = f"ocdsup: {MAX_CLIENTS} clients are connected already; close one of them and connect again\r\n".encode()
 
     def __init__(
         self,
@@ -228,25 +161,11 @@ class TelnetPort:
     ) -> None:
         self.answer = answer
         self.store: Store | None = None  # where the connections of people who stay outlive this process
-        self.spoke = spoke  # OpenOCD's console has said something: a line that it carried out may have changed the target
-        self.denied = denied
-        self.away = away  # why OpenOCD is away, and when the next try comes, as of now
-        self.tasks = tasks
-        self.log = log
         self.version = ""
-        self.left_work: Callable[[Sequence[str]], None] = lambda _lines: None  # somebody has gone, their line may go on
-        self.endpoint: tuple[str, int] | None = None
-        self._sessions: list[TelnetSession] = []
-        self._listener = Listener(sockets, self._accept)
-        self.port = self._listener.port
+        super().__init__(sockets, away, tasks, log, denied, spoke)
 
-    def _accept(self, sock: socket.socket) -> None:
-        if len(self._sessions) >= MAX_CLIENTS:
-            self.log.warning("telnet_too_many_clients", port=self.port)
-            with contextlib.suppress(OSError), sock:
-                sock.send(_FULL)  # the first bytes of a connection have room
-            return
-        self._sessions.append(TelnetSession(sock, self))
+    def _session(self, sock: socket.socket) -> TelnetSession:
+        return TelnetSession(sock, self)
 
     def adopt(self, kept: KeptTelnet) -> None:
         """Go on with a connection of the daemon before us."""
@@ -258,31 +177,7 @@ class TelnetPort:
             session.park()
         self.close()
 
-    @property
-    def work(self) -> list[str]:
-        """The lines that OpenOCD carries out now."""
-        return [session.running for session in self._sessions if session.running]
-
-    def forget(self, session: TelnetSession) -> None:
-        """A session is over."""
-        if session in self._sessions:
-            self._sessions.remove(session)
-
     def backend_up(self, endpoint: tuple[str, int], version: str) -> None:
         """OpenOCD's console is at `endpoint` now."""
-        self.endpoint = endpoint
         self.version = version
-        for session in tuple(self._sessions):
-            session.dial()
-
-    def backend_down(self) -> None:
-        """OpenOCD is away."""
-        self.endpoint = None
-        for session in tuple(self._sessions):
-            session.backend_down()
-
-    def close(self) -> None:
-        """End the port and its sessions."""
-        self._listener.close()
-        for session in tuple(self._sessions):
-            session.close()
+        self.serve(endpoint)

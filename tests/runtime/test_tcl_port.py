@@ -9,9 +9,10 @@ from contextlib import suppress
 import pytest
 
 from ocdsup.runtime import tcl_port
+from ocdsup.runtime.backed import MAX_CLIENTS
 from ocdsup.runtime.listeners import bind_all
 from ocdsup.runtime.tasks import Tasks
-from ocdsup.runtime.tcl_port import MAX_CLIENTS, TclPort
+from ocdsup.runtime.tcl_port import TclPort
 from ocdsup.telnet.effects import Away
 from tests.runtime.kept_log import KeptLog
 
@@ -28,14 +29,15 @@ class Stage:
         self.left: list[str] = []
         self.writers: list[asyncio.StreamWriter] = []
         sockets, away = bind_all(["127.0.0.1"], 0), Away("backoff")
-        self.port = TclPort(sockets, lambda: away, self.tasks, self.log, lambda _line: "", lambda: None, self._leave)
+        self.port = TclPort(sockets, lambda: away, self.tasks, self.log, lambda _line: "")
+        self.port.left_work = self._leave
 
     def _leave(self, lines: Sequence[str]) -> None:
         self.left += lines
 
     async def up(self) -> None:
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port.backend_up(self.server.sockets[0].getsockname())
+        self.port.serve(self.server.sockets[0].getsockname())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)

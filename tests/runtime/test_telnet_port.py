@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from ocdsup.runtime import telnet_port, wire
+from ocdsup.runtime.backed import MAX_CLIENTS
 from ocdsup.runtime.listeners import bind_all
 from ocdsup.runtime.tasks import Tasks
-from ocdsup.runtime.telnet_port import MAX_CLIENTS, TelnetPort
+from ocdsup.runtime.telnet_port import TelnetPort
 from ocdsup.telnet.effects import Away
 from tests.runtime.kept_log import KeptLog
 
