@@ -34,6 +34,8 @@ class SimServer:
         self.port = port
         self._control = Path(control) if control is not None else None
         self._links: set[_Link] = set()
+        self._controls: set[_Control] = set()
+        self._left = asyncio.Event()
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._handles = 0
 
@@ -55,14 +57,29 @@ class SimServer:
 
     async def __aexit__(self, *_: object) -> None:
         """Close everything; clients see their connection end."""
-        self._tcp.close()
-        self._unix.close()
+        await self._accept_no_more()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        for link in list(self._links):
-            link.drop()
         self.control_path.unlink(missing_ok=True)
+        for link in self._links | self._controls:
+            link.drop()
+        while self._links or self._controls:  # a loop that ends before would leave their sockets open
+            self._left.clear()
+            await self._left.wait()
+
+    async def _accept_no_more(self) -> None:
+        """Close the listeners, but not between accepting a connection and making it a link: asyncio would lose its socket.
+
+        CPython 3.11, base_events.py, Server._attach: the task that `_accept_connection` begins fails on a closed server.
+        """
+        for server in (self._tcp, self._unix):
+            for sock in server.sockets:
+                self._loop.remove_reader(sock.fileno())
+        for _ in range(2):  # the task's own turn, and that of `connection_made`
+            await asyncio.sleep(0)
+        self._tcp.close()
+        self._unix.close()
 
     @property
     def control_path(self) -> Path:
@@ -115,13 +132,18 @@ class SimServer:
         for probe in self.probes:
             self.pace(probe)
 
-    def joined(self, link: _Link) -> None:
+    def joined(self, link: _Link | _Control) -> None:
         """Remember a connection."""
-        self._links.add(link)
+        if isinstance(link, _Link):
+            self._links.add(link)
+        else:
+            self._controls.add(link)
 
-    def left(self, link: _Link) -> None:
+    def left(self, link: _Link | _Control) -> None:
         """Forget a connection."""
-        self._links.discard(link)
+        self._links -= {link}
+        self._controls -= {link}
+        self._left.set()
 
 
 class _Link(asyncio.Protocol):
@@ -245,6 +267,14 @@ class _Control(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._server.joined(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._server.left(self)
+
+    def drop(self) -> None:
+        """End the connection without ado."""
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data).split(b"\n")

@@ -231,6 +231,26 @@ async def test_leaving_frees_the_port_and_the_control_path(tmp_path: Path) -> No
         assert again.port == port
 
 
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["tcp", "control"])
+async def test_a_connection_of_any_moment_is_closed_when_the_server_has_been_left(
+    tmp_path: Path, family: socket.AddressFamily, turns: int
+) -> None:
+    """Also one that asyncio has accepted and not made a link yet, as a supervisor's look that comes at the end."""
+    path = tmp_path / "c.sock"
+    with socket.socket(family) as client:
+        client.setblocking(False)
+        async with SimServer(port=0, control=path) as sim:
+            client.connect_ex(str(path) if family == socket.AF_UNIX else ("127.0.0.1", sim.port))
+            for _ in range(turns):
+                await _turn()
+        try:
+            ended = client.recv(1) == b""
+        except ConnectionResetError:  # it was never accepted
+            ended = True
+        assert ended
+
+
 async def test_a_stale_control_socket_is_replaced_a_live_one_is_not(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
     with socket.socket(socket.AF_UNIX) as dead:
