@@ -62,9 +62,12 @@ def _add_break(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     one = _action(actions, "break", "put a fault into force", run_break)
     one.add_argument("fault", choices=sorted(FAULTS), metavar="FAULT")
     one.epilog = "faults:\n" + "\n".join(f"  {spec.name:13} {spec.text}" for spec in FAULTS.values())
+    texts: dict[str, list[str]] = {}  # several faults may have an option of the same name
     for spec in FAULTS.values():
         for option in spec.options:
-            one.add_argument(f"--{option.name}", type=_number, metavar="N", help=f"{spec.name}: {option.text}")
+            texts.setdefault(option.name, []).append(f"{spec.name}: {option.text}")
+    for name, text in texts.items():
+        one.add_argument(f"--{name}", type=_number, metavar="N", help="; ".join(text))
 
 
 def _number(text: str) -> float:

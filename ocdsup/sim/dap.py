@@ -52,6 +52,9 @@ class Dap:
                 raise RefusedError(DP_ERROR)
             case Link.WAIT:
                 raise RefusedError(DP_WAIT)
+            case Link.FAULT:
+                self._sticky = True
+                raise RefusedError(AP_FAULT)
 
     # ---- memory ----
 

@@ -41,7 +41,19 @@ class FaultSpec:
 FAULTS = {
     spec.name: spec
     for spec in (
-        FaultSpec("silent", "The target does not answer: no ACK to any SWD access. Reset does not help; only healing does."),
+        FaultSpec(
+            "silent",
+            "The target does not answer: no ACK to any SWD access. Reset does not help; only healing does.",
+            (
+                Option(
+                    "core",
+                    None,
+                    0,
+                    255,
+                    "only the access port of this core of several: it answers FAULT, as with its power domain off; default all",
+                ),
+            ),
+        ),
         FaultSpec(
             "sleeping",
             "The debug port answers WAIT to everything, as in deep sleep. A low level on NRST (or a power cycle) wakes it.",
@@ -100,6 +112,7 @@ class Link(Enum):
 
     ANSWERS = "ok"
     WAIT = "wait"
+    FAULT = "fault"  # the debug port answers, what is behind the access port does not
     DEAD = "no answer"
 
 
@@ -150,13 +163,20 @@ class Faults:
 
     def link(self, board: Board, now: float, port: int | None = None) -> Link:
         """Return what an SWD access gets right now: one to the debug port, or to the access port `port`."""
-        if "silent" in self.active or self._locked(board, now):
+        if self._silent(None) or self._locked(board, now):
             return Link.DEAD
+        if port is not None and self._silent(port):
+            return Link.FAULT
         if self._asleep(board, now, port):
             return Link.WAIT
         if "flaky" in self.active and self._dice.random() * 100 < (self.option("flaky", "percent") or 0):
             return Link.DEAD
         return Link.ANSWERS
+
+    def _silent(self, port: int | None) -> bool:
+        """Return whether all of the target is silent, or what is behind one access port."""
+        fault = self.active.get("silent")
+        return fault is not None and fault.options["core"] == port
 
     def _locked(self, board: Board, now: float) -> bool:
         fault = self.active.get("locked")

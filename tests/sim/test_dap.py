@@ -35,6 +35,18 @@ def test_without_an_answer_everything_is_refused(board: Make, link: Link, status
         assert caught.value.status == status
 
 
+def test_behind_a_dead_access_port_nothing_answers_and_the_debug_port_says_so() -> None:
+    """FAULT, the sticky error flag, and the other access port unharmed."""
+    dead = {1: Link.FAULT}
+    dap = Dap(Board(BOARDS["dual-m4"]), lambda port, _now: dead.get(port or 0, Link.ANSWERS))
+    with pytest.raises(RefusedError) as caught:
+        dap.read_register(1, CSW, NOW)
+    assert (caught.value.status, dap.read_register(DEBUG_PORT, 4, NOW) & 1 << 5) == (AP_FAULT, 1 << 5)
+    dap.write_register(DEBUG_PORT, 0, 4, NOW)
+    assert dap.read_register(DEBUG_PORT, 4, NOW) & 1 << 5 == 0
+    assert dap.read_register(0, 0xFC, NOW) == 0x24770011
+
+
 def test_power_up_requests_are_acknowledged(board: Make) -> None:
     dap = make(board)
     dap.write_register(DEBUG_PORT, 4, 0x50000000, NOW)

@@ -146,7 +146,8 @@ def test_healing_all_ends_all(bench: Bench) -> None:
     ("name", "options", "text"),
     [
         ("broken", {}, "there is no fault 'broken'; choose one of: silent,"),
-        ("silent", {"volts": 1}, "fault 'silent' has no option 'volts'; it has: none"),
+        ("hang", {"volts": 1}, "fault 'hang' has no option 'volts'; it has: none"),
+        ("silent", {"volts": 1}, "fault 'silent' has no option 'volts'; it has: core"),
         ("locked", {"after": 1}, "it has: after-ms, boots"),
         ("flaky", {"percent": 101}, "option 'percent' of fault 'flaky' must be 0 to 100"),
         ("flaky", {"percent": "many"}, "must be 0 to 100"),
@@ -178,3 +179,15 @@ def test_one_core_of_several_may_sleep_alone() -> None:
     ]
     bench.nrst_pulse()
     assert bench.faults.link(bench.board, bench.debug.now, 1) is Link.ANSWERS
+
+
+def test_one_core_of_several_may_be_silent_alone_and_no_reset_helps() -> None:
+    """The debug port answers; the access port of that core answers FAULT, as when its power domain is off."""
+    bench = Bench(Board(BOARDS["dual-m4"]))
+    bench.begin("silent", core=0)
+    for act in (lambda: None, bench.nrst_pulse, bench.board.power_cycle):
+        act()
+        looked = [bench.faults.link(bench.board, bench.debug.now, port) for port in (None, 0, 1)]
+        assert looked == [Link.ANSWERS, Link.FAULT, Link.ANSWERS]
+    bench.faults.heal("silent", bench.board)
+    assert bench.faults.link(bench.board, bench.debug.now, 0) is Link.ANSWERS
