@@ -10,8 +10,10 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from time import monotonic
 
 from ocdsup.probes import tools
@@ -51,13 +53,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One holder as it was judged, and what must still be true of it before each step."""
+    """One holder as it was judged, and what must still be true of it before each step.
+
+    `called_off` is set when nobody wants its end any more (its bench was taken away): a thread that still looks takes no step.
+    """
 
     holder: Holder
     what: Wanted
     objection: Objection
     farewell: str
     proc: Path
+    called_off: Event = field(default_factory=Event)
 
 
 def check(holder: Holder, what: Wanted, proc: Path = procfs.PROC) -> Refusal | None:
@@ -95,6 +101,8 @@ def _hindrance(case: Case, our_port: int | None = None, *, last: bool = False) -
         return refusal
     now = look_again(case.holder, case.proc, our_port)
     why = case.objection(replace(now, works=measured)) if now is not None else ""
+    if case.called_off.is_set():
+        return Refusal(Seen.REFUSED, "nobody wants its end any more")
     return Refusal(Seen.IN_USE, why) if why else None
 
 
@@ -153,7 +161,7 @@ async def _walk(pidfd: int, case: Case, patience: Patience) -> Done:
     taken = replace(ending, current=How.GONE)  # the last step that was carried out: none yet
     try:
         while not isinstance(ending.action, Done):
-            refusal = await asyncio.to_thread(_act, pidfd, case, ending.action)
+            refusal = await _in_thread(pidfd, case, ending.action)
             if refusal is not None and refusal.seen is not Seen.FAILED:
                 ending = advance(taken, refusal.seen, monotonic(), refusal.text)
             elif refusal is not None:
@@ -163,6 +171,19 @@ async def _walk(pidfd: int, case: Case, patience: Patience) -> Done:
     finally:
         loop.remove_reader(pidfd)
     return ending.action
+
+
+async def _in_thread(pidfd: int, case: Case, action: Action) -> Refusal | None:
+    """Take a step in a thread, and end only when the thread has: a descriptor that is closed under it may become another's."""
+    step = asyncio.get_running_loop().run_in_executor(None, _act, pidfd, case, action)
+    try:
+        return await asyncio.shield(step)
+    except asyncio.CancelledError:
+        case.called_off.set()
+        while not step.done():  # two seconds at most: a connection, a measurement
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({step})
+        raise
 
 
 async def _outcome(gone: asyncio.Event, ending: Ending) -> Seen:

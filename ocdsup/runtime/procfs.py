@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from time import monotonic
 
-from ocdsup.probes.holders import Endpoint, Socket
+from ocdsup.probes.holders import CLOSE_WAIT, ESTABLISHED, LISTEN, Endpoint, Socket
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -21,7 +21,8 @@ KTHREAD = 0x00200000
 """PF_KTHREAD in the flags of stat (include/linux/sched.h): a kernel thread has no open files to hide."""
 INIT_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO (include/linux/proc_ns.h): the PID namespace of the whole machine."""
-TCP_STATES = {"01": "ESTABLISHED", "0A": "LISTEN"}
+TCP_STATES = {"01": ESTABLISHED, "08": CLOSE_WAIT, "0A": LISTEN}
+"""Those that tell something here, of include/net/tcp_states.h."""
 NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse.", "fuseblk", "9p", "afs", "ceph")
 
 
@@ -222,7 +223,7 @@ def slow_mounts(proc: Path = PROC) -> tuple[str, ...]:
 
 
 def read_sockets(pid: int | str = "self", proc: Path = PROC) -> tuple[Socket, ...]:
-    """Return the TCP sockets in the network namespace of a process that listen or are connected."""
+    """Return the TCP sockets in the network namespace of a process that listen, are connected or half closed."""
     rows: list[Socket] = []
     for name in ("tcp", "tcp6"):
         try:

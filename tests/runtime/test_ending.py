@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 from dataclasses import replace
 
 import pytest
@@ -129,6 +130,29 @@ async def test_the_child_of_an_ended_holder_is_the_next_holder(start: Start) -> 
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+
+
+async def test_an_eviction_that_is_called_off_while_it_looks_signals_nobody(start: Start) -> None:
+    """Its descriptor is closed then, and the number may be another process's descriptor already."""
+    pid, looks, go_on = start(HOLD + WAIT), threading.Event(), threading.Event()
+    what = wanted([NODE])
+    holder = await asyncio.to_thread(holder_of, pid, what)
+
+    def objection(_holder: Holder) -> str:
+        looks.set()
+        assert go_on.wait(10)
+        return ""
+
+    eviction = asyncio.ensure_future(evict(holder, what, HURRY, objection=objection))
+    assert await asyncio.to_thread(looks.wait, 10)
+    for _ in range(2):  # somebody in a hurry
+        eviction.cancel()
+        await asyncio.wait({eviction}, timeout=0.01)
+        assert not eviction.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await eviction
+    assert is_running(pid)
 
 
 async def test_nothing_is_left_open_by_an_eviction(start: Start) -> None:

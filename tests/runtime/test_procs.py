@@ -131,6 +131,24 @@ def test_listening_ports_and_clients_of_a_holder_are_seen(start: Start) -> None:
         until(lambda: holder_of(pid, wanted([NODE])).gdb_connected is None)
 
 
+def test_a_client_that_has_sent_all_it_wants_is_counted_apart(start: Start) -> None:
+    """`nc -N` waits for the answer of a flash write: it is no client that a debugger would be, and it is not nobody."""
+    code = """
+        import signal, socket
+        probe = open('/dev/full')
+        server = socket.create_server(('127.0.0.1', 0))
+        print('ready', flush=True)
+        link = server.accept()
+        signal.pause()
+    """
+    pid = start(code)
+    port = holder_of(pid, wanted([NODE])).ports.unknown[0]
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.shutdown(socket.SHUT_WR)
+        until(lambda: holder_of(pid, wanted([NODE])).half_closed == 1)
+        assert holder_of(pid, wanted([NODE])).gdb_connected is False
+
+
 def test_a_client_that_waits_to_be_accepted_counts_when_a_holder_is_looked_at_again(start: Start) -> None:
     """Its holder may be about to accept it; of one that is wedged nothing is to be hoped. Ours is none of its clients."""
     code = """
