@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -401,3 +402,4 @@ async def test_a_number_of_sessions_is_told_when_it_changes(bench: Bench, until:
     await until(lambda: seen == [1])
     client.close()
     await until(lambda: seen[-1] == 0)
+    assert [count for count, _ in groupby(seen)] == [1, 0]

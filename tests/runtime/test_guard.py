@@ -85,6 +85,7 @@ def test_it_goes_with_its_process(deaf: Guarded) -> None:
     deaf.process.kill(signal.SIGKILL)
     deaf.process.wait()
     until("see the guard end", lambda: not is_alive(deaf.guard), PATIENCE)
+    assert not is_alive(deaf.guard)
 
 
 def test_it_has_nothing_open_but_the_terminal(deaf: Guarded) -> None:

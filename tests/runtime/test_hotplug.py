@@ -125,9 +125,15 @@ async def test_another_change_begins_the_settling_anew(
     watch, bench = Watch(pipe, [True, True]), Bench()
     plug = watching(watch, bench)
     plug.begin()
-    for told in (2, 3):
-        os.write(pipe[1], b"remove")
-        await until(lambda told=told: bench.told == told)  # type: ignore[misc]  # a default argument
+    os.write(pipe[1], b"remove")
+    await until(lambda: bench.told == 2)
+    first = plug._settling
+    os.write(pipe[1], b"remove")
+    await until(lambda: bench.told == 3)
+    assert first is not None
+    assert first.cancelled()
+    assert plug._settling is not None
+    assert not plug._settling.done()
     plug.close()
 
 

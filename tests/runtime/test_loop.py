@@ -109,8 +109,11 @@ def test_what_a_stream_schedules_is_done_though_nothing_else_happens(loop: Strea
             loop.call_soon(over.set) if way == "call_soon" else loop.call_later(0.001, over.set)
 
         loop.add_stream(pair[0].fileno(), read)
-        pair[1].send(b"x")
-        await asyncio.wait_for(over.wait(), 10)
+        loop.call_later(0.001, pair[1].send, b"x")  # then the loop has nothing to do but to wait for the stream
+        rescued: list[str] = []
+        loop.call_later(10, rescued.append, "by a timer")
+        await over.wait()
+        assert rescued == []
 
     loop.run_until_complete(wait())
 
@@ -182,19 +185,24 @@ def test_a_stream_may_close_another_that_is_ready_in_the_same_round(loop: Stream
 
 
 def test_the_end_of_a_stream_is_told_like_a_read(loop: StreamLoop, pair: Pair) -> None:
+    reads: list[bytes] = []
+
     async def wait() -> None:
         over = asyncio.Event()
 
         def read() -> None:
-            if not pair[0].recv(1):
+            reads.append(pair[0].recv(1))
+            if not reads[-1]:
                 over.set()
+                loop.remove_reader(pair[0].fileno())
 
         loop.add_stream(pair[0].fileno(), read)
+        pair[1].send(b"x")
         pair[1].close()
         await asyncio.wait_for(over.wait(), 10)
-        loop.remove_reader(pair[0].fileno())
 
     loop.run_until_complete(wait())
+    assert reads == [b"x", b""]
 
 
 @pytest.mark.parametrize("size", [1, 4 << 20])

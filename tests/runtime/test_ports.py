@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -362,6 +363,8 @@ async def test_sessions_are_counted_for_each_target(bench: Bench, until: Until) 
     await until(lambda: ev.SessionsChanged((1,), halted=False) in bench.events)
     client.close()
     await until(lambda: bench.events[-1] == ev.SessionsChanged((0,), halted=False))
+    told = [event.counts for event in bench.events if isinstance(event, ev.SessionsChanged)]
+    assert [counts for counts, _ in groupby(told)] == [(1,), (0,)]
 
 
 @pytest.mark.parametrize(

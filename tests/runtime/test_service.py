@@ -88,12 +88,16 @@ async def test_a_bench_that_changes_before_all_are_there_does_not_make_it_ready(
 async def test_a_start_that_takes_long_asks_for_patience(stage: Stage, until: Until) -> None:
     stage.vitals = [replace(WELL, settled=False)]
     stage.service.start()
-    await until(lambda: [line for line in stage.heard() if line.startswith("EXTEND_TIMEOUT_USEC=")])
+    await until(lambda: any(line.startswith("EXTEND_TIMEOUT_USEC=") for line in stage.heard()))
+    asked = [int(line.partition("=")[2]) for line in stage.told if line.startswith("EXTEND_TIMEOUT_USEC=")]
+    assert min(asked) > 90_000, "longer than to the next time it asks"
+    assert "READY=1" not in stage.told
 
 
 async def test_the_watchdog_is_fed_by_the_loop(stage: Stage, until: Until) -> None:
     stage.service.start()
     await until(lambda: stage.heard().count("WATCHDOG=1") >= 3)
+    assert stage.log.events == ["ready"], "nothing was late"
 
 
 async def test_one_bench_that_does_not_decide_starves_the_watchdog(stage: Stage, until: Until) -> None:
@@ -180,7 +184,10 @@ async def test_a_ready_that_was_not_taken_is_said_again(stage: Stage, until: Unt
         with suppress(BlockingIOError):
             while True:
                 other.sendto(b"X=1", stage.sock.getsockname())
-    await until(lambda: "READY=1" in stage.heard()[stage.told.index("X=1") :] if "X=1" in stage.heard() else False)
+    await until(lambda: "X=1" in stage.heard() and "READY=1" in stage.told[stage.told.index("X=1") :])
+    fed = stage.told.count("WATCHDOG=1")
+    await until(lambda: stage.heard().count("WATCHDOG=1") > fed + 1)
+    assert stage.told.count("READY=1") == 2, "of the start, and of the reload"
 
 
 async def test_what_is_noted_stands_in_the_line_beside_the_benches(stage: Stage) -> None:

@@ -68,12 +68,13 @@ def test_a_long_text_stays_below_what_the_manager_takes(manager: tuple[socket.so
     assert message.endswith(b"\nREADY=1")
 
 
-@pytest.mark.parametrize("address", ["", "/nowhere/notify", "@ocdsup-nobody-listens", "x" * 1000, "relative"])
+@pytest.mark.parametrize("address", ["/nowhere/notify", "@ocdsup-nobody-listens", "x" * 1000, "relative"])
 def test_a_manager_that_is_not_there_harms_nobody(address: str) -> None:
-    """No socket, no listener, no such path, a name too long: every call does nothing."""
+    """No listener, no such path, a name too long: every call returns, and says that nobody took it."""
     notify = Notify(address)
-    notify.send("READY=1")
+    assert not notify.send("READY=1")
     notify.status("up")
+    assert not notify.send("STOPPING=1")
 
 
 def test_without_the_variable_every_call_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +82,9 @@ def test_without_the_variable_every_call_does_nothing(monkeypatch: pytest.Monkey
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     opened: list[object] = []
     monkeypatch.setattr(socket, "socket", lambda *how: opened.append(how))
-    Notify().send("READY=1")
+    for notify in (Notify(), Notify("")):
+        assert notify.send("READY=1"), "there is nobody to say it again to"
+        notify.status("up")
     assert opened == []
 
 
