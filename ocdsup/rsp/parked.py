@@ -71,7 +71,7 @@ def park(proxy: Proxy, taken: int = 0, given: int = 0, unsent: bytes = b"") -> P
 def resume(proxy: Proxy, parked: Parked, now: float) -> list[Output]:
     """Make of a fresh proxy the one that was parked: GDB is there, its backend is away. Returns outputs, as inputs do."""
     out: list[Output] = [Notice(News.SESSION)]
-    proxy._greeted = True
+    proxy._greeting.meet()
     for field in fields(Shadow):
         if field.name != "learned":
             setattr(proxy.shadow, field.name, getattr(parked.shadow, field.name))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from . import monitor
 from .answers import Answers
 from .framing import Frame, Kind
-from .guard import ERROR, foreign_greeting
+from .greeting import Greeting
+from .guard import ERROR
 from .link import Link
 from .outputs import CloseBackend, CloseClient, News, Notice, Output
 from .packets import OK, Answer, Group, monitor_line, name
@@ -26,7 +27,6 @@ from .shortcut import Shortcut
 from .wires import Ask, ClientWire
 
 _ATTACH = (Group.READ, Group.QUERY, Group.SESSION)  # what GDB asks before it knows the target; `?` is a read
-_JUNK_BEFORE_GREETING = 256  # bytes
 
 
 @dataclass(slots=True)
@@ -56,11 +56,9 @@ class Proxy:
         self._own_id = 0
         self._why = f"{self.policy.server} is not there yet"
         self._impatient = False  # GDB has already waited in vain in this outage
-        self._greet_until: float | None = None
-        self._greeted = False
+        self._greeting = Greeting()
         self._closed = False
         self._refused = ""  # why this client is one too many
-        self._junk = 0
 
     def shortcut(self) -> Shortcut | None:
         """Return the short way for what comes next; None when it is closed. To be asked again after every other input."""
@@ -72,7 +70,7 @@ class Proxy:
 
     def client_open(self, now: float) -> list[Output]:
         """Note that a connection was accepted; one that says nothing is closed after `greeting_within`."""
-        self._greet_until = now + self.policy.greeting_within
+        self._greeting.until = now + self.policy.greeting_within
         return []
 
     def client_bytes(self, data: bytes, now: float) -> list[Output]:
@@ -86,9 +84,9 @@ class Proxy:
 
     def client_gone(self, now: float, *, leave: bool = False) -> list[Output]:
         """Note that GDB's connection has ended, in whatever way; the core is left as the policy says, or as it is (`leave`)."""
-        out: list[Output] = [Notice(News.ENDED)] if self._greeted else []
+        out: list[Output] = [Notice(News.ENDED)] if self._greeting.done else []
         self._closed = True
-        self._greet_until = self._own = None
+        self._greeting.until = self._own = None
         self._backlog.clear()
         self._link.abandon()
         if leave:
@@ -118,7 +116,7 @@ class Proxy:
         """Keep this client away from the target; it is told `why` when it attaches, and its connection ends."""
         out: list[Output] = []
         self._refused = why
-        self._greet_until = now + self.policy.greeting_within
+        self._greeting.until = now + self.policy.greeting_within
         self._drain(now, out)
         return out
 
@@ -210,8 +208,8 @@ class Proxy:
         due = [ask.since + self._session.patience for ask in self._mortal()]
         if self._own is not None:
             due.append(self._own.since + self.policy.answer_within)
-        if self._greet_until is not None:
-            due.append(self._greet_until)
+        if self._greeting.until is not None:
+            due.append(self._greeting.until)
         if link.talk is not None:
             due.append(link.talk.deadline)
         elif held is not None and not self._session.recovering:
@@ -226,7 +224,7 @@ class Proxy:
                 self._expire(ask, out)
         if self._own is not None and self._own.since + self.policy.answer_within <= now:
             out += self.own_answer(self._own.id, "ocdsup: no answer from the supervisor", now)
-        if self._greet_until is not None and self._greet_until <= now:
+        if self._greeting.until is not None and self._greeting.until <= now:
             self._close_client("nothing was said", out)
         talk, held = self._link.talk, self._session.held
         if talk is not None and talk.deadline <= now:
@@ -246,18 +244,14 @@ class Proxy:
 
     # --- the client's half ---
 
-    def _greet(self, out: list[Output]) -> None:
-        if not self._greeted:
-            self._greeted, self._greet_until = True, None
-            out.append(Notice(News.SESSION))
-
     def _frame(self, frame: Frame, now: float, out: list[Output]) -> None:
         if self._closed:
             return
         if frame.kind is Kind.PACKET:  # nothing less makes a session, keeps others out and halts the core
-            self._greet(out)
+            if self._greeting.meet():
+                out.append(Notice(News.SESSION))
             self._request(frame, now, out)
-        elif self._greeted or frame.kind is Kind.JUNK:
+        elif self._greeting.done or frame.kind is Kind.JUNK:
             self._no_packet(frame, now, out)
 
     def _no_packet(self, frame: Frame, now: float, out: list[Output]) -> None:
@@ -272,13 +266,10 @@ class Proxy:
                 pass
 
     def _junk_bytes(self, raw: bytes, out: list[Output]) -> None:
-        self._junk += len(raw)
-        if self._greeted:
+        if self._greeting.done:
             out.append(Notice(News.JUNK, raw[:40].decode("ascii", "backslashreplace")))
-            return
-        who = foreign_greeting(raw)
-        if who is not None or self._junk > _JUNK_BEFORE_GREETING:
-            self._close_client(f"{who or 'this client'} does not speak the GDB remote protocol", out)
+        elif why := self._greeting.stranger(raw):
+            self._close_client(why, out)
 
     def _interrupt(self, now: float, out: list[Output]) -> None:
         coming = any(ask.row.answer is Answer.STOP for ask in (*self._backlog, *self._link.waiting))
@@ -394,7 +385,7 @@ class Proxy:
     def _close_client(self, reason: str, out: list[Output]) -> None:
         if not self._closed:
             self._closed = True
-            self._greet_until = None
+            self._greeting.until = None
             out.append(CloseClient(reason))
             self._link.abandon()
             self._link.close(reason, out)

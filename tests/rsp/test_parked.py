@@ -173,7 +173,7 @@ def attached(*, no_ack: bool = True) -> Proxy:
     proxy = Proxy()
     proxy.client_open(0)
     proxy.shadow.attached, proxy.shadow.no_ack = True, no_ack
-    proxy._greeted = True
+    proxy._greeting.meet()
     proxy._session.client.acks = not no_ack
     proxy.shadow.points[Point(1, 0x8000100, 2)] = None
     return proxy
