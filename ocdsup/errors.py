@@ -55,10 +55,14 @@ class Problem:
 
 
 class ConfigError(OcdsupError):
-    """A configuration cannot be used; `problems` lists every fault found, in the order of the file."""
+    """A configuration cannot be used; `problems` lists every fault found, in the order of the file.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    `unread` when nothing is known against it: it could not be checked just now, and another try may succeed.
+    """
+
+    def __init__(self, problems: Iterable[Problem], *, unread: bool = False) -> None:
         self.problems = tuple(problems)
+        self.unread = unread
         first = self.problems[0] if self.problems else Problem("configuration", 0, 0, "", "unknown fault")
         super().__init__(f"use {first.file}", first.text, first.hint)
         self.args = (self.problems,)  # what pickle and copy call the constructor with

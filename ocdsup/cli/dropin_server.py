@@ -96,7 +96,10 @@ class Server:
     def _look(self) -> dict[str, Any]:
         with Client(self._path) as client:
             benches = client.request("benches")["benches"]
-        found: dict[str, Any] = next(bench for bench in benches if bench["name"] == self._bench["name"])
+        name = self._bench["name"]
+        found: dict[str, Any] | None = next((bench for bench in benches if bench["name"] == name), None)
+        if found is None:
+            raise ControlError("unknown-bench", f"serve {name}", "a reload has taken it out of the configuration")
         return found
 
     def _say(self, text: str) -> None:

@@ -144,6 +144,6 @@ def report(error: Exception) -> int:
 
     if isinstance(error, errors.ConfigError):
         print(error, file=sys.stderr)
-        return USAGE
+        return FAILED if error.unread else USAGE  # systemd does not try again after USAGE (RestartPreventExitStatus=)
     print(f"ocdsup: {error}", file=sys.stderr)
     return EXIT_CODES.get(error.code, FAILED) if isinstance(error, errors.ControlError) else FAILED

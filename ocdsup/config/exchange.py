@@ -45,7 +45,9 @@ def decode(answer: bytes, file: str) -> Checked:
         checked = None if problems else Checked(_build(Config, tree["config"]), _build(tuple[Problem, ...], tree["warnings"]))
     except (ValueError, LookupError, TypeError, AttributeError):
         hint = "run `ocdsup check` and look at its messages"
-        raise ConfigError([Problem(file, 0, 0, "", "the check of the configuration gave no answer", hint)]) from None
+        raise ConfigError(
+            [Problem(file, 0, 0, "", "the check of the configuration gave no answer", hint)], unread=True
+        ) from None
     if checked is None:
         raise ConfigError(problems)
     return checked

@@ -58,11 +58,13 @@ async def _end(child: asyncio.subprocess.Process) -> None:
 
 def _too_slow(file: str) -> ConfigError:
     return ConfigError(
-        [Problem(file, 0, 0, "", f"reading it took more than {TIMEOUT_S:g} s", "is it a pipe, or on a dead mount?")]
+        [Problem(file, 0, 0, "", f"reading it took more than {TIMEOUT_S:g} s", "is it a pipe, or on a dead mount?")],
+        unread=True,
     )
 
 
 def _no_child(file: str, error: OSError) -> ConfigError:
     return ConfigError(
-        [Problem(file, 0, 0, "", f"the check could not be started: {error.strerror}", "end something and try again")]
+        [Problem(file, 0, 0, "", f"the check could not be started: {error.strerror}", "end something and try again")],
+        unread=True,
     )

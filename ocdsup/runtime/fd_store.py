@@ -66,9 +66,9 @@ class Store:
         """A listener on this address that was there before us, from the store or the socket unit."""
         return self._listeners.tcp(address, port)
 
-    def keep(self, name: str, numbers: Iterable[int]) -> None:
-        """Store descriptors under a name; those that are stored already are not stored twice."""
-        self._notify.send("FDSTORE=1", f"FDNAME={name}", descriptors=tuple(numbers))
+    def keep(self, name: str, numbers: Iterable[int]) -> bool:
+        """Store descriptors under a name, none twice; returns False when the manager does not take them now."""
+        return self._notify.send("FDSTORE=1", f"FDNAME={name}", descriptors=tuple(numbers))
 
     def drop(self, name: str) -> None:
         """Take out what has this name."""
@@ -96,23 +96,24 @@ class Store:
             os.close(reading)
 
     def shelve(self, sock: socket.socket, slot: int = 0, record: bytes = b"") -> Shelf | None:
-        """Store a session's socket with its first record; None without a store."""
+        """Store a session's socket with its first record; None without a store, or when it does not take it now."""
         if not self.there:
             return None
         name = f"{SESSION}{os.urandom(8).hex()}"
         file = os.memfd_create(name, os.MFD_CLOEXEC)
         shelf = Shelf(self, name, file)
         shelf.write(slot, record)
-        self.keep(name, (sock.fileno(), file))
-        return shelf
+        if self.keep(name, (sock.fileno(), file)):
+            return shelf
+        shelf.close()
+        return None
 
     def keep_telnet(self, sock: socket.socket) -> str:
         """Store a console connection; returns the name it has there, or nothing."""
         if not self.there:
             return ""
         name = f"{TELNET}{os.urandom(8).hex()}"
-        self.keep(name, [sock.fileno()])
-        return name
+        return name if self.keep(name, [sock.fileno()]) else ""
 
     def again(self, kept: Kept) -> Shelf:
         """The place of a session that was taken up; it is stored already."""

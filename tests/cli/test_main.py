@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ocdsup.cli.main import VERBS, main, parser, verb_in
+from ocdsup.cli.main import VERBS, main, parser, report, verb_in
+from ocdsup.errors import ConfigError, Problem
 
 Start = Callable[[Callable[[dict[str, Any]], list[dict[str, Any] | bytes]]], Any]
 
@@ -69,6 +70,12 @@ def test_no_daemon_is_3_with_the_next_step(capsys: pytest.CaptureFixture[str], t
 def test_a_refusal_gives_the_exit_code_of_its_code(daemon: Start, code: str, exit_code: int) -> None:
     server = daemon(lambda request: [{"ok": False, "error": {"code": code, "text": "cannot", "hint": ""}}])
     assert main(["--socket", str(server.path), "wait", "nucleo"]) == exit_code
+
+
+@pytest.mark.parametrize(("unread", "exit_code"), [(True, 1), (False, 2)])
+def test_a_configuration_that_could_not_be_checked_is_worth_another_start(unread: bool, exit_code: int) -> None:
+    """systemd starts a daemon with exit code 2 no more (RestartPreventExitStatus=)."""
+    assert report(ConfigError([Problem("f", 1, 1, "", "x")], unread=unread)) == exit_code
 
 
 def test_a_bug_is_not_dressed_up_as_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 # Modules with logic that are tested somewhere else, and where. This list only ever gets shorter.
 ELSEWHERE: dict[str, str] = {
     "ocdsup/runtime/gdb_session": "tests/runtime/test_gdb_port.py",  # a session has no life without its port
-    "ocdsup/cli/dropin_bridge": "tests/dropin/test_real_tools.py",
-    "ocdsup/cli/dropin_server": "tests/dropin/test_real_tools.py",  # a bridge: there is nothing in it without two ends
+    "ocdsup/cli/dropin_bridge": "tests/dropin/test_real_tools.py",  # a bridge: there is nothing in it without two ends
     "ocdsup/cli/openocd": "tests/dropin/test_real_tools.py",  # the rooms behind it decide, and are tested in their place
     "ocdsup/cli/evict": "tests/cli/test_ask.py",  # a row of the table of verbs that only ask the daemon
     "ocdsup/cli/reload": "tests/cli/test_ask.py",  # a row of the table of verbs that only ask the daemon

@@ -128,8 +128,9 @@ async def test_a_child_without_an_answer_is_a_problem_and_not_a_crash(
 ) -> None:
     """The running daemon keeps what it has."""
     child_is(monkeypatch, code)
-    with pytest.raises(ConfigError, match="gave no answer"):
+    with pytest.raises(ConfigError, match="gave no answer") as caught:
         await read(str(file))
+    assert caught.value.unread
 
 
 async def test_a_child_that_hangs_is_ended(read: Read, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,8 +148,9 @@ async def test_a_pc_that_cannot_start_the_child_keeps_its_configuration(
 ) -> None:
     """Out of processes or memory: the same error as any other."""
     monkeypatch.setattr(config_file, "_command", lambda _file: [str(file.parent / "no-python")])
-    with pytest.raises(ConfigError, match="could not be started: No such file"):
+    with pytest.raises(ConfigError, match="could not be started: No such file") as caught:
         await read(str(file))
+    assert caught.value.unread
 
 
 async def test_reading_again_does_not_hold_the_loop_up(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

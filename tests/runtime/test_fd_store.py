@@ -70,6 +70,16 @@ def passed(monkeypatch: pytest.MonkeyPatch, *descriptors: tuple[int, str]) -> Gi
     return from_manager({})
 
 
+def test_a_manager_that_takes_nothing_keeps_nothing(manager: Manager, client: tuple[socket.socket, socket.socket]) -> None:
+    """Its queue is full: who believes that it keeps a session would park it, and GDB would be left with nobody."""
+    while manager.store._notify.send("STATUS=full"):
+        pass
+    before = len(os.listdir("/proc/self/fd"))
+    assert manager.store.shelve(client[1]) is None
+    assert manager.store.keep_telnet(client[1]) == ""
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_session_is_two_descriptors_under_one_name(manager: Manager, client: tuple[socket.socket, socket.socket]) -> None:
     """The file that is stored is written on: what the manager holds is the newest record."""
     shelf = manager.store.shelve(client[1])

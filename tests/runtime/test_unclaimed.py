@@ -39,10 +39,11 @@ class _Told(Store):
         super().__init__(Notify(), listeners)
         self._told = told
 
-    def keep(self, name: str, numbers: Any) -> None:
+    def keep(self, name: str, numbers: Any) -> bool:
         for number in numbers:
             with socket.socket(fileno=os.dup(number)) as sock:
                 self._told.append(("keep", name, sock.getsockname()[0]))
+        return True
 
     def drop(self, name: str) -> None:
         self._told.append(("drop", name))
