@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import traceback
 from dataclasses import replace
 from typing import Any
 
@@ -56,12 +57,20 @@ class Daemon:
         self._verbs = Verbs(lambda: self._benches, self.snapshot, self.reload)
         self._control: ControlPort | None = None
         self._reloading = asyncio.Lock()
+        self._applying = asyncio.Lock()
         self._hotplug = HotPlug(lambda: self._benches, self._tasks)
         for warning in checked.warnings:
             log.warning("config_warning", text=str(warning))
 
     def _failed(self, task: str, error: BaseException) -> None:
         self._log.error("task_failed", task=task, error=repr(error)[:500])
+
+    def _fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A mistake of ours in a callback: asyncio's own report would go past the log."""
+        error = context.get("exception")
+        frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        self._log.error("callback_failed", text=str(context["message"]), error=repr(error)[:500], place=place)
 
     def snapshot(self) -> dict[str, Any]:
         """The status object of the contract."""
@@ -71,6 +80,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises ControlError when the control socket is another daemon's."""
+        self._loop.set_exception_handler(self._fault)
         path = self._config.control or control_path(os.geteuid(), os.environ.get("XDG_RUNTIME_DIR"))
         given = self._inherited.unix(path)
         self._control = ControlPort(path, self._verbs.carry_out, self._tasks, self._failed, self._log, given)
@@ -188,7 +198,10 @@ class Daemon:
             checked = await config_file.read_again(self._file)
         except ConfigError as error:
             raise ControlError("bad-config", f"use {self._file}", str(error), "the running configuration stays") from error
-        return await self._apply(checked.config)
+        async with self._applying:
+            if self._ended.is_set():
+                raise ControlError("refused", f"use {self._file}", "the daemon is about to end")
+            return await self._apply(checked.config)
 
     async def _apply(self, new: Config) -> str:
         """Benches that are gone end; new ones start; changed and failed ones try again; the others notice nothing.
@@ -223,9 +236,10 @@ class Daemon:
 
     async def _end(self) -> None:
         self._log.info("daemon_stopping")
-        self._hotplug.close()
         await self._service.stopping(self._hurry)
-        await asyncio.gather(*(bench.end(park=self._store.there) for bench in self._benches))
+        async with self._applying:  # no bench is between two lists, and none is started any more
+            self._hotplug.close()
+            await asyncio.gather(*(bench.end(park=self._store.there) for bench in self._benches))
         if self._control is not None:
             self._control.close()
         await self._tasks.cancel()

@@ -57,8 +57,8 @@ class HotPlug:
         self._tell_all()  # what is there now: also for an OpenOCD that was taken over, and not started by us
 
     def _poll(self) -> None:
+        self._polling = asyncio.get_running_loop().call_later(POLL_S, self._poll)  # first: a look that fails is not the last
         self._news()
-        self._polling = asyncio.get_running_loop().call_later(POLL_S, self._poll)
 
     def _news(self) -> None:
         if self._watch is None or not self._watch.changed():

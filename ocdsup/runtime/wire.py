@@ -162,10 +162,14 @@ class Wire:
         except OSError as error:
             self._ended(error.strerror or "read failed")
             return
-        if data:
-            self._on_bytes(data)
-        else:
+        if not data:
             self._eof()
+            return
+        try:
+            self._on_bytes(data)
+        except Exception as error:  # noqa: BLE001  # a mistake of ours about these bytes: nobody waits for ever for their answer
+            self._loop.call_exception_handler({"message": "bytes that could not be dealt with", "exception": error})
+            self._ended("a fault of ocdsup's own")
 
     def _eof(self) -> None:
         """The peer sends no more. It may still read: what is on its way to it is written first."""

@@ -222,6 +222,47 @@ async def test_reloads_come_one_after_the_other(stage: Stage) -> None:
     assert [text.split(",")[1] for text in texts] == [" 1 started", " 0 started"]
 
 
+async def test_a_daemon_that_is_told_to_end_during_a_reload_ends_all_benches(stage: Stage, until: Until) -> None:
+    """The bench whose port moves is between two lists: the old one is about to end, the new one not yet there."""
+    await stage.run(one=stage.bench())
+    old, ends, go_on = stage["one"], asyncio.Event(), asyncio.Event()
+    whole_end = old.end
+
+    async def slow_end(*, park: bool = False) -> None:
+        ends.set()
+        await go_on.wait()
+        await whole_end(park=park)
+
+    old.end = slow_end  # type: ignore[method-assign]  # an OpenOCD that takes its time
+    stage.write(one=stage.bench(monitor="off"))
+    os.kill(os.getpid(), signal.SIGHUP)
+    await ends.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await until(lambda: "STOPPING=1" in stage.heard())
+    go_on.set()
+    await stage.ended()
+    assert [old.backend_pid, stage["one"].backend_pid] == [None, None]
+    assert len(stage.log.named("reloaded")) == 1
+
+
+async def test_a_daemon_that_ends_takes_no_new_configuration(stage: Stage) -> None:
+    await stage.run(one=stage.bench())
+    stage.daemon._ended.set()
+    with pytest.raises(ControlError, match="about to end"):
+        await stage.daemon.reload()
+
+
+async def test_a_fault_in_a_callback_is_in_the_log_with_its_place(stage: Stage) -> None:
+    await stage.run(one=stage.bench())
+    heard = asyncio.Event()
+    asyncio.get_running_loop().call_soon(lambda: [][0])
+    asyncio.get_running_loop().call_soon(heard.set)
+    await heard.wait()
+    (line,) = stage.log.named("callback_failed")
+    assert "IndexError" in line["error"]
+    assert line["place"].startswith(__file__)
+
+
 async def test_openocds_of_all_benches_and_the_daemon_itself_are_known_as_our_own(stage: Stage) -> None:
     """A look at an ST-LINK server is a connection of ours to it: it must not make the daemon a holder that it ends."""
     await stage.run(one=stage.bench())

@@ -118,6 +118,26 @@ async def test_without_udev_the_bus_is_looked_at_now_and_then(until: Until) -> N
     assert watch.looks == looks
 
 
+async def test_a_look_that_fails_is_not_the_last(until: Until) -> None:
+    """Out of descriptors for a moment."""
+
+    class Failing(Watch):
+        def changed(self) -> bool:
+            if self.looks == 1:
+                self.looks += 1
+                raise OSError(24, "Too many open files")
+            return super().changed()
+
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context["exception"]))
+    watch, bench = Failing(None, [False, True]), Bench()
+    plug = watching(watch, bench)
+    plug.begin()
+    await until(lambda: bench.told == 1 + 3)
+    plug.close()
+    assert [str(failure) for failure in failures] == ["[Errno 24] Too many open files"]
+
+
 async def test_another_change_begins_the_settling_anew(
     until: Until, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,20 @@ async def test_abort_closes_at_once_whatever_is_left(ends: Ends) -> None:
     assert seen.reasons == []
 
 
+async def test_bytes_that_we_stumble_over_end_the_stream_and_are_reported(ends: Ends) -> None:
+    """A debugger that waits for the answer to them would wait for ever."""
+    near, far = ends
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
+    seen = Seen()
+    Wire(near, lambda data: seen.on_bytes(data[: 1000000 // (len(data) - 3)]), seen.on_closed, seen.on_drained)
+    far.send(b"bad")
+    await seen.news()
+    assert (bytes(seen.data), seen.reasons) == (b"", ["a fault of ocdsup's own"])
+    assert [type(fault["exception"]) for fault in faults] == [ZeroDivisionError]
+    assert await read_all(far) == b""
+
+
 async def test_the_end_of_the_peer_is_told_once_after_its_last_bytes(ends: Ends) -> None:
     """Bytes, then one reason; the wire is closed by then."""
     near, far = ends
