@@ -77,6 +77,8 @@ def refused(row: Row, body: bytes, shadow: Shadow, why: str) -> Here:
         return Here((b"S05",))
     if row.name == "QStartNoAckMode":
         return Here((OK,), believed=True)
+    if body[:1] == b"Q":
+        return Here((OK,))  # `qSupported` may have promised it: anything else ends the attach with a "Protocol error"
     known = answer_while_away(row, body, shadow)
     if known is not None:
         return known

@@ -6,7 +6,11 @@ Seen with GDB 13.1 on gdbserver 13.1, qemu-arm and qemu-system-arm 7.2:
   that tells it names no thread, because GDB fails an assertion of its own when an unknown one stops while it steps another;
 - a process that GDB does not know becomes its "inferior 2", without a program and with the wrong registers, and gdbserver ends
   the connection when it is asked to resume one that it does not know: there the session ends as it does for a program that was
-  killed, and GDB's user reads why.
+  killed, and GDB's user reads why;
+- a program that ends while GDB steps it over a breakpoint leaves GDB in the middle of that for ever: it fails an assertion in
+  the next program, or does not set the breakpoint there (infrun.c: nothing but a stop clears `step_over_info`). An error in
+  reply to a resume is no way out: GDB takes it for a stop, cannot read the registers, and GDB/MI goes on to say "running". So
+  the step is first ended by a signal of which GDB tells nobody (`finish_step_over`), and the resume that follows by the end.
 """
 
 import re
@@ -15,13 +19,17 @@ from .outputs import News, Notice
 from .packets import OK, Answer, Group, Row, error_text, is_error, steps
 from .reception import Here
 from .replay import RESET_STOP, Asking, Dialogue, Outcome, Part, insert, told
-from .shadow import DESCRIPTION, Shadow
+from .shadow import DESCRIPTION, Shadow, stepping
 
 SERVER_TEXT = "ocdsup: the debug server went away and came back; its program is a new run\n"
 GONE_TEXT = "ocdsup: the debug server went away and its program with it; the server that is there now debugs another one\n"
 _GONE = error_text("the debug server went away and its program with it")
 
+_SILENT = b"24"  # SIGWAITING: no stop, no word of it (infrun.c signal_stop); no target of today has it, so nobody changes that
+_EXPEDITED = re.compile(rb"(?:^|(?<=;))[0-9a-fA-F]{2,4}:[^;]+;")  # values may be run-length encoded
+_STEPPED = re.compile(rb";(?:[sS][0-9a-fA-F]*|r[0-9a-fA-F,]+):(p[0-9a-f]+\.[0-9a-f]+|[0-9a-f]+)(?=;|$)")
 _THREAD = re.compile(rb"thread:(?:p([0-9a-f]+)\.)?(-?[0-9a-f]+)")
+_CHOSEN = re.compile(rb"H.((?:p([1-9a-f][0-9a-f]*)\.)?[1-9a-f][0-9a-f]*)$")
 _KILLED = b"X09"  # a stop reply: the program was ended by SIGKILL
 _NO = b"E01"
 
@@ -40,7 +48,7 @@ def rejoin(shadow: Shadow) -> Dialogue:
     found = (yield b"?").body
     same = yield from _is_described_as_before(shadow)  # not earlier: gdbserver 13.1 aborts while it has no current thread
     thread, process = thread_of(found)
-    known = thread_of(shadow.last_stop)[1]
+    known = _process(shadow)
     if not same or found[:1] not in (b"S", b"T") or (process is not None and known not in (None, process)):
         return _gone(shadow)
     for operation, body in shadow.threads.items():
@@ -72,29 +80,43 @@ def _is_described_as_before(shadow: Shadow) -> Asking:
 
 
 def _gone(shadow: Shadow) -> Outcome:
-    if shadow.running:
-        return Outcome(stop=_killed(shadow), console=GONE_TEXT)
-    shadow.gone, shadow.untold = True, GONE_TEXT
-    return Outcome()
+    if not shadow.running:
+        shadow.gone, shadow.untold = True, GONE_TEXT
+        return Outcome()
+    shadow.gone = stepping(shadow)
+    return Outcome(stop=silent(shadow.resume or b"", shadow) if shadow.gone else _killed(shadow), console=GONE_TEXT)
+
+
+def _process(shadow: Shadow) -> int | None:
+    """Return the number of GDB's process: of the last stop, or, after one of ours that names no thread, of the last `H`."""
+    stop = thread_of(shadow.last_stop)[1]
+    chosen = (found[2] for body in shadow.threads.values() if (found := _CHOSEN.match(body)))
+    return stop if stop is not None else next((int(number, 16) for number in chosen if number), None)
 
 
 def _killed(shadow: Shadow) -> bytes:
-    process = thread_of(shadow.last_stop)[1]
+    process = _process(shadow)
     return _KILLED + (b";process:%x" % process if process is not None else b"")
+
+
+def silent(resume: bytes, shadow: Shadow) -> bytes:
+    """Return a stop that no user of GDB sees, of the thread that the request resumes, with what the last stop told of it."""
+    last = thread_of(shadow.last_stop)[0]
+    stepped = _STEPPED.search(resume)
+    thread = stepped[1] if stepped else last
+    told = b"".join(_EXPEDITED.findall(shadow.last_stop[3:])) if thread == last else b""
+    return b"T" + _SILENT + told + (b"thread:%b;" % thread if thread else b"")
 
 
 def answer_here(row: Row, body: bytes, shadow: Shadow) -> Here | None:
     """Return our own answer to a request of a GDB that does not know of the new run yet; None when the server is asked."""
-    resumes = row.group is Group.RESUME and row.answer is Answer.STOP
-    if resumes and shadow.gone and steps(body):
-        # GDB shows the text and takes it for a stop. An end of the program would leave it in the middle of stepping over a
-        # breakpoint: it then fails an assertion in the next program, or does not see the breakpoint there (13.1 infrun.c).
-        return Here((_GONE,))
-    if resumes and (shadow.gone or shadow.stale):
-        reply = _killed(shadow) if shadow.gone else RESET_STOP
-        text, shadow.untold, shadow.stale = shadow.untold, "", False
-        return Here((*told(text), reply), Notice(News.RESET_TOLD, text.strip()), stop=True)
-    return _programless(row, body, shadow) if shadow.gone else None
+    if not (row.group is Group.RESUME and row.answer is Answer.STOP):
+        return _programless(row, body, shadow) if shadow.gone else None
+    text, shadow.untold, shadow.stale = shadow.untold, "", False
+    end = silent(body, shadow) if text and steps(body) else _killed(shadow)
+    reply = end if shadow.gone else RESET_STOP
+    notice = Notice(News.RESET_TOLD, text.strip()) if text else None
+    return Here((*told(text), reply), notice, stop=True)
 
 
 def _programless(row: Row, body: bytes, shadow: Shadow) -> Here | None:
@@ -104,12 +126,23 @@ def _programless(row: Row, body: bytes, shadow: Shadow) -> Here | None:
         return Here(())
     if row.name in ("D", "vKill"):
         return Here((OK,), believed=True)
-    if row.group is Group.POINT or row.name == "H":
+    if row.group is Group.POINT or row.name in ("H", "T"):
         return Here((OK,))  # only the resume, which comes after it, shows GDB's user why
-    if row.group in (Group.READ, Group.MEMORY, Group.REGISTER) or row.name in _THREADS or body.startswith(b"qXfer:threads:"):
-        # GDB 13 reads the text of an error only in reply to `g`; where that fails after a stop, MI is told of no stop.
-        return Here((shadow.seen or _GONE if row.name == "g" else _NO,))
+    if row.name in ("qfThreadInfo", "qsThreadInfo") or body.startswith(b"qXfer:threads:read:"):
+        return Here((_listed(row, body, shadow),))
+    if row.group in (Group.READ, Group.MEMORY, Group.REGISTER) or row.name in ("qC", "qThreadExtraInfo"):
+        # GDB 13 shows the text of an error only in reply to `g`; after the silent stop it needs the registers, to go on.
+        registers = _GONE if shadow.untold or shadow.seen is None else shadow.seen
+        return Here((registers if row.name == "g" else _NO,))
     return None
 
 
-_THREADS = frozenset({"qC", "qfThreadInfo", "qsThreadInfo", "qThreadExtraInfo"})
+def _listed(row: Row, body: bytes, shadow: Shadow) -> bytes:
+    """Return the threads that GDB has to do with; it takes an error for an empty list, and then has none to resume."""
+    if row.name == "qsThreadInfo" or (row.name == "qXfer" and b"::0," not in body):
+        return b"l"
+    chosen = (found[1] for kept in shadow.threads.values() if (found := _CHOSEN.match(kept)))
+    threads = [thread for thread in dict.fromkeys((thread_of(shadow.last_stop)[0], *chosen)) if thread]
+    if row.name == "qfThreadInfo":
+        return b"m" + b",".join(threads) if threads else b"l"
+    return b"l<threads>" + b"".join(b'<thread id="%b"/>' % thread for thread in threads) + b"</threads>"

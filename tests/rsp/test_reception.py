@@ -2,8 +2,10 @@
 
 import pytest
 
-from ocdsup.rsp.packets import monitor_request
+from ocdsup.rsp.packets import monitor_request, name
 from ocdsup.rsp.policy import Monitor, Policy
+from ocdsup.rsp.reception import refused
+from ocdsup.rsp.shadow import Shadow
 from tests.rsp.debug_bench import attached
 
 
@@ -70,3 +72,9 @@ def test_the_monitor_command_that_killed_openocd_is_answered() -> None:
     bench = attached()
     assert bench.ask(monitor_request("crash")) == b"E01"
     assert "OpenOCD is away" in bench.console
+
+
+@pytest.mark.parametrize("mode", [b"QProgramSignals:0;1", b"QNonStop:0", b"QPassSignals:e"])
+def test_a_mode_that_the_server_once_announced_does_not_end_a_refused_attach(mode: bytes) -> None:
+    """GDB 13.1 stops at an empty answer with a "Protocol error" and never gets to the `g` whose error says what is wrong."""
+    assert refused(name(mode), mode, Shadow(), "the GDB server is away").replies == (b"OK",)

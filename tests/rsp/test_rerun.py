@@ -11,7 +11,8 @@ from ocdsup.rsp.outputs import CloseClient, Output, ToBackend, ToClient
 from ocdsup.rsp.packets import text_of
 from ocdsup.rsp.policy import BackendUp, Dialect, Policy
 from ocdsup.rsp.proxy import Proxy
-from ocdsup.rsp.rerun import thread_of
+from ocdsup.rsp.rerun import silent, thread_of
+from ocdsup.rsp.shadow import Shadow
 
 DESCRIBED = b"qXfer:features:read:target.xml:0,ffb"
 Server = Callable[[bytes], bytes]
@@ -154,16 +155,105 @@ def test_a_halted_gdb_sees_nothing_of_another_program_and_reads_why_at_its_first
     assert (front.heard(), front.console) == ([], "")
     asked = list(front.asked)
     assert front.say(b"g")[0].startswith(b"E.ocdsup: ")
-    for body in (b"m1000,4", b"p1", b"M1000,1:00", b"P1=00", b"qfThreadInfo", b"qXfer:threads:read::0,fff", b"Tp10.10"):
+    for body in (b"m1000,4", b"p1", b"M1000,1:00", b"P1=00", b"qC", b"qThreadExtraInfo,p10.10"):
         assert front.say(body) == [b"E01"]
-    for body in (b"Z0,2000,1", b"z0,1000,1", b"Hgp10.10"):
+    for body in (b"Z0,2000,1", b"z0,1000,1", b"Hgp10.10", b"Tp10.10"):
         assert front.say(body) == [b"OK"]
-    step = front.say(b"vCont;s:p10.10")  # GDB takes an error for a stop; an end in the middle of a step would break it
-    assert (step[0][:10], front.proxy.shadow.running) == (b"E.ocdsup: ", False)
     assert front.say(b"vCont;c:p10.-1") == [b"X09;process:10"]
     assert "its program with it" in front.console
     assert front.asked == asked
     assert front.say(b"g") == [b"11111111"]
+
+
+def test_a_step_of_a_program_that_is_gone_is_ended_before_the_program_is() -> None:
+    """By a signal that GDB tells nobody of: an end in the middle of a step breaks GDB, an error leaves its user waiting."""
+    front = attached(server(b"T0506:00;07:0* ;10:4010;swbreak:;thread:p10.10;core:1;"))
+    front.say(b"g")
+    front.up(OTHER["another process"])
+    asked = list(front.asked)
+    assert front.say(b"vCont;s:p10.10;c:p10.-1") == [b"T2406:00;07:0* ;10:4010;thread:p10.10;"]
+    assert front.console.count("its program with it") == 1
+    assert front.say(b"m1000,4") == [b"E01"]
+    assert front.say(b"vCont;C24:p10.10;c:p10.-1") == [b"X09;process:10"]
+    assert front.console.count("its program with it") == 1
+    assert (front.asked, front.proxy.shadow.running) == (asked, False)
+
+
+def test_the_registers_of_a_gone_program_are_those_that_gdb_has_seen_last_once_it_knows() -> None:
+    """It needs them to get out of its step; before, its user reads why there are none."""
+    front = Front()
+    front.up(OLD)
+    for body in (b"QStartNoAckMode", b"?", b"g"):
+        front.say(body)
+    front.down()
+    front.up(OTHER["another process"])
+    assert front.say(b"g")[0].startswith(b"E.ocdsup: ")
+    assert front.say(b"vCont;s:p10.10") == [b"T24thread:p10.10;"]
+    assert front.say(b"g") == [b"11111111"]
+
+
+@pytest.mark.parametrize("came", OTHER)
+def test_a_stepping_gdb_gets_out_of_its_step_before_it_reads_that_its_program_is_gone(came: str) -> None:
+    """The same when the server went in the middle of the step."""
+    front = Front()
+    front.up(OLD)
+    for body in (b"qSupported:multiprocess+", b"QStartNoAckMode", DESCRIBED, b"?", b"vCont;s:p10.10"):
+        front.say(body)
+    front.down()
+    front.up(OTHER[came])
+    assert front.heard() == [b"T24thread:p10.10;"]
+    assert front.say(b"vCont;C24:p10.10") == [b"X09;process:10"]
+    assert front.console.count("its program with it") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "threads"),
+    [
+        (b"qXfer:threads:read::0,1000", b'l<threads><thread id="p10.10"/><thread id="p10.12"/></threads>'),
+        (b"qXfer:threads:read::4e,1000", b"l"),
+        (b"qfThreadInfo", b"mp10.10,p10.12"),
+        (b"qsThreadInfo", b"l"),
+    ],
+)
+def test_gdb_keeps_the_threads_that_its_user_may_resume(asked: bytes, threads: bytes) -> None:
+    """An error were an empty list for it: `-exec-next --thread 1` then failed with "has terminated", and nobody read why."""
+    front = Front()
+    front.up(OLD)
+    for body in (b"QStartNoAckMode", b"Hgp0.0", b"?", b"Hgp10.12", b"Hc-1", b"Hc0"):
+        front.say(body)
+    front.down()
+    front.up(OTHER["another process"])
+    assert front.say(asked) == [threads]
+
+
+def test_another_process_is_told_from_the_old_one_also_after_a_stop_of_ours() -> None:
+    """The stop that tells of a new run names no thread; the process is the one that GDB has chosen."""
+    front = attached(OLD)
+    front.up(OLD)
+    front.say(b"Hgp10.10")
+    assert front.say(b"vCont;c:p10.-1") == [b"T02"]
+    front.down()
+    front.up(OTHER["another process"])
+    assert front.say(b"vCont;c:p10.-1") == [b"X09;process:10"]
+
+
+@pytest.mark.parametrize(
+    ("resume", "stop"),
+    [
+        (b"vCont;c:p10.-1", b"T2410:4010;thread:p10.10;"),
+        (b"vCont;s:p10.10", b"T2410:4010;thread:p10.10;"),
+        (b"vCont;s:p10.11;c:p10.-1", b"T24thread:p10.11;"),
+        (b"vCont;r4010,4020:p10.11;c", b"T24thread:p10.11;"),
+        (b"vCont;S05:p10.11", b"T24thread:p10.11;"),
+        (b"vCont;s:p10.-1", b"T2410:4010;thread:p10.10;"),
+        (b"vCont;s", b"T2410:4010;thread:p10.10;"),
+        (b"s", b"T2410:4010;thread:p10.10;"),
+    ],
+)
+def test_the_silent_stop_is_one_of_the_thread_that_steps(resume: bytes, stop: bytes) -> None:
+    """With the registers of the last stop only when that was the same thread's."""
+    shadow = Shadow(last_stop=b"T05watch:10;10:4010;thread:p10.10;core:0;")
+    assert silent(resume, shadow) == stop
 
 
 @pytest.mark.parametrize(("body", "reply"), [(b"D;10", [b"OK"]), (b"vKill;10", [b"OK"]), (b"k", [])])
