@@ -133,17 +133,22 @@ def run(gdb: Gdb) -> str:
     return gdb.wait_stop(PATIENCE)
 
 
-def hits(gdb: Gdb, function: str = "blink") -> str:
+def hits(gdb: Gdb, where: str = "blink") -> str:
     """Let the program run to a breakpoint in a function; returns the stop."""
     stop = run(gdb)
     assert 'reason="breakpoint-hit"' in stop, stop
-    assert f'func="{function}"' in stop, stop
+    assert function(stop) == where, stop
     return stop
 
 
 def reason(stop: str) -> str:
     """Why the program stopped, in MI's word."""
     return stop.partition('reason="')[2].partition('"')[0]
+
+
+def function(stop: str) -> str:
+    """Where the program stopped, in GDB's word."""
+    return stop.partition('func="')[2].partition('"')[0]
 
 
 def console(gdb: Gdb) -> str:

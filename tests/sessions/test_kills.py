@@ -172,10 +172,12 @@ def test_a_gdb_that_attaches_while_openocd_is_away_waits_for_it(desk: Desk) -> N
     gdb = desk.gdb(attach=False)
     with desk.outage():
         gdb.send(f"-target-select extended-remote localhost:{desk.port}")
-        until("see GDB wait", lambda: desk.rig.log("ports_open"), PATIENCE)
+        desk.sessions_are(1)
+        assert desk.rig.status()["phase"] == "blocked"
+        assert not any("^connected" in line for line in gdb.log), "who could have answered?"
     gdb.result("attach", PATIENCE)
     gdb.command("-break-insert -h blink")
-    hits(gdb)
+    assert reason(hits(gdb)) == "breakpoint-hit"
 
 
 @pytest.mark.parametrize("mode", ["hla"])

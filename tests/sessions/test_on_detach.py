@@ -83,11 +83,12 @@ def desk(rig: Rig, policy: str) -> Iterator[Desk]:
         desk.close()
 
 
-def left(desk: Desk, state: str) -> None:
-    """Nobody is attached, the board is in that state and the status says the same."""
+def left(desk: Desk, state: str) -> tuple[str, str]:
+    """Wait until nobody is attached and the core is in that state; returns what board and status then say it is."""
     desk.sessions_are(0)
     desk.core_is(state)
-    desk.rig.until(f"show it {state}", lambda bench: bench["targets"][0]["state"] == state)
+    bench = desk.rig.until(f"show it {state}", lambda bench: bench["targets"][0]["state"] == state)
+    return desk.sim.core(), bench["targets"][0]["state"]
 
 
 # The policy is carried out in what both drivers share: the second one is run by `./dev system`.
@@ -101,7 +102,8 @@ def test_the_core_is_left_as_the_policy_says(desk: Desk, policy: str) -> None:
         gdb = desk.gdb()
         state(desk, gdb)
         leave(gdb)
-        left(desk, AFTER[policy][state])
+        wanted = AFTER[policy][state]
+        assert left(desk, wanted) == (wanted, wanted)
 
 
 @drivers
@@ -115,7 +117,8 @@ def test_the_core_is_left_as_the_policy_says_when_openocd_is_away(desk: Desk, po
         os.kill(pid, signal.SIGKILL)
         leave(gdb)
         desk.rig.recovered(before + 1)
-        left(desk, AFTER[policy][state])
+        wanted = AFTER[policy][state]
+        assert left(desk, wanted) == (wanted, wanted)
 
 
 @drivers

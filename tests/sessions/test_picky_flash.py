@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.bench.rig import PATIENCE, Rig
-from tests.sessions.desk import MODE_2, Desk, hits
+from tests.sessions.desk import MODE_2, Desk, hits, reason
 
 # This driver asks for a halted core (0.12 fm4.c fm4_probe) and for nothing that only its chip has.
 PICKY = "flash bank picky fm4 0x90000000 0 0 0 stm32f4x.cpu MB9BFx64"
@@ -29,8 +29,9 @@ def test_gdb_attaches_to_a_running_core(desk: Desk) -> None:
     """The core is halted for the attach, as OpenOCD's own gdb-attach event would do."""
     desk.core_is("running")
     gdb = desk.gdb()
+    assert desk.sim.core() == "halted"
     gdb.command("-break-insert -h blink")
-    hits(gdb)
+    assert reason(hits(gdb)) == "breakpoint-hit"
 
 
 @pytest.mark.parametrize("mode", ["hla", pytest.param("dap", marks=pytest.mark.system)])

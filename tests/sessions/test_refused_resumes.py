@@ -14,28 +14,30 @@ REFUSED = [b"vCont", b"vCont;", b"vCont;zz", b"vCont;C5:1", b"vCont;r100,200", b
 ACCEPTED = [b"vCont;c:ffff", b"vCont;s:zz", b"vCont;C05:1"]  # OpenOCD does not look at the rest; the signal is left out
 
 
-def attach_and_say(desk: Desk, body: bytes, reply: bytes) -> None:
-    """Attach without a GDB, ask for a resume, hear the reply and go without a word."""
+def attach_and_say(desk: Desk, body: bytes, reply: bytes) -> bytes:
+    """Attach without a GDB, ask for a resume, hear the reply, which is returned, and go without a word."""
     with socket.create_connection(("127.0.0.1", desk.port), PATIENCE) as client:
         for request in (b"QStartNoAckMode", b"?"):
             client.sendall(encode(request))
             read_until(client, b"#")
         desk.core_is("halted")
         client.sendall(encode(body))
-        read_until(client, reply)
+        return read_until(client, reply)
 
 
 @pytest.mark.parametrize("mode", ["hla", pytest.param("dap", marks=pytest.mark.system)])
 def test_the_core_runs_on_when_a_client_goes_after_a_malformed_resume(desk: Desk) -> None:
     """The client has the core halted and gets no stop; its end lets the core run."""
     for body in REFUSED:
-        attach_and_say(desk, body, encode(b"E01" if body == b"s!" else b""))
+        refusal = encode(b"E01" if body == b"s!" else b"")
+        assert attach_and_say(desk, body, refusal).count(b"$") == 1
         desk.core_is("running")
         desk.sessions_are(0)
     for body in ACCEPTED:
-        attach_and_say(desk, body, b"$")
+        assert encode(b"") not in attach_and_say(desk, body, b"$"), "no refusal"
         desk.core_is("running")
         desk.sessions_are(0)
+    assert desk.rig.launches() == 1, "OpenOCD outlived all of it"
 
 
 @pytest.mark.parametrize("mode", ["hla"])

@@ -14,12 +14,6 @@ from tests.sessions.desk import Desk, hits
 HALTING = encode(b"qSupported:multiprocess+")
 
 
-def runs_again(desk: Desk) -> None:
-    """The core was halted for the stray and is let go."""
-    desk.core_is("running")
-    assert desk.rig.ready()["targets"][0]["gdb_sessions"] == 0
-
-
 @pytest.mark.parametrize("stray", [b"+", b"-", b"\x03"], ids=["ack", "nack", "interrupt"])
 def test_a_stray_byte_neither_halts_the_core_nor_keeps_gdb_out(desk: Desk, stray: bytes) -> None:
     """Its sender stays connected and silent, and a GDB debugs beside it."""
@@ -36,4 +30,5 @@ def test_a_debugger_that_goes_before_it_is_attached_leaves_the_core_running(desk
     with socket.create_connection(("127.0.0.1", desk.port), PATIENCE) as client:
         client.sendall(HALTING)
         until("halt for the attach", lambda: desk.sim.core() == "halted", PATIENCE)
-    runs_again(desk)
+    desk.core_is("running")
+    assert desk.rig.ready()["targets"][0]["gdb_sessions"] == 0

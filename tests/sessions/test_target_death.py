@@ -23,7 +23,7 @@ def at_blink(desk: Desk, *, hits_wanted: int = 3) -> int:
     return value(gdb, "blinks")
 
 
-def stopped_by_the_reset(desk: Desk, stop: str) -> None:
+def expect_stop_by_the_reset(desk: Desk, stop: str) -> None:
     """GDB shows a stop that it cannot take for the end of a step of its own, and has said why; registers are fresh."""
     gdb = desk.gdbs[0]
     assert (reason(stop), 'signal-name="SIGINT"' in stop) == ("signal-received", True), stop
@@ -43,7 +43,7 @@ def test_it_dies_while_the_program_runs(desk: Desk) -> None:
     desk.core_is("running")
     desk.sim.control.break_("locked", boots=0)
     assert desk.rig.recovered(1)["recoveries"][-1]["rungs"] == ["restart-under-reset"]
-    stopped_by_the_reset(desk, gdb.wait_stop(PATIENCE))
+    expect_stop_by_the_reset(desk, gdb.wait_stop(PATIENCE))
     gdb.command("-break-enable 1")
     hits(gdb)
     assert value(gdb, "blinks") < before + 3
@@ -57,8 +57,9 @@ def test_it_dies_in_the_step_that_a_resume_begins_with(desk: Desk, command: str)
     gdb = desk.gdbs[0]
     desk.sim.control.break_("locked", boots=0)
     gdb.command(f"-exec-{command}")
-    stopped_by_the_reset(desk, gdb.wait_stop(PATIENCE))
+    expect_stop_by_the_reset(desk, gdb.wait_stop(PATIENCE))
     desk.rig.recovered(1)
+    assert gdb.no_stop_waiting()
     hits(gdb)
 
 
@@ -70,7 +71,7 @@ def test_it_dies_under_a_halted_gdb(desk: Desk) -> None:
     desk.sim.control.break_("locked", boots=0)
     desk.rig.recovered(1)
     assert [line for line in gdb.log[said:] if line.strip() != "(gdb)"] == []
-    stopped_by_the_reset(desk, run(gdb))
+    expect_stop_by_the_reset(desk, run(gdb))
     assert 'func="Reset_Handler"' in gdb.command("-stack-info-frame")
     hits(gdb)
     assert value(gdb, "blinks") == 0
@@ -130,7 +131,7 @@ def test_a_question_to_a_hung_openocd_is_answered_within_gdbs_patience(desk: Des
 @pytest.mark.parametrize("running", [False, True], ids=["halted", "running"])
 def test_the_probe_is_pulled_and_plugged_in_again(desk: Desk, running: bool) -> None:
     """The session waits for the cable, and goes on with its breakpoint."""
-    at_blink(desk)
+    before = at_blink(desk)
     gdb = desk.gdbs[0]
     if running:
         gdb.command("-break-disable 1")
@@ -142,7 +143,9 @@ def test_the_probe_is_pulled_and_plugged_in_again(desk: Desk, running: bool) -> 
         gdb.command("-exec-interrupt")
         gdb.wait_stop(PATIENCE)
         gdb.command("-break-enable 1")
+        before = value(gdb, "blinks")
     hits(gdb)
+    assert before <= value(gdb, "blinks") <= before + 1, "it stopped at the first one that came"
 
 
 def test_the_reset_button_behind_a_running_gdb(desk: Desk) -> None:

@@ -202,6 +202,7 @@ def test_a_core_that_nobody_debugs_runs_on_after_a_reset_for_the_other_one(two: 
     two.sim.control.break_("sleeping")
     two.rig.recovered(1)
     two.cores_are("running", "halted")
+    assert two.rig.status()["recoveries"][-1]["rungs"] == ["restart-under-reset"]
 
 
 def test_breakpoints_of_a_core_that_was_lost_for_a_moment_are_set_again(two: Two) -> None:
