@@ -36,6 +36,9 @@ class Talk(Protocol):
     def client_bytes(self, data: bytes) -> Sequence[Effect]:
         """The client sent bytes."""
 
+    def client_eof(self) -> Sequence[Effect]:
+        """The client sends no more."""
+
     def backend_down(self, away: Away) -> Sequence[Effect]:
         """OpenOCD or the connection to it is gone; again whenever phase, reason or next try change."""
 
@@ -51,6 +54,7 @@ class BackedSession(ABC):
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._early = bytearray()
+        self._early_eof = False
 
     @abstractmethod
     def _do(self, effects: Sequence[Effect]) -> None:
@@ -77,11 +81,19 @@ class BackedSession(ABC):
             self._do(self._talk.backend_down(self._port.away()))  # the reason and the next try as of now
         self._do(self._talk.client_bytes(data))
 
+    def _client_eof(self) -> None:
+        """The client closed its sending side (`nc -N`, `nc -q`); answers still reach it."""
+        self._early_eof = self._dialling is not None
+        if not self._early_eof:
+            self._do(self._talk.client_eof())
+
     def _catch_up(self) -> None:
         """What the client said while OpenOCD was being dialled."""
         early, self._early = bytes(self._early), bytearray()
         if early:
             self._from_client(early)
+        if self._early_eof:
+            self._client_eof()
 
     def dial(self) -> None:
         """Open a connection if there is an OpenOCD to connect to."""

@@ -19,7 +19,7 @@ class TclSession(BackedSession):
     def __init__(self, sock: socket.socket, port: TclPort) -> None:
         self._rpc = RpcSession(port.away(), port.denied)
         super().__init__(port, self._rpc)
-        self._client = Wire(sock, self._from_client, lambda _reason: self.close())
+        self._client = Wire(sock, self._from_client, lambda _reason: self.close(), on_eof=self._client_eof)
         self.dial()
 
     def _do(self, effects: Sequence[Effect]) -> None:
@@ -30,7 +30,8 @@ class TclSession(BackedSession):
                 case ToBackend(data) if self._up is not None:
                     self._up.send(data)
                 case Close(reason):
-                    self._port.log.warning("tcl_client_refused", reason=reason)
+                    if reason:
+                        self._port.log.warning("tcl_client_refused", reason=reason)
                     self.close()
         if self._client.backlog > DEAF:
             self._port.log.warning("tcl_client_deaf", backlog=self._client.backlog)

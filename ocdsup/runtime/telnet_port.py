@@ -37,7 +37,6 @@ class TelnetSession(BackedSession):
         self._deaf: asyncio.TimerHandle | None = None
         self._lost = 0  # bytes of OpenOCD's output that did not reach the client, and how they ended
         self._lost_end = b""
-        self._early_eof = False
         self._greeting = self._loop.call_later(GREETING_S, self._greet)
         self._client = Wire(sock, self._from_client, self._client_gone, self._drained, on_eof=self._client_eof)
         if kept:
@@ -56,17 +55,6 @@ class TelnetSession(BackedSession):
         if self._kept and self._client.leave():
             self._kept = ""
         self.close()
-
-    def _client_eof(self) -> None:
-        """The client closed its sending side (`nc -N`, `nc -q`); answers still reach it."""
-        self._early_eof = self._dialling is not None
-        if not self._early_eof:
-            self._do(self._bridge.client_eof())
-
-    def _catch_up(self) -> None:
-        super()._catch_up()
-        if self._early_eof:
-            self._client_eof()
 
     def _client_gone(self, _reason: str) -> None:
         self.close()

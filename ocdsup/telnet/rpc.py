@@ -44,6 +44,7 @@ class RpcSession:
         self._answer = bytearray()
         self._asked: deque[_Asked] = deque()
         self._switches: dict[str, bytes] = {}
+        self._silent = False  # the client has said all it wants (`nc -N`), and waits for what it is owed
 
     @property
     def running(self) -> str:
@@ -82,6 +83,15 @@ class RpcSession:
         self._asked.append(_Asked(command))
         return [ToBackend(command + END)]
 
+    def client_eof(self) -> Out:
+        """The client sends no more; it is closed when it has its answers, as OpenOCD does."""
+        self._silent = True
+        return self._end()
+
+    def _end(self) -> Out:
+        owed = any(not asked.ours for asked in self._asked)
+        return [Close()] if self._silent and not owed else []
+
     def backend_up(self) -> Out:
         """A connection to OpenOCD's Tcl port is open."""
         self._away = None
@@ -94,14 +104,14 @@ class RpcSession:
         lost = [_told(LOST) for asked in self._asked if not asked.ours]
         self._asked.clear()
         self._away = away
-        return [*lost]
+        return [*lost, *self._end()]
 
     def backend_bytes(self, data: bytes) -> Out:
         """OpenOCD sent bytes."""
         self._answer += data
         *frames, rest = self._answer.split(END)
         self._answer = bytearray(rest)
-        return [ToClient(bytes(frame) + END) for frame in frames if self._is_for_client(frame)]
+        return [*(ToClient(bytes(frame) + END) for frame in frames if self._is_for_client(frame)), *self._end()]
 
     def _is_for_client(self, frame: bytearray) -> bool:
         if _NOTIFICATION.match(frame) or not self._asked:

@@ -105,6 +105,17 @@ async def test_what_is_said_while_openocd_is_dialled_reaches_it_once(stage: Stag
     assert await read(openocd) == b"poll\x1a"
 
 
+async def test_a_client_that_sends_no_more_while_openocd_is_dialled_gets_its_answer(stage: Stage) -> None:
+    dial = await said_early(stage)
+    stage.writer.write_eof()
+    await stage.until(lambda: stage.port._sessions[0]._early_eof)
+    openocd = stage.opens(dial)
+    assert await read(openocd) == SAID
+    await asyncio.get_running_loop().sock_sendall(openocd, b"0x20000000: 2a\x1a")
+    async with asyncio.timeout(PATIENCE_S):
+        assert await stage.reader.read() == b"0x20000000: 2a\x1a"
+
+
 async def test_what_is_said_early_is_answered_when_openocd_refuses(stage: Stage) -> None:
     (await said_early(stage)).set_exception(ConnectionRefusedError(111, "Connection refused"))
     assert (await stage.heard()).startswith(b"ocdsup: ")
@@ -129,5 +140,6 @@ async def test_a_dial_that_was_given_up_does_not_disturb_the_one_that_followed(s
 async def test_a_client_that_left_during_the_dial_leaves_no_connection(stage: Stage) -> None:
     dial = await stage.dial()
     stage.writer.close()
-    await stage.until(lambda: not stage.port._sessions)
-    assert dial.cancelled()
+    await stage.until(lambda: stage.port._sessions[0]._early_eof)
+    assert await read(stage.opens(dial)) == b""
+    assert stage.port._sessions == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -97,10 +99,24 @@ async def test_a_client_that_does_not_read_is_cut_and_openocd_is_read(
         assert await reader.readuntil(b"\x1a") == b"still there\x1a"
 
 
+@pytest.mark.parametrize("up", [True, False], ids=["at once", "while OpenOCD is away"])
+async def test_a_client_that_sends_no_more_gets_its_answers(stage: Stage, up: bool) -> None:
+    if not up:
+        stage.port.backend_down()
+    reader, writer = await stage.client()
+    writer.write(b"one\x1atwo\x1a")
+    writer.write_eof()
+    async with asyncio.timeout(PATIENCE_S):
+        answers = await reader.read()
+    assert answers == b"one\x1atwo\x1a" if up else answers.count(b"\x1a") == 2
+    assert stage.log.named("tcl_client_refused") == []
+
+
 async def test_the_command_of_a_client_that_goes_is_told_to_go_on(stage: Stage, until: Until) -> None:
     _, writer = await stage.client()
     writer.write(b"work\x1a")
     await until(lambda: stage.port.work == ["work"])
-    writer.close()
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()  # a reset: an ordinary end cannot be told from a client that only sends no more
     await until(lambda: stage.left == ["work"])
     assert stage.port.work == []

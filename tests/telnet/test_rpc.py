@@ -53,6 +53,26 @@ def test_while_openocd_is_away_each_command_is_answered_with_the_reason() -> Non
     assert said(rpc.client_bytes(b"a\x1ab\x1a")) == [AWAY.sentence().encode() + b"\x1a"] * 2
 
 
+def test_a_client_that_has_said_all_it_wants_is_closed_behind_its_last_answer() -> None:
+    """`printf 'capture version\\x1a' | nc -N localhost 6666`; OpenOCD 0.12.0 answers it too."""
+    rpc = session()
+    rpc.client_bytes(b"a\x1ab\x1a")
+    assert rpc.client_eof() == []
+    assert rpc.backend_bytes(b"1\x1a") == [ToClient(b"1\x1a")]
+    assert rpc.backend_bytes(b"2\x1a") == [ToClient(b"2\x1a"), Close()]
+
+
+def test_a_client_that_waits_for_nothing_is_closed_when_it_sends_no_more() -> None:
+    assert session().client_eof() == [Close()]
+
+
+def test_a_client_that_sends_no_more_is_closed_behind_the_reason_when_openocd_goes() -> None:
+    rpc = session()
+    rpc.client_bytes(b"a\x1a")
+    rpc.client_eof()
+    assert rpc.backend_down(AWAY) == [ToClient(LOST.encode() + b"\x1a"), Close()]
+
+
 def test_a_command_whose_openocd_goes_is_answered_once_and_the_next_one_by_the_next_openocd() -> None:
     rpc = session()
     rpc.client_bytes(b"a\x1ab\x1a")
