@@ -269,7 +269,10 @@ def is_stuck(turn: Turn) -> bool:
 
 
 def wedged(turn: Turn) -> None:
-    """Rest until the kernel lets our backend go."""
+    """Rest until the kernel lets our backend go, or the end of a launch that never came to a process is heard of."""
     pid = turn.backend().pid
-    text = f"OpenOCD (PID {pid}) sits in the kernel on a transfer that never ends, beyond even SIGKILL"
+    if pid is None:
+        text = "the launch that was given up has not ended: the look at the probe, or the question for OpenOCD's version, hangs"
+    else:
+        text = f"OpenOCD (PID {pid}) sits in the kernel on a transfer that never ends, beyond even SIGKILL"
     block(turn, "probe-wedged", text)

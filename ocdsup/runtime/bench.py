@@ -27,7 +27,7 @@ from ocdsup.runtime.backend import LiveBackend, Order
 from ocdsup.runtime.driver import Driver
 from ocdsup.runtime.fd_store import Store
 from ocdsup.runtime.lending import Lending
-from ocdsup.runtime.log_ring import LogRing
+from ocdsup.runtime.log_ring import Journal, LogRing
 from ocdsup.runtime.looks import Home, Looks, present
 from ocdsup.runtime.ports import StablePorts
 from ocdsup.runtime.settings import pinned, policy_of, spec_of, uids_of
@@ -54,24 +54,6 @@ class Shared:
     orphans: dict[str, Orphan] = field(default_factory=dict)  # OpenOCD of the daemon before us, by bench; taken out by it
 
 
-class _Journal:
-    """Decisions go to the journal and to the bench's recent lines."""
-
-    def __init__(self, log: Any, ring: LogRing) -> None:
-        self._log = log
-        self._ring = ring
-
-    def __getattr__(self, level: str) -> Callable[..., None]:
-        """`info`, `warning` and so on, as the logger has them."""
-        write = getattr(self._log, level)
-
-        def both(event: str, **fields: object) -> None:
-            write(event, **fields)
-            self._ring.add("ocdsup", " ".join([event, *(f"{name}={value}" for name, value in fields.items())]))
-
-        return both
-
-
 class LiveBench:
     """A bench of the running daemon."""
 
@@ -80,7 +62,7 @@ class LiveBench:
         self.name = config.name
         self.ring = LogRing(config.name)
         self._shared = shared
-        self._log = _Journal(shared.log.bind(bench=config.name), self.ring)
+        self._log = Journal(shared.log.bind(bench=config.name), self.ring)
         self._tasks = Tasks(self._failed)
         self._backend: LiveBackend | None = None
         self._launching: asyncio.Task[None] | None = None
@@ -321,10 +303,16 @@ class LiveBench:
             self._launching.add_done_callback(partial(self._launch_over, run))
 
     def _launch_over(self, run: int, task: asyncio.Task[None]) -> None:
-        """A launch that is given up has to be told, also when its task never began (then nothing inside it runs)."""
+        """A launch that came to nothing has to be told, also when its task never began (then nothing inside it runs)."""
         if task.cancelled():
-            self._launching = None
-            self.driver.post(ev.LaunchFailed(run, "backend-exited", "the launch was given up"))
+            self._launch_broke(run, "the launch was given up")
+        elif (error := task.exception()) is not None:
+            self._launch_broke(run, f"OpenOCD could not be started: {error!r}")
+
+    def _launch_broke(self, run: int, why: str) -> None:
+        """No fault of the configuration: it may go better the next time."""
+        self._launching = None
+        self.driver.post(ev.LaunchFailed(run, "backend-exited", why[:200]))
 
     async def _ask_and_launch(self, run: int, profile: ef.Profile) -> None:
         try:
@@ -365,9 +353,11 @@ class LiveBench:
             lively = self.ports.lively
             self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log, lively)
             self.ports.left_work = self._backend.outlive
-        except (BackendError, ValueError, OSError) as error:
-            self._backend = None
+        except (BackendError, ValueError) as error:
             self.driver.post(ev.LaunchFailed(run, "backend-missing", str(error)))
+        except Exception as error:  # noqa: BLE001  # whatever it was (no descriptor, no thread): the core waits for an answer
+            self._failed("launch", error)
+            self._launch_broke(run, f"OpenOCD could not be started: {error!r}")
 
     def _from_backend(self, event: ev.Event) -> None:
         if isinstance(event, ev.BackendExited):

@@ -48,3 +48,21 @@ class LogRing:
         at, source, text = line
         date = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
         return {"at": date, "bench": self._bench, "source": source, "text": text}
+
+
+class Journal:
+    """A logger whose lines, the decisions about a bench, are also among the bench's recent ones."""
+
+    def __init__(self, log: Any, ring: LogRing) -> None:
+        self._log = log
+        self._ring = ring
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        """`info`, `warning` and so on, as the logger has them."""
+        write = getattr(self._log, level)
+
+        def both(event: str, **fields: object) -> None:
+            write(event, **fields)
+            self._ring.add("ocdsup", " ".join([event, *(f"{name}={value}" for name, value in fields.items())]))
+
+        return both

@@ -76,6 +76,15 @@ def test_sigterm_then_sigkill_then_the_truth_and_never_a_second_backend(up: Benc
     assert up.dies() == [Launch(2, Profile())]
 
 
+def test_a_launch_that_never_came_to_a_process_is_not_blamed_on_the_kernel(bench: Bench) -> None:
+    bench.say(ev.StartAsked())
+    bench.wait(15.0 + 7.0)
+    assert (bench.phase(), bench.code()) == (Phase.BLOCKED, "probe-wedged")
+    text = bench.snapshot()["fault"]["text"]
+    assert (text.startswith("the launch that was given up has not ended"), "None" in text) == (True, False)
+    assert bench.say(ev.LaunchFailed(1, "backend-exited", "the launch was given up")) == [Launch(2, Profile())]
+
+
 def test_answers_that_never_come_do_not_hold_a_recovery_up_for_ever(up: Bench) -> None:
     up.poll_fails(3)
     assert up.dies() == []

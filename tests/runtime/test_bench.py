@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,9 @@ from ocdsup.core import effects as ef
 from ocdsup.core import events as ev
 from ocdsup.core.policy import AfterRecovery, UnderReset
 from ocdsup.core.state import Phase
+from ocdsup.openocd import command
+from ocdsup.openocd.dialect import Version
+from ocdsup.probes.selector import Match
 from ocdsup.runtime.bench import LiveBench
 from ocdsup.runtime.settings import policy_of, spec_of
 from tests.runtime import fake_openocd
@@ -183,6 +187,48 @@ async def test_a_start_that_cannot_be_spelled_is_a_failed_launch(rig: Rig) -> No
     assert bench.backend_pid is None
     assert bench.driver.state.fault is not None
     assert "\0" not in bench.snapshot()["summary"]
+
+
+SHORT = OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize("error", [SHORT, RuntimeError("can't start new thread")], ids=["no descriptor", "no thread"])
+@pytest.mark.parametrize("where", ["the look at the probe", "the start"])
+async def test_whatever_breaks_a_launch_is_told_and_the_next_try_can_go_well(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
+) -> None:
+    """The core waits for an answer to each launch: without one it would signal a process that does not exist, and wait on."""
+    config = rig.config()
+    bench = rig.bench(replace(config, probe=replace(config.probe, serial=None)))
+    look, private = bench._looks.opening, bench.ports.private
+    tries: list[int] = []
+
+    def once() -> None:
+        tries.append(bench.driver.state.run)
+        if len(tries) == 1:
+            raise error
+
+    async def opening() -> Match:
+        once()
+        return await look()
+
+    def ports(version: Version) -> command.Ports:
+        once()
+        return private(version)
+
+    if where == "the start":
+        monkeypatch.setattr(bench.ports, "private", ports)
+    else:
+        monkeypatch.setattr(bench._looks, "opening", opening)
+    events = posted(bench, monkeypatch)
+    bench.start()
+    await phase(bench, Phase.READY)
+    assert tries == [1, 2]
+    (failed,) = [one for one in events if isinstance(one, ev.LaunchFailed)]
+    assert (failed.run, failed.fault, str(error) in failed.text or repr(error) in failed.text) == (1, "backend-exited", True)
+    (said,) = rig.log.named("task_failed")
+    assert said["task"] == "launch"
+    rig.log.lines.clear()  # the rig holds such a line against any other test
 
 
 # People

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from ocdsup.runtime.log_ring import KEPT, Entry, LogRing
+from ocdsup.runtime.log_ring import KEPT, Entry, Journal, LogRing
+from tests.runtime.kept_log import KeptLog
 
 
 def test_a_line_is_kept_with_its_bench_its_source_and_its_date_in_utc() -> None:
@@ -52,3 +53,10 @@ def test_a_follower_that_leaves_while_it_is_told_takes_no_line_from_the_others()
     ring.add("ocdsup", "one")
     ring.add("ocdsup", "two")
     assert ([line["text"] for line in first], [line["text"] for line in second]) == (["one"], ["one", "two"])
+
+
+def test_a_decision_is_in_the_log_and_among_the_recent_lines() -> None:
+    ring, log = LogRing("nucleo"), KeptLog()
+    Journal(log, ring).warning("port_taken", port=3333, owner="gdbserver")
+    assert log.lines == [("warning", "port_taken", {"port": 3333, "owner": "gdbserver"})]
+    assert [(line["source"], line["text"]) for line in ring.last(1)] == [("ocdsup", "port_taken port=3333 owner=gdbserver")]
