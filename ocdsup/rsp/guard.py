@@ -3,6 +3,11 @@
 Seen with OpenOCD 0.12 and read in its gdb_server.c: an unknown register number in `p`/`P`, a break- or watchpoint type above 4,
 and any malformed packet end the connection; `vFlashDone` without an image kills the process (SIGSEGV); a packet longer than its
 buffer ends the connection; `X` with less data than announced reads past it.
+
+What passes is what OpenOCD reads. It undoes `}` in every packet, not only in binary data, and even before the `#` that ends one
+(fetch_packet, 0.10 to master): `}QRcmd,` is a `qRcmd,`, and a packet with a `}` at its end swallows the one behind it. It also
+knows words by their beginning alone (`strncmp(packet, "vFlashDone", 10)`). So `}` passes only as half of a pair in the data of
+`X` and `vFlashWrite`, and a word is looked up by its beginning here too.
 """
 
 import re
@@ -19,22 +24,24 @@ _HEX = rb"[0-9a-fA-F]"
 _FORMS = {
     b"m": re.compile(rb"m" + _HEX + rb"{1,16},(" + _HEX + rb"{1,8})"),
     b"M": re.compile(rb"M" + _HEX + rb"{1,16},(" + _HEX + rb"{1,8}):((?:" + _HEX + rb"{2})*)"),
-    b"X": re.compile(rb"X" + _HEX + rb"{1,16},(" + _HEX + rb"{1,8}):(.*)", re.DOTALL),
+    b"X": re.compile(rb"X" + _HEX + rb"{1,16},(" + _HEX + rb"{1,8}):(.*)", re.DOTALL),  # its `}`: see `_escapes`
     b"p": re.compile(rb"p(" + _HEX + rb"{1,8})"),
     b"P": re.compile(rb"P(" + _HEX + rb"{1,8})=(?:" + _HEX + rb"{2})+"),
     b"G": re.compile(rb"G(?:" + _HEX + rb"{2})+"),
-    b"Z": re.compile(rb"[Zz]([0-9]+)," + _HEX + rb"{1,16}," + _HEX + rb"{1,8}(?:;.*)?", re.DOTALL),
+    b"Z": re.compile(rb"[Zz]([0-9]+)," + _HEX + rb"{1,16}," + _HEX + rb"{1,8}(?:;[^}]*)?"),
     b"c": re.compile(rb"[cs]" + _HEX + rb"{0,16}"),
-    b"vCont": re.compile(rb"vCont(?:\?|;[cCsSrt].*)", re.DOTALL),
+    b"vCont": re.compile(rb"vCont(?:\?|;[cCsSrt][^}]*)"),
+    b"vRun": re.compile(rb"vRun(?:;[^}]*)?"),
     b"vFlashErase": re.compile(rb"vFlashErase:" + _HEX + rb"{1,16}," + _HEX + rb"{1,8}"),
-    b"vFlashWrite": re.compile(rb"vFlashWrite:" + _HEX + rb"{1,16}:.*", re.DOTALL),
+    b"vFlashWrite": re.compile(rb"vFlashWrite:" + _HEX + rb"{1,16}:(.*)", re.DOTALL),
     b"vFlashDone": re.compile(rb"vFlashDone"),
     b"qCRC": re.compile(rb"qCRC:" + _HEX + rb"{1,16}," + _HEX + rb"{1,8}"),
     b"qRcmd": re.compile(rb"qRcmd,(?:" + _HEX + rb"{2})*"),
-    b"qXfer": re.compile(rb"qXfer:[\w-]+:read:[^:]*:" + _HEX + rb"{1,8}," + _HEX + rb"{1,8}"),
+    b"QStartNoAckMode": re.compile(rb"QStartNoAckMode"),
+    b"qXfer": re.compile(rb"qXfer:[\w-]+:read:[^:}]*:" + _HEX + rb"{1,8}," + _HEX + rb"{1,8}"),
 }
 _FORMS |= {b"z": _FORMS[b"Z"], b"s": _FORMS[b"c"]}
-_WORD = re.compile(rb"[vq][A-Za-z]+")
+_WORD = re.compile(rb"(?:v(?:Cont|Run|Flash(?:Erase|Write|Done))|q(?:Xfer|Rcmd|CRC)|QStartNoAckMode)")
 # Registers that GDB numbers even when it was given no description (16 core, 8 + 1 FPA, CPSR: GDB 13 arm-tdep.h).
 _HIGHEST_UNDESCRIBED = 25
 
@@ -52,12 +59,12 @@ def refusal(body: bytes, limits: Limits) -> bytes | None:
     if len(body) > limits.packet:
         return ERROR
     key = body[:1]
-    if key in (b"v", b"q"):
+    if key in b"vqQ":
         word = _WORD.match(body)
         key = word[0] if word else body
     form = _FORMS.get(key)
     if form is None:
-        return None
+        return EMPTY if b"}" in body else None  # GDB may send data to ask for what OpenOCD does not know (`qSearch:memory:`)
     found = form.fullmatch(body)
     if found is None:
         return EMPTY if key == b"vCont" else ERROR  # as OpenOCD itself: the reply must not be taken for that of a later request
@@ -77,11 +84,23 @@ def _limit(key: bytes, found: re.Match[bytes], limits: Limits) -> bytes | None:
             return None if found.end(2) - found.start(2) == 2 * int(found[1], 16) else ERROR
         case b"X":
             at, end = found.span(2)
-            return None if end - at - found.string.count(b"}", at) == int(found[1], 16) else ERROR
+            escapes = _escapes(found.string, at)
+            return None if escapes >= 0 and end - at - escapes == int(found[1], 16) else ERROR
+        case b"vFlashWrite":
+            return ERROR if _escapes(found.string, found.start(1)) < 0 else None
         case b"vFlashDone":
             return None if limits.image else FLASH_ERROR
         case _:
             return None
+
+
+def _escapes(body: bytes, at: int) -> int:
+    """Return how many escaped bytes are in the binary data from `at` on; -1 when a `}` there is not the first half of a pair.
+
+    `}}` would be a pair, for a byte that nobody has to escape.
+    """
+    count = body.count(b"}", at)
+    return -1 if count and (body[-1:] == b"}" or b"}}" in body) else count
 
 
 _REG = re.compile(rb"<reg\s([^>]*)>")

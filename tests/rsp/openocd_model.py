@@ -71,7 +71,7 @@ class OpenOcd:
                     if self._framer.verify:
                         self._out += b"+"
                     self.log.append(frame.body)
-                    self._packet(frame.body)
+                    self._packet(unescape(frame.body))  # whatever packet it is (gdb_server.c fetch_packet)
                 case Kind.INTERRUPT:
                     self._interrupt()
                 case Kind.ACK | Kind.NACK:
@@ -177,7 +177,7 @@ class OpenOcd:
         if span is None:
             raise DroppedError(body)
         payload = body.partition(b":")[2]
-        data = unescape(payload) if body[:1] == b"X" else bytes.fromhex(payload.decode())
+        data = payload if body[:1] == b"X" else bytes.fromhex(payload.decode())
         at = span[0] - RAM
         if at < 0 or at + span[1] > RAM_SIZE:
             return b"E0E"
@@ -278,5 +278,5 @@ class OpenOcd:
             self.board.flashed, self.image, self.has_image = self.image, b"", False
         elif body.startswith(b"vFlashWrite"):
             self.has_image = True
-            self.image += unescape(body.split(b":", 2)[2])
+            self.image += body.split(b":", 2)[2]
         return b"OK"
