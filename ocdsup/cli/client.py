@@ -47,6 +47,7 @@ class Client:
         self._path = path
         self._patience = PATIENCE_S if patience is None else patience
         self._for_ever = for_ever
+        self._heard = False  # since the last request
         self._limit = None if limit is None else monotonic() + limit
         self._rest = bytearray()
         self._last_id = 0
@@ -131,6 +132,7 @@ class Client:
             self._stream.sendall(json.dumps(line).encode() + b"\n")
         except OSError as error:
             raise _lost(error) from None
+        self._heard = self._heard and verb == "help"  # a request anew has to be heard of, a question whether it lives has not
         return self._last_id
 
     def _answer(self, name: int) -> dict[str, Any]:
@@ -164,8 +166,9 @@ class Client:
         """Return what the daemon says next, empty at its end."""
         began = monotonic()
         for pause in (self._patience * _ASKED_AFTER, self._patience):
+            patient = self._for_ever and self._heard
             try:
-                self._stream.settimeout(max(_PAUSE_S, self._left(began, pause)))
+                self._stream.settimeout(None if patient else max(_PAUSE_S, self._left(began, pause)))
                 part = self._stream.recv(65536)
             except TimeoutError:
                 if self._left(began, self._patience) > 0:
@@ -173,8 +176,7 @@ class Client:
             except OSError as error:
                 raise _lost(error) from None
             else:
-                if self._for_ever:
-                    self._stream.settimeout(None)
+                self._heard = True
                 return part
         raise _silent(self._path, self._stream, monotonic() - began)
 

@@ -1,5 +1,6 @@
 """The blocking client: one request, streams, and a daemon that is away, slow, or not a daemon."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -100,6 +101,34 @@ def test_a_daemon_at_work_is_waited_for_as_long_as_it_answers_that_it_lives(tmp_
             assert client.request("restart") == "done"
         worker.join(10)
     assert asked == ["restart", *["help"] * 5]
+
+
+def test_a_stream_that_may_last_for_ever_survives_a_daemon_that_stands_still(tmp_path: Path) -> None:
+    """A borrower must not lose the probe because the PC was asleep; who has nothing to tell is not asked about it."""
+    asked: list[bytes] = []
+    go_on = threading.Event()
+
+    def stand_still() -> None:
+        peer, _ = listener.accept()
+        with peer:
+            asked.append(peer.recv(4096))
+            peer.sendall(b'{"id":1,"event":"granted"}\n')
+            assert go_on.wait(20)
+            peer.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                asked.append(peer.recv(4096))
+            peer.sendall(b'{"id":1,"event":"over"}\n{"id":1,"ok":true,"result":null}\n')
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        daemon = threading.Thread(target=stand_still)
+        daemon.start()
+        threading.Timer(2.5, go_on.set).start()  # longer than the patience: a client in a hurry has asked, and is gone
+        with Client(str(tmp_path / "s"), patience=1.0, for_ever=True) as client:
+            assert list(client.stream("lend")) == ["granted", "over"]
+        daemon.join(20)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("path", ["absent.sock", "x" * 200, "nul\0"])
