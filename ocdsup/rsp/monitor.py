@@ -92,8 +92,11 @@ def own(line: str) -> str | None:
 
 
 def is_safe(line: str) -> bool:
-    """Tell whether `safe` admits a line: no active Tcl character, and a command of the list with plain arguments."""
-    return _ACTIVE.search(line) is None and _SAFE.fullmatch(words(line)) is not None
+    """Tell whether `safe` admits a line: no active Tcl character, and a command of the list with plain arguments.
+
+    Only ASCII: to Python a no-break space separates words and `①` is a digit, to Tcl both are letters of a name.
+    """
+    return line.isascii() and _ACTIVE.search(line) is None and _SAFE.fullmatch(words(line)) is not None
 
 
 def setting(line: str) -> str | None:

@@ -1,5 +1,7 @@
 """Monitor lines: `safe` cannot be talked into anything, settings are recognised, and only noise is dropped."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ HOSTILE = [
     "shutdown", "exit", "socket 1", "load_image /tmp/x", "dump_image /tmp/x 0 4", "program x.elf", "gdb_port 1", "re\\set", "",
     'reset "halt"', "flash write_image /etc/passwd", "add_script_search_dir /tmp", "echo hi", "rtt server start 9 0",
     "rtt sink 0 f", "shutdown curstate", "exec curstate", "source curstate", "sleep 600000",
+    "reset\u00a0halt", "reset\u2003halt", "halt\u0085", "halt \u2460", "help \u00e9",
 ]  # fmt: skip
 
 
@@ -40,6 +43,15 @@ def test_one_active_character_anywhere_is_refused(line: str, at: int, active: st
     """No line with a character that Tcl acts upon passes, wherever it stands."""
     at %= len(line) + 1
     assert not monitor.is_safe(line[:at] + active + line[at:])
+
+
+@given(st.text(max_size=20), st.sampled_from(FROM_IDES), st.integers(0, 50))
+def test_what_is_admitted_is_made_of_the_words_that_tcl_sees(junk: str, line: str, at: int) -> None:
+    """Jim Tcl separates words by blanks and tabs on one line (jim.c JimParseSep), and by nothing else."""
+    at %= len(line) + 1
+    mixed = line[:at] + junk + line[at:]
+    if monitor.is_safe(mixed):
+        assert monitor.words(mixed) == " ".join(re.split("[ \t]+", mixed.strip(" \t")))
 
 
 @pytest.mark.parametrize(
