@@ -141,6 +141,8 @@ class Proxy:
         out: list[Output] = []
         self._impatient = False
         self._link.open(info, now, out)
+        if info.reset:
+            self._void_writes(out)
         self._drain(now, out)
         return out
 
@@ -293,6 +295,12 @@ class Proxy:
             self._session.console(f"ocdsup: {self._why}; the program goes on when it is back\n", out)
         elif self._impatient and not self._link.up:
             self._expire(ask, out)
+
+    def _void_writes(self, out: list[Output]) -> None:
+        """Fail a write to registers that were reset before it was made."""
+        while self._backlog and self._backlog[0].row.group is Group.REGISTER:
+            ask = self._backlog.popleft()
+            self._session.give(ask, expired(ask.row, "the board was reset"), out)
 
     def _drain(self, now: float, out: list[Output]) -> None:
         while self._backlog and not self._closed and self._place(self._backlog[0], now, out):

@@ -17,6 +17,7 @@ from .packets import OK, Point, is_error, monitor_request, text_packet
 from .policy import BackendUp, OnDetach, Policy
 from .shadow import Shadow, stepping
 
+RAN_TEXT = "ocdsup: the core ran while OpenOCD was away and was halted again\n"
 RESET_TEXT = "ocdsup: board was reset while OpenOCD was away; the program starts again from its reset vector\n"
 INTERRUPTED = b"T02"
 TRAPPED = b"T05"
@@ -79,7 +80,7 @@ def greet(shadow: Shadow, up: BackendUp, policy: Policy) -> Part:
     yield b"QStartNoAckMode"
     if shadow.extended:
         yield b"!"
-    if up.same:
+    if not shadow.unsaid:
         return
     for key, line in shadow.settings.items():
         if up.adapter_kept or not monitor.is_adapter_speed(key):
@@ -87,7 +88,19 @@ def greet(shadow: Shadow, up: BackendUp, policy: Policy) -> Part:
 
 
 def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
-    """Make a new backend fit the belief; the board is left running or halted as GDB's user left it."""
+    """Make a new backend fit the belief; the board is left running or halted as GDB's user left it.
+
+    The backend may die in the middle: what it came with is owed until the dialogue with one of its successors is at its end.
+    """
+    shadow.unsaid = shadow.unsaid or not up.same
+    if up.reset and shadow.attached:
+        shadow.owes(up.told or RESET_TEXT)
+    outcome = yield from _restore(shadow, up, policy)
+    shadow.history, shadow.unsaid = "", False
+    return outcome
+
+
+def _restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     yield from greet(shadow, up, policy)
     if not shadow.attached:
         if shadow.farewell:
@@ -101,8 +114,8 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     reason = (yield b"?").body
     yield from _threads(shadow)
     if shadow.running:
-        return (yield from _restore_running(shadow, up, policy, halted, reason))
-    return (yield from _restore_halted(shadow, up, policy, halted))
+        return (yield from _restore_running(shadow, policy, halted, reason))
+    return (yield from _restore_halted(shadow, policy, halted))
 
 
 def _say_all(bodies: Iterable[bytes]) -> Part:
@@ -115,32 +128,33 @@ def _threads(shadow: Shadow) -> Part:
     yield from _say_all(shadow.threads.values())
 
 
-def _restore_halted(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool) -> Dialogue:
+def _restore_halted(shadow: Shadow, policy: Policy, halted: bool) -> Dialogue:
     if (shadow.freed or not policy.halt_on_attach) and not halted:
         lost = yield from insert(point for point in shadow.points if point.type == 1)
+        if shadow.freed:
+            shadow.untold = shadow.history or shadow.untold
         return Outcome(lost=lost, restored=True)
     if not halted:
+        if not shadow.history:
+            shadow.owes(RAN_TEXT)
         yield monitor_request("halt")
     registers = yield from _read_registers()
     yield from _heal_ram(shadow)
     yield from _unsettled(shadow)
     lost = yield from insert(shadow.points)
-    if up.reset or not halted:
-        shadow.forget_writes()
+    if shadow.history:
         shadow.seen, shadow.stale = registers, True
-        shadow.untold = (
-            (up.told or RESET_TEXT) if up.reset else "ocdsup: the core ran while OpenOCD was away and was halted again\n"
-        )
+        shadow.untold = shadow.history
     else:
         yield from _pending_writes(shadow)
     return Outcome(lost=lost, restored=True)
 
 
-def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reason: bytes) -> Dialogue:
-    console = (up.told or RESET_TEXT) if up.reset else ""
+def _restore_running(shadow: Shadow, policy: Policy, halted: bool, reason: bytes) -> Dialogue:
+    console = shadow.history
     registers = (yield from _read_registers()) if halted else b""
-    unmoved = halted and not up.reset and registers == shadow.seen
-    stop = None if unmoved else _stop_owed(shadow, up, policy, halted, reason)
+    unmoved = halted and not shadow.history and registers == shadow.seen
+    stop = None if unmoved else _stop_owed(shadow, policy, halted, reason)
     # Only what a running core cannot take halts it: points of other types, or a stop that GDB is owed anyway.
     must_halt = stop is not None or any(point.type != 1 for point in shadow.points)
     if must_halt and not halted:
@@ -156,13 +170,13 @@ def _restore_running(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool
     return Outcome(resume=shadow.resume, console=console, lost=lost, restored=True)
 
 
-def _stop_owed(shadow: Shadow, up: BackendUp, policy: Policy, halted: bool, reason: bytes) -> bytes | None:
+def _stop_owed(shadow: Shadow, policy: Policy, halted: bool, reason: bytes) -> bytes | None:
     """Return the stop reply that the truth asks for; None when the target is to run on.
 
     Not asked when the core stands with the very registers that GDB saw before the resume: the request was lost with the
     backend, and a stop would be taken for another hit of the breakpoint at this address.
     """
-    if up.reset:
+    if shadow.history:
         return RESET_STOP if policy.stop_after_reset else None
     if stepping(shadow):
         return TRAPPED  # the step may or may not have been made: GDB looks at the PC and goes on from there
@@ -312,6 +326,8 @@ def _late_farewell(shadow: Shadow, on_detach: OnDetach) -> Part:
     There are no points to take out: a new process has none, and one that lives on clears them for each new connection.
     """
     halted = was_halted = yield from _is_halted()
+    if not was_halted:
+        shadow.freed = True  # should this backend die too, after it has halted the core
     if shadow.under and not halted:
         yield monitor_request("halt")
         halted = True

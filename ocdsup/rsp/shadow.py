@@ -93,6 +93,8 @@ class Shadow:
     gone: bool = False  # the program is no more, the server has another one, and GDB does not know
     stale: bool = False  # the board was reset: GDB's idea of the registers is history
     untold: str = ""  # what GDB's console has still to be told
+    history: str = ""  # the same, of a reset that a new backend came with: until a dialogue that restores has come to its end
+    unsaid: bool = False  # likewise: a new process has yet to hear the settings
 
     @property
     def running(self) -> bool:
@@ -173,14 +175,24 @@ class Shadow:
 
     def forget_writes(self) -> None:
         """Forget register and memory writes that waited: they have been flushed, or are void after a reset."""
-        self.seen = None
-        self.registers.clear()
-        self.all_registers = None
+        self.forget_registers()
         self.unsettled = None
+
+    def forget_registers(self) -> None:
+        """Forget what was read from or is to be written to registers that are no more; memory outlives a reset."""
+        self.seen = self.all_registers = None
+        self.registers.clear()
+
+    def owes(self, text: str) -> None:
+        """Note that the registers that GDB has seen are history, and why: a line for its console, with its end."""
+        self.forget_registers()
+        if text not in self.history:
+            self.history += text
 
     def detached(self) -> None:
         """Forget the target; the connection may go on (extended mode)."""
-        self.attached, self.resume, self.stale, self.untold, self.freed = False, None, False, "", False
+        self.attached, self.resume, self.stale, self.freed = False, None, False, False
+        self.untold = self.history = ""
         self.points.clear()
         self.under.clear()
         self.forget_writes()

@@ -1,6 +1,6 @@
 """GDB, proxy and OpenOCD as a state machine: after any faults at any moment, what GDB believes is what the board is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -29,6 +29,10 @@ class Fault:
     halt: bool  # after a reset
     known: bool  # the supervisor knows whether the core is halted
     hit: bool  # a running core runs into a breakpoint meanwhile
+    after: int = 0  # its `steps`, as drawn
+
+    def __post_init__(self) -> None:
+        self.after = self.after or self.steps
 
 
 FAULTS = st.builds(
@@ -48,6 +52,7 @@ class FaultyBench(Bench):
 
     fault: Fault | None = None
     resets = 0
+    twice = False  # the next OpenOCD dies too, after as many writes
 
     def step(self) -> bool:
         fault = self.fault
@@ -69,16 +74,20 @@ class FaultyBench(Bench):
         self.advance(fault.seconds)
         self.resets += fault.kind == "reset"
         self.start(reset=fault.kind == "reset", halt=fault.halt, known=fault.known)
+        if self.twice and fault.seconds > 0:
+            self.fault = replace(fault, steps=fault.after, kind="kill", seconds=0.0, hit=False)
 
 
 class SessionMachine(RuleBasedStateMachine):
     """The rules are what GDB and the world can do; the invariant is the truth."""
 
     cache = False
+    twice = False
 
     @initialize()
     def attach(self) -> None:
         self.bench = FaultyBench(Policy(cache=self.cache))
+        self.bench.twice = self.twice
         self.bench.start()
         self.bench.attach()
         self.points: set[Point] = set()

@@ -6,7 +6,7 @@ from ocdsup.rsp.packets import Point, monitor_request
 from ocdsup.rsp.policy import BackendUp, OnDetach, Policy
 from ocdsup.rsp.replay import is_trap
 from tests.rsp.debug_bench import attached
-from tests.rsp.openocd_model import BKPT, RAM, RESET_PC, Board
+from tests.rsp.openocd_model import BKPT, RAM, RESET_PC, Board, OpenOcd
 
 
 def pc_of(registers: bytes) -> int:
@@ -382,3 +382,97 @@ def test_code_that_was_loaded_over_a_breakpoint_is_left_alone() -> None:
     bench.settle()
     bench.ask(b"z0,20000008,2")
     assert bytes(bench.board.ram[8:10]) == b"\xaa\xbb"
+
+
+DIALOGUE = range(14)  # how many writes of the first dialogue got through; more than it has
+
+
+@pytest.mark.parametrize("moved", DIALOGUE)
+def test_a_reset_is_told_although_openocd_dies_again_in_the_dialogue(moved: int) -> None:
+    """Twice at any moment: the register that was written before the reset is not written after it, and the resume is a stop."""
+    bench = attached()
+    assert bench.ask(b"P1=78563412") == b"OK"
+    bench.ask(b"Z1,8000234,2")
+    bench.kill()
+    bench.start(reset=True)
+    for _ in range(2):
+        for _ in range(moved):
+            bench.step()
+        bench.kill()
+        bench.start()
+    bench.settle()
+    bench.resume()
+    assert bench.stops == [b"T02"]
+    assert bench.console.count("ocdsup: board was reset") == 1
+    assert not bench.board.running
+    assert bench.board.registers[1] == 0
+    assert bench.ask(b"g")[8:16] == b"00000000"
+    bench.resume()
+    assert bench.board.running
+
+
+@pytest.mark.parametrize("moved", DIALOGUE)
+def test_a_reset_of_a_running_program_is_told_once_although_openocd_dies_again(moved: int) -> None:
+    """GDB gets its line and its stop from whichever dialogue comes to its end."""
+    bench = attached()
+    bench.ask(b"Z2,20000000,4")
+    bench.resume()
+    bench.kill()
+    bench.start(reset=True, halt=False)
+    for _ in range(moved):
+        bench.step()
+    if bench.running:
+        bench.kill()
+        bench.start()
+    bench.settle()
+    assert bench.stops == [b"T02"]
+    assert bench.console.count("ocdsup: board was reset") == 1
+    assert not bench.board.running
+
+
+@pytest.mark.parametrize("moved", DIALOGUE)
+def test_a_core_that_ran_meanwhile_is_told_although_openocd_dies_again(moved: int) -> None:
+    """The first of two has halted it: the second finds it halted, and GDB still hears that its registers are history."""
+    bench = attached()
+    bench.ask(b"P1=78563412")
+    bench.kill()
+    bench.board.running = True
+    bench.start(known=False)
+    for _ in range(moved):
+        bench.step()
+    bench.kill()
+    bench.start(known=False)
+    bench.settle()
+    bench.resume()
+    assert bench.stops == [b"T02"]
+    assert "the core ran while OpenOCD was away" in bench.console
+    assert bench.board.registers[1] != 0x12345678
+
+
+def test_settings_are_said_to_a_process_that_has_not_heard_them_to_the_end() -> None:
+    """Its first connection is lost in the dialogue: the second, to the same process, says them again; a third does not."""
+    bench = attached()
+    bench.ask(monitor_request("arm semihosting enable"))
+    bench.kill()
+    bench.start()
+    counts = []
+    for _ in range(2):
+        bench.proxy.backend_lost("closed by peer", bench.now)
+        bench.up.clear()
+        bench.down.clear()
+        process = bench.process = OpenOcd(bench.board)
+        bench.carry(bench.proxy.backend_ready(BackendUp(same=True), bench.now))
+        bench.settle()
+        counts.append(process.log.count(monitor_request("arm semihosting enable")))
+    assert counts == [1, 0]
+
+
+def test_a_register_write_that_waited_for_openocd_fails_when_the_board_was_reset() -> None:
+    """It was meant for the registers of before."""
+    bench = attached()
+    bench.kill()
+    bench.send(b"P1=78563412")
+    bench.start(reset=True)
+    bench.settle()
+    assert bench.answer() == b"E01"
+    assert bench.ask(b"g")[8:16] == b"00000000"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -193,3 +195,23 @@ def test_a_gdb_that_attaches_waits_longer_than_its_own_patience(desk: Desk) -> N
     gdb.command("-break-insert -h blink")
     hits(gdb)
     assert "gnoring packet error" not in console(gdb)
+
+
+def test_a_reset_is_told_although_the_openocd_that_made_it_dies_at_once(desk: Desk) -> None:
+    """The register written before the reset is not written after it, and the program does not run on from stale registers."""
+    gdb = desk.gdb()
+    gdb.command("-break-insert -h blink")
+    hits(gdb)
+    gdb.command('-data-evaluate-expression "$r5=0x1234"')
+    first = desk.pid()
+    desk.rig.ocdsup("restart", "one", "--under-reset")
+    second = desk.pid()
+    os.kill(second, signal.SIGKILL)
+    desk.rig.until("come back", lambda bench: bench["phase"] == "ready" and bench["backend"]["pid"] not in (first, second))
+    gdb.command("-exec-continue")
+    stop = gdb.wait_stop(PATIENCE)
+    assert 'func="Reset_Handler"' in stop
+    assert console(gdb).count("ocdsup: board was reset") == 1
+    assert "0x00001234" not in desk.rig.tcl("reg r5")
+    hits(gdb)
+    assert value(gdb, "blinks") == 0
