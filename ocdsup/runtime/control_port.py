@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
 import struct
@@ -96,20 +97,48 @@ def peer(sock: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
+def hung_up(sock: socket.socket) -> bool:
+    """Whether the other side has closed, and not only its sending side (poll(2), POLLHUP)."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
+
+
+def lasts(request: Request) -> bool:
+    """Whether it goes on for as long as its client is there."""
+    return request.verb == "watch" or bool(request.args.get("follow") or request.args.get("hold"))
+
+
 class _Session:
     def __init__(self, sock: socket.socket, port: ControlPort) -> None:
         self._port = port
         self.peer = peer(sock)
         self._requests = Requests()
         self._tasks = Tasks(port.report)
-        self._wire = Wire(sock, self._bytes, self._gone)
+        self._sock = sock
+        self._owed = 0  # answers to requests that end by themselves
+        self._silent = False  # the client has only closed its sending side
+        self._wire = Wire(sock, self._bytes, self._gone, on_eof=self._eof)
+
+    def _eof(self) -> None:
+        """One that still listens (`socat`, `nc -N`) gets the answers it waits for; one that is gone takes its work with it."""
+        self._silent = not hung_up(self._sock)
+        if not (self._silent and self._owed):
+            self.close()
 
     def _bytes(self, data: bytes) -> None:
         for request in self._requests.feed(data):
             if isinstance(request, Refused):
                 self._send(request)
             else:
-                self._tasks.spawn(f"control-{request.verb}", self._answer(replace(request, peer=self.peer)))
+                self._owed += not lasts(request)
+                self._tasks.spawn(f"control-{request.verb}", self._serve(replace(request, peer=self.peer)))
+
+    async def _serve(self, request: Request) -> None:
+        await self._answer(request)
+        self._owed -= not lasts(request)
+        if self._silent and not self._owed:
+            self.close()
 
     async def _answer(self, request: Request) -> None:
         if request.row.acts:

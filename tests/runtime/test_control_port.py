@@ -223,6 +223,42 @@ async def test_a_client_that_goes_takes_its_work_with_it(port: Port) -> None:
     assert port.log.named("task_failed") == []
 
 
+async def test_a_client_that_only_sends_no_more_gets_its_answers(port: Port, until: Until) -> None:
+    """`echo '{"id": 1, "verb": "wait", …}' | socat - UNIX:control.sock`."""
+    slow = asyncio.Event()
+
+    async def rule(request: Request, _emit: Emit) -> Any:
+        await slow.wait()
+        return request.id
+
+    port.rule = rule
+    reader, writer = await port.client()
+    writer.write(STATUS + b"\n" + STATUS.replace(b"1", b"2") + b"\n")
+    writer.write_eof()
+    await until(lambda: port.control._sessions[0]._silent)
+    slow.set()
+    async with asyncio.timeout(20):
+        answers = (await reader.read()).splitlines()
+    assert [json.loads(line)["result"] for line in answers] == [1, 2]
+    assert port.control._sessions == []
+
+
+async def test_a_stream_ends_with_a_client_that_sends_no_more(port: Port) -> None:
+    """Nobody could tell one that is gone from it any more, and a loan would last for ever."""
+
+    async def rule(_request: Request, emit: Emit) -> Any:
+        emit({"n": 1})
+        await asyncio.get_running_loop().create_future()
+
+    port.rule = rule
+    reader, writer = await port.client()
+    writer.write(b'{"id": 1, "verb": "watch"}\n')
+    assert await answer(reader) == {"id": 1, "event": {"n": 1}}
+    writer.write_eof()
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+
+
 async def test_a_client_that_does_not_read_is_cut_and_the_others_are_served(port: Port, until: Until) -> None:
     async def flood(request: Request, emit: Emit) -> Any:
         while request.id == 1:
