@@ -46,6 +46,8 @@ async def test_both_cores_are_found_and_each_has_a_gdb_server(start: Start) -> N
             await run.line(f"[{core}] Cortex-M4 r0p1 processor detected")
             at = await run.line(f"starting gdb server for {core} on 0", at)
             at = await run.line("for gdb connections", at)
+        ports = {line.split("port ")[1].split()[0] for line in run.lines if "for gdb connections" in line}
+        assert len(ports) == 2
 
 
 async def test_each_core_is_halted_resumed_and_written_for_itself(start: Start) -> None:

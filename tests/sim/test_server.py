@@ -128,6 +128,9 @@ async def test_a_sudden_disconnect_frees_the_probe(sim: SimServer, fault: str | 
     await client.writer.drain()
     client.close()
     await until(lambda: sim.probes[0].handle is None)
+    other = await Client.to(sim)
+    assert await other.open()
+    other.close()
 
 
 @pytest.mark.parametrize("junk", [b"\xff", b"GET / HTTP/1.1\r\n\r\n", b"\xaa" * 1_000_000, b"\x05" + b"\xff" * 31], ids=len)
@@ -194,9 +197,11 @@ async def test_usb_errors_carry_their_status(sim: SimServer) -> None:
 
 
 async def test_the_board_lives_while_nobody_is_connected(sim: SimServer) -> None:
-    core = sim.probes[0].board.core
+    [probe, _] = sim.probes
+    core = probe.board.core
     before = core.cpu.pc
     await until(lambda: core.cpu.pc != before)
+    assert (probe.handle, core.cpu.pc == before) == (None, False)
 
 
 async def test_the_control_socket_answers_lines_and_is_private(sim: SimServer) -> None:
@@ -216,6 +221,7 @@ async def test_an_endless_control_line_is_cut_off(sim: SimServer) -> None:
     writer.write(b"x" * 200_000)
     client = Client(reader, writer)
     await client.gone()
+    assert reader.at_eof() or reader.exception() is not None
     client.close()
 
 
