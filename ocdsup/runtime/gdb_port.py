@@ -40,6 +40,7 @@ class Served:
     resets: int
     run: int
     told: str = ""  # what debuggers are told instead of "the board was reset"
+    slow: bool = False  # recovery runs the adapter slower than its user, whose own speed is not set again meanwhile
 
 
 class GdbPort:

@@ -182,7 +182,8 @@ class GdbSession:
             return
         self._fresh = True
         self._up = Wire(sock, self._lane.from_backend, self._backend_gone, self._backend_drained)
-        up = BackendUp(reset=served.resets != self._resets, same=served.run == self._run, told=served.told)
+        reset, same = served.resets != self._resets, served.run == self._run
+        up = BackendUp(reset=reset, adapter_kept=not served.slow, same=same, told=served.told)
         self._resets, self._run = served.resets, served.run
         self._do(self._proxy.backend_ready(up, self._loop.time()))
         if self._half and self._up is not None:

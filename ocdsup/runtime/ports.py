@@ -230,8 +230,9 @@ class StablePorts:
         found = private.of(targets)
         self._place(found, targets)
         self._open_for_targets(max(self.places.values(), default=0) + 1)
+        slow = backend.profile.speed_khz is not None
         self._served = {
-            self.places[target]: Served(HOST, number, self._resets, backend.run, told) for target, number in found.items()
+            self.places[target]: Served(HOST, number, self._resets, backend.run, told, slow) for target, number in found.items()
         }
         for place, port in enumerate(self._gdb):
             if place in self._served:

@@ -18,6 +18,8 @@ from ocdsup.core.effects import Profile
 from ocdsup.core.state import Backend
 from ocdsup.openocd import command
 from ocdsup.openocd.dialect import Version
+from ocdsup.rsp.framing import encode
+from ocdsup.rsp.packets import monitor_request
 from ocdsup.runtime import ports as module
 from ocdsup.runtime.backend import Private
 from ocdsup.runtime.fd_store import Store
@@ -26,7 +28,7 @@ from ocdsup.runtime.ports import StablePorts
 from ocdsup.runtime.systemd import Notify
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.telnet.effects import Away
-from tests.runtime.gdb_rig import HELLO, Upstream, ended, receive
+from tests.runtime.gdb_rig import HELLO, Upstream, ended, packets, receive, send
 from tests.runtime.kept_log import KeptLog
 
 Until = Callable[[Callable[[], object]], Awaitable[None]]
@@ -95,8 +97,8 @@ async def bench() -> AsyncIterator[Bench]:
     await made.end()
 
 
-def backend(run: int = 1, after: str = "leave") -> Backend:
-    return Backend(run, Profile(after=after), since=0.0, version="0.12.0", ready=True)
+def backend(run: int = 1, after: str = "leave", speed_khz: int | None = None) -> Backend:
+    return Backend(run, Profile(speed_khz=speed_khz, after=after), since=0.0, version="0.12.0", ready=True)
 
 
 async def told(sock: socket.socket, part: bytes) -> bytes:
@@ -355,6 +357,25 @@ async def test_after_a_loan_debuggers_learn_that_the_board_may_be_another(bench:
     again = ports._gdb[0].served
     assert again is not None
     assert (again.resets, again.told) == (1, "")
+
+
+@pytest.mark.parametrize(("speed_khz", "replayed"), [(None, True), (240, False)], ids=["usual speed", "slower rung"])
+async def test_the_adapter_speed_that_a_debugger_has_set_does_not_undo_a_slower_recovery(
+    bench: Bench, until: Until, speed_khz: int | None, replayed: bool
+) -> None:
+    ports, (upstream, _) = bench.opened(), bench.upstreams
+    bench.connect(ports.gdb_numbers[0], HELLO)
+    await until(lambda: ports._gdb[0].sessions)
+    (session,) = ports._gdb[0]._sessions
+    session._proxy.shadow.settings["adapter speed"] = "adapter speed 4000"
+    session._proxy.shadow.attached = True
+    ports.expose(Private([upstream.port]), backend(speed_khz=speed_khz), ("a",))
+    await until(lambda: upstream.accepted)
+    asked: list[bytes] = []
+    while b"$?#3f" not in asked:  # its settings come before
+        asked += await packets(upstream.accepted[0], 1)
+        await send(upstream.accepted[0], b"+" + encode(b"OK"))
+    assert (encode(monitor_request("adapter speed 4000")) in asked) is replayed
 
 
 async def test_sessions_are_counted_for_each_target(bench: Bench, until: Until) -> None:
