@@ -316,3 +316,29 @@ def test_a_client_of_the_process_before_is_told_and_prompted(there: bool) -> Non
     assert bridge.greet() == []
     assert (b"OpenOCD is back" in text(up(bridge))) is not there
     assert bridge.client_bytes(b"GET / HTTP/1.1\r\n") == [ToBackend(b"GET / HTTP/1.1\n")]
+
+
+KEYS = st.sampled_from([b"\x10", b"\t", b"\x1b[A", b"\xff\xf7", b"\xff\xf8", b"\x0b", b"\x17"])
+
+
+@settings(deadline=None)
+@given(st.lists(TYPED, max_size=4), st.lists(KEYS, max_size=6))
+def test_openocd_is_sent_the_very_lines_that_were_looked_at(parts: list[bytes], keys: list[bytes]) -> None:
+    """Printable ASCII and one line end: nothing that its console would edit, complete or recall."""
+    looked_at: list[str] = []
+
+    def denied(line: str) -> str:
+        looked_at.append(line)
+        return ""
+
+    bridge = Bridge(AWAY, denied)
+    up(bridge)
+    sent = b""
+    for part in [*parts, *keys, b"\n"]:
+        for effect in bridge.client_bytes(part):
+            sent += effect.data if isinstance(effect, ToBackend) else b""
+        while more := [effect.data for effect in bridge.backend_bytes(b"x\r\n\x00\r> ") if isinstance(effect, ToBackend)]:
+            sent += b"".join(more)
+    rest = iter(looked_at)  # ^C forgets lines that wait
+    assert all(line in rest for line in sent.decode("ascii").split("\n")[:-1])
+    assert sent.replace(b"\n", b"").decode("ascii").isprintable()
