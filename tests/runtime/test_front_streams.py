@@ -40,16 +40,16 @@ class Peer:
         """Write."""
         self.writer.write(data)
 
-    async def hears(self, data: bytes) -> None:
+    async def expect(self, data: bytes) -> None:
         """Read exactly these bytes."""
         assert await asyncio.wait_for(self.reader.readexactly(len(data)), PATIENCE) == data
 
-    async def hears_packet(self, packet: bytes) -> None:
+    async def expect_packet(self, packet: bytes) -> None:
         """Read one packet; acknowledgements before it do not count."""
         got = b"+"
         while got == b"+":
             got = await asyncio.wait_for(self.reader.readexactly(1), PATIENCE)
-        await self.hears(packet[1:])
+        await self.expect(packet[1:])
         assert got == packet[:1]
 
     async def ended(self) -> bytes:
@@ -94,17 +94,17 @@ async def joined(*, acks: bool = False) -> AsyncIterator[tuple[Peer, Peer]]:
         first = encode(b"!") if acks else NOACK
         gdb.say(b"+" + first)
         stub = await there.peer()
-        await greeted(gdb, stub, first)
+        await expect_greeting(gdb, stub, first)
         yield gdb, stub
 
 
-async def greeted(gdb: Peer, stub: Peer, first: bytes = NOACK) -> None:
+async def expect_greeting(gdb: Peer, stub: Peer, first: bytes = NOACK) -> None:
     """The first exchange; each leg acknowledges for itself."""
-    await stub.hears_packet(first)
+    await stub.expect_packet(first)
     stub.say(b"+" + encode(b"OK"))
-    await gdb.hears_packet(encode(b"OK"))
+    await gdb.expect_packet(encode(b"OK"))
     gdb.say(b"+")
-    await stub.hears(b"+")
+    await stub.expect(b"+")
 
 
 BINARY = bytes(range(256)) * 3  # with every byte that frames are made of
@@ -151,33 +151,33 @@ async def test_what_is_said_arrives_as_it_was_said(acks: bool) -> None:
     async with joined(acks=acks) as (gdb, stub):
         for exchange in EXCHANGES.values():
             for request, reply in exchange:
-                await said(gdb, stub, request, ack)
-                await said(stub, gdb, reply, ack)
+                await expect_unchanged(gdb, stub, request, ack)
+                await expect_unchanged(stub, gdb, reply, ack)
 
 
-async def said(speaker: Peer, listener: Peer, body: bytes | None, ack: bytes) -> None:
+async def expect_unchanged(speaker: Peer, listener: Peer, body: bytes | None, ack: bytes) -> None:
     """One packet or notification goes through as it is; only packets are acknowledged, and each leg does so for itself."""
     if body is None:
         return
     speaker.say(framed(body))
-    await listener.hears(framed(body))
+    await listener.expect(framed(body))
     if ack and body[:1] != b"%":
         listener.say(ack)
-        await speaker.hears(ack)
+        await speaker.expect(ack)
 
 
 async def test_a_notification_between_request_and_reply_keeps_its_place() -> None:
     """The order of the server's words is the order in which GDB hears them."""
     async with joined() as (gdb, stub):
         gdb.say(encode(b"QNonStop:1"))
-        await stub.hears(encode(b"QNonStop:1"))
+        await stub.expect(encode(b"QNonStop:1"))
         stub.say(encode(b"OK"))
-        await gdb.hears(encode(b"OK"))
+        await gdb.expect(encode(b"OK"))
         gdb.say(encode(b"m0,4"))
-        await stub.hears(encode(b"m0,4"))
+        await stub.expect(encode(b"m0,4"))
         words = framed(b"%Stop:T05thread:p1.1;") + encode(b"00112233") + framed(b"%Stop:T05thread:p1.2;")
         stub.say(words)
-        await gdb.hears(words)
+        await gdb.expect(words)
 
 
 @pytest.mark.parametrize("size", [1, 100, 16384, 1 << 20])
@@ -187,20 +187,20 @@ async def test_binary_data_of_any_size_and_content_passes_in_both_directions(siz
     packet = encode(b"X0,%x:" % size + escape(data))
     async with joined() as (gdb, stub):
         gdb.say(packet)
-        await stub.hears(packet)
+        await stub.expect(packet)
         stub.say(encode(b"b" + escape(data)))
-        await gdb.hears(encode(b"b" + escape(data)))
+        await gdb.expect(encode(b"b" + escape(data)))
 
 
 async def test_an_interrupt_passes_between_two_packets() -> None:
     """One byte, while the program runs."""
     async with joined() as (gdb, stub):
         gdb.say(encode(b"vCont;c"))
-        await stub.hears(encode(b"vCont;c"))
+        await stub.expect(encode(b"vCont;c"))
         gdb.say(b"\x03")
-        await stub.hears(b"\x03")
+        await stub.expect(b"\x03")
         stub.say(encode(b"T02thread:01;"))
-        await gdb.hears(encode(b"T02thread:01;"))
+        await gdb.expect(encode(b"T02thread:01;"))
 
 
 async def test_a_debugger_that_only_stops_sending_still_gets_its_answer() -> None:
@@ -208,9 +208,9 @@ async def test_a_debugger_that_only_stops_sending_still_gets_its_answer() -> Non
     async with joined() as (gdb, stub):
         gdb.say(encode(b"D"))
         gdb.writer.write_eof()
-        await stub.hears(encode(b"D"))
+        await stub.expect(encode(b"D"))
         stub.say(encode(b"OK"))
-        await gdb.hears(encode(b"OK"))
+        await gdb.expect(encode(b"OK"))
         assert await stub.ended() == b""
         stub.writer.close()
         assert await gdb.ended() == b""
@@ -224,7 +224,7 @@ async def test_a_debugger_that_detaches_and_is_gone_is_heard_out(how: str) -> No
         if how == "close":
             gdb.writer.close()
         else:
-            await stub.hears(encode(b"D"))
+            await stub.expect(encode(b"D"))
             gdb.writer.transport.abort()
         assert await stub.ended() in (encode(b"D"), b"")
 
@@ -236,7 +236,7 @@ async def test_a_debugger_that_says_nothing_costs_the_server_nothing() -> None:
             pass
         async with client(port) as gdb:
             gdb.say(b"+" + NOACK)
-            await greeted(gdb, await there.peer())
+            await expect_greeting(gdb, await there.peer())
         assert there.peers.empty()
 
 
@@ -247,7 +247,7 @@ async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
     async with front(number) as port, client(port) as gdb:
         gdb.say(b"+" + NOACK)
         async with server(number) as there:
-            await greeted(gdb, await there.peer())
+            await expect_greeting(gdb, await there.peer())
 
 
 async def test_a_halted_session_goes_on_with_a_server_that_comes_back() -> None:
@@ -257,15 +257,15 @@ async def test_a_halted_session_goes_on_with_a_server_that_comes_back() -> None:
         async with front(number) as port, client(port) as gdb:
             gdb.say(b"+" + NOACK)
             stub = await first.peer()
-            await greeted(gdb, stub)
+            await expect_greeting(gdb, stub)
             for request, reply in ((b"Hg0", b"OK"), (b"?", b"S05"), (b"Z1,8000234,2", b"OK")):
                 gdb.say(encode(request))
-                await stub.hears(encode(request))
+                await stub.expect(encode(request))
                 stub.say(encode(reply))
-                await gdb.hears(encode(reply))
+                await gdb.expect(encode(reply))
             stub.writer.close()
             stub = await first.peer()
-            await stub.hears_packet(NOACK)
+            await stub.expect_packet(NOACK)
             stub.say(b"+" + encode(b"OK"))
             for request, reply in ((b"?", b"S05"), (b"Hg0", b"OK"), (b"Z1,8000234,2", b"OK")):
                 assert request in await asyncio.wait_for(stub.reader.readuntil(b"#"), PATIENCE)
@@ -275,4 +275,4 @@ async def test_a_halted_session_goes_on_with_a_server_that_comes_back() -> None:
             console = await asyncio.wait_for(gdb.reader.readuntil(b"#"), PATIENCE)
             assert b"went away and came back" in bytes.fromhex(console[2:-1].decode())
             await gdb.reader.readexactly(2)
-            await gdb.hears(encode(b"T02"))
+            await gdb.expect(encode(b"T02"))
