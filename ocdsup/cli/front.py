@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 EPILOG = """\
 Works with any GDB server: gdbserver, QEMU, pyOCD, the J-Link GDB server. What GDB and the server say passes as it is. When the
 server goes away and comes back, a session in which a program was being debugged goes on with it: its breakpoints are set
-again, and GDB is told that the program is a new run.
+again, and GDB is told that the program is a new run. One whose debugger waits for its program ends after --wait seconds.
 """
+
+WAIT = "how long a debugger waits for a server that went away (0: its session ends with the server); default 60"
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,6 +22,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb = verbs.add_parser("front", description="A stable GDB port in front of another GDB server.", epilog=EPILOG)
     verb.add_argument("server", metavar="HOST:PORT", help="where the GDB server listens; :PORT means this PC")
     verb.add_argument("--listen", type=port, default=0, metavar="PORT", help="the stable port; default any free one")
+    verb.add_argument("--wait", type=seconds, default=60.0, metavar="SECONDS", help=WAIT)
     verb.set_defaults(run=run)
 
 
@@ -27,6 +30,14 @@ def port(text: str) -> int:
     """A TCP port number. Raises ValueError, which argparse words."""
     number = int(text)
     if not 0 <= number <= 65535:
+        raise ValueError(text)
+    return number
+
+
+def seconds(text: str) -> float:
+    """A time that is not negative. Raises ValueError, which argparse words."""
+    number = float(text)
+    if not 0 <= number < 1e9:
         raise ValueError(text)
     return number
 
@@ -43,5 +54,5 @@ def run(options: argparse.Namespace) -> int:
     if not server[1]:
         print(f"ocdsup: {options.server!r} is not HOST:PORT, for example localhost:2331", file=sys.stderr)
         return 2
-    serve(server, options.listen)
+    serve(server, options.listen, options.wait)
     return 0

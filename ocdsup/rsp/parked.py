@@ -61,7 +61,7 @@ def park(proxy: Proxy, taken: int = 0, given: int = 0, unsent: bytes = b"") -> P
         asks=tuple(ask.raw for ask in (*waiting, *proxy._backlog)),
         partial=bytes(session.client._framer._buffer),
         interrupted=session.interrupted,
-        owed=proxy._own is not None,
+        owed=proxy._own.since is not None,
         taken=taken,
         given=given,
         unsent=unsent,

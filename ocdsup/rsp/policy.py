@@ -60,6 +60,7 @@ class Policy:
     answer_within: float = 4.0
     hold_every: float = 1.0  # while it attaches, GDB is held by a notification: half of its 2 s, so that it never asks again
     hold_for: float = 30.0  # then it is told why there is no target
+    wait_for: float = 60.0  # a debugger that waits for a stop, for a server of somebody else that went away: see `outage`
     greeting_within: float = 5.0
     stop_patience: float = 1.5  # the third failed poll of OpenOCD comes 0.6 s after the first
     dialogue_within: float = 8.0  # a `halt` inside may take OpenOCD 5 s

@@ -7,34 +7,26 @@ The rules that everything here serves (seen with GDB 13.1 and OpenOCD 0.12, see 
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from . import monitor
 from .answers import Answers
 from .framing import Frame, Kind
 from .greeting import Greeting
 from .guard import ERROR
 from .link import Link
+from .outage import Outage
 from .outputs import CloseBackend, CloseClient, News, Notice, Output
-from .packets import OK, Answer, Group, monitor_line, name
+from .own import Own
+from .packets import OK, Answer, Group, name
 from .policy import BackendUp, OnDetach, Policy
-from .reception import Here, answer_here, answer_while_away, expired, refused
+from .reception import Here, expired, refused
 from .replay import Purpose, farewell, reexamined
-from .rerun import answer_here as answer_another_run
 from .session import Session
 from .shadow import Learned, Shadow
 from .shortcut import Shortcut
 from .wires import Ask, ClientWire
 
 _ATTACH = (Group.READ, Group.QUERY, Group.SESSION)  # what GDB asks before it knows the target; `?` is a read
-
-
-@dataclass(slots=True)
-class _Own:
-    """A `monitor ocdsup …` that waits for its text."""
-
-    id: int
-    since: float
 
 
 class Proxy:
@@ -52,17 +44,17 @@ class Proxy:
         self._session = Session(self.policy, self.shadow, Answers(self.policy.cache), client)
         self._link = Link(self._session)
         self._backlog: deque[Ask] = deque()
-        self._own: _Own | None = None
-        self._own_id = 0
+        self._own = Own()
         self._why = f"{self.policy.server} is not there yet"
         self._impatient = False  # GDB has already waited in vain in this outage
+        self._outage = Outage(self.policy)
         self._greeting = Greeting()
         self._closed = False
         self._refused = ""  # why this client is one too many
 
     def shortcut(self) -> Shortcut | None:
         """Return the short way for what comes next; None when it is closed. To be asked again after every other input."""
-        if self._backlog or self._closed or self._own is not None or self._refused or not self._session.client.idle:
+        if self._backlog or self._closed or self._own.since is not None or self._refused or not self._session.client.idle:
             return None
         return self._link.short
 
@@ -86,7 +78,7 @@ class Proxy:
         """Note that GDB's connection has ended, in whatever way; the core is left as the policy says, or as it is (`leave`)."""
         out: list[Output] = [Notice(News.ENDED)] if self._greeting.done else []
         self._closed = True
-        self._greeting.until = self._own = None
+        self._greeting.until = self._own.since = None
         self._backlog.clear()
         self._link.abandon()
         if leave:
@@ -123,8 +115,7 @@ class Proxy:
     def own_answer(self, id: int, text: str, now: float) -> list[Output]:
         """Answer `monitor ocdsup …`; an answer that comes too late is dropped."""
         out: list[Output] = []
-        if self._own is not None and self._own.id == id:
-            self._own = None
+        if self._own.ends(id):
             self._session.console(text if text.endswith("\n") else text + "\n", out)
             self._session.reply(OK, out)
             self._drain(now, out)
@@ -150,6 +141,8 @@ class Proxy:
         """Read bytes of the backend."""
         out: list[Output] = []
         self._link.take(data, now, out)
+        if self._outage.until is not None and self._link.ready:
+            self._outage.until = None
         if self._closed and self._link.ready and not self.owes:
             self._link.close("GDB has gone", out)
         elif self._backlog:
@@ -159,7 +152,7 @@ class Proxy:
     def backend_lost(self, reason: str, now: float) -> list[Output]:
         """Note that the connection to the backend has ended; `reason` is for people."""
         out: list[Output] = []
-        self._lose(reason, out)
+        self._lose(reason, now, out)
         return out
 
     def recovering(self, active: bool, now: float) -> list[Output]:
@@ -208,10 +201,12 @@ class Proxy:
         """Return when `tick` is due, in seconds of the caller's clock; None when nothing is awaited."""
         link, held = self._link, self._session.held
         due = [ask.since + self._session.patience for ask in self._mortal()]
-        if self._own is not None:
+        if self._own.since is not None:
             due.append(self._own.since + self.policy.answer_within)
         if self._greeting.until is not None:
             due.append(self._greeting.until)
+        if self._outage.until is not None:
+            due.append(self._outage.until)
         if link.talk is not None:
             due.append(link.talk.deadline)
         elif held is not None and not self._session.recovering:
@@ -224,14 +219,17 @@ class Proxy:
         for ask in [ask for ask in self._mortal() if ask.since + self._session.patience <= now]:
             if not self._session.holds(ask, now, out):
                 self._expire(ask, out)
-        if self._own is not None and self._own.since + self.policy.answer_within <= now:
+        if self._own.since is not None and self._own.since + self.policy.answer_within <= now:
             out += self.own_answer(self._own.id, "ocdsup: no answer from the supervisor", now)
         if self._greeting.until is not None and self._greeting.until <= now:
             self._close_client("nothing was said", out)
+        if self._outage.over(now):
+            self._session.console(f"ocdsup: {self._why}; the session ends\n", out)
+            self._close_client(self._why, out)
         talk, held = self._link.talk, self._session.held
         if talk is not None and talk.deadline <= now:
             out.append(CloseBackend("the backend does not answer"))
-            self._lose("the backend does not answer", out)
+            self._lose("the backend does not answer", now, out)
         elif held is not None and not self._session.recovering and held.until <= now:
             self._link.recheck(now, out)
         self._drain(now, out)
@@ -279,8 +277,8 @@ class Proxy:
             self._link.interrupt(now, out)
         elif self.shadow.running or coming:
             self._session.interrupted = True
-            if self.shadow.running and not self._link.up:
-                self._session.console(f"ocdsup: {self._why}; the interrupt is delivered when it is back\n", out)
+            if not self._link.up and (self.shadow.running or len(self._backlog) == 1):
+                self._session.console(self._outage.hurries(self._why, now), out)
 
     def _request(self, frame: Frame, now: float, out: list[Output]) -> None:
         body = frame.body
@@ -292,7 +290,7 @@ class Proxy:
             self._close_client("more requests than answers", out)
         elif not self._link.up and ask.row.answer is Answer.STOP and len(self._backlog) == 1:
             # GDB waits for a stop as long as it takes, and takes console lines meanwhile: a resume never expires.
-            self._session.console(f"ocdsup: {self._why}; the program goes on when it is back\n", out)
+            self._session.console(self._outage.begins(self._why, now), out)
         elif self._impatient and not self._link.up:
             self._expire(ask, out)
 
@@ -313,16 +311,13 @@ class Proxy:
             self._turn_away(ask, out)
             return True
         if self._session.transparent:
-            if self.shadow.stale or self.shadow.gone:
-                here = answer_another_run(ask.row, ask.body, self.shadow)
-        elif self._own is not None or self._link.owed or self._link.talk is not None:
+            here = self._session.known(ask, up=self._link.up)
+        elif self._own.since is not None or self._link.owed or self._link.talk is not None:
             return False
         elif ask.row.name in ("qRcmd", "D", "k") and self._is_special(ask, now, out):
             return True
         else:
-            here = answer_here(ask.row, ask.body, self.shadow, self._session.answers, self.policy)
-            if here is None and not self._link.up:
-                here = answer_while_away(ask.row, ask.body, self.shadow)
+            here = self._session.known(ask, up=self._link.up)
         if here is not None:
             self._session.give(ask, here, out)
             return True
@@ -339,13 +334,7 @@ class Proxy:
     def _is_special(self, ask: Ask, now: float, out: list[Output]) -> bool:
         """Take `monitor ocdsup …`, a detach and a kill; tell whether the request was one."""
         if ask.row.name == "qRcmd":
-            rest = monitor.own(monitor_line(ask.body) or "")
-            if rest is None:
-                return False
-            self._own_id += 1
-            self._own = _Own(self._own_id, ask.since)
-            out.append(Notice(News.ASKED, rest, self._own_id))
-            return True
+            return self._own.takes(ask, out)
         self._part(Purpose.DETACH if ask.row.name == "D" else Purpose.KILL, now, out)
         return True
 
@@ -381,19 +370,19 @@ class Proxy:
         else:
             self._session.give(ask, expired(ask.row, why), out)
 
-    def _lose(self, reason: str, out: list[Output]) -> None:
+    def _lose(self, reason: str, now: float, out: list[Output]) -> None:
         self._why = f"{self.policy.server} is away ({reason})"
         again = self._link.lost(self._why, out)
         self._backlog.extendleft(reversed(again))
         if self._session.ends or not self.policy.keep_session:
             self._close_client(reason, out)
         elif self.policy.transparent and self.shadow.running and not self._closed:
-            self._session.console(f"ocdsup: {self._why}\n", out)  # OpenOCD's supervisor says more than that
+            self._session.console(self._outage.begins(self._why, now), out)  # OpenOCD's supervisor says more than that
 
     def _close_client(self, reason: str, out: list[Output]) -> None:
         if not self._closed:
             self._closed = True
-            self._greeting.until = None
+            self._greeting.until = self._outage.until = None
             out.append(CloseClient(reason))
             self._link.abandon()
             self._link.close(reason, out)

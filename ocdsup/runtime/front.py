@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import Any
 
 from ocdsup.errors import OcdsupError
@@ -42,14 +43,14 @@ async def _answer(_words: str) -> str:
     return "ocdsup: this port only stands in front of another server; it has no bench to tell of\n"
 
 
-async def _serve(server: tuple[str, int], listen: int) -> None:
+async def _serve(server: tuple[str, int], listen: int, policy: Policy) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
     log = Stderr()
     tasks = Tasks(lambda task, error: log.error("task_failed", task=task, error=repr(error)))
-    port = GdbPort(bind_all(LOOPBACK, listen), POLICY, _answer, lambda: None, tasks, log)
+    port = GdbPort(bind_all(LOOPBACK, listen), policy, _answer, lambda: None, tasks, log)
     port.backend_up(Served(*server, resets=0, run=1))
     sys.stdout.write(f"Listening on port {port.port} for gdb connections\n")
     sys.stdout.flush()
@@ -58,11 +59,14 @@ async def _serve(server: tuple[str, int], listen: int) -> None:
     await tasks.cancel()
 
 
-def serve(server: tuple[str, int], listen: int) -> None:
-    """Listen until SIGTERM or SIGINT. Raises OcdsupError when the port belongs to somebody else."""
+def serve(server: tuple[str, int], listen: int, wait: float = POLICY.wait_for) -> None:
+    """Listen until SIGTERM or SIGINT. Raises OcdsupError when the port belongs to somebody else.
+
+    A session whose debugger waits for its program waits for a server that went away for `wait` seconds; 0: it ends with it.
+    """
     try:
         with asyncio.Runner(loop_factory=StreamLoop) as runner:
-            runner.run(_serve(server, listen))
+            runner.run(_serve(server, listen, replace(POLICY, wait_for=wait, keep_session=wait > 0)))
     except PortTakenError as error:
         hint = "choose another --listen, or none for any free port"
         raise OcdsupError(f"bind {error.address} port {error.port}", str(error.strerror), hint) from error

@@ -36,7 +36,7 @@ _ocdsup() {
         install) words='-h --help --user --system --dry-run --root -c --config --socket' ;;
         uninstall) words='-h --help --user --system --dry-run --root -c --config --socket' ;;
         schema) words='-h --help -c --config --socket' ;;
-        front) words='-h --help --listen -c --config --socket' ;;
+        front) words='-h --help --listen --wait -c --config --socket' ;;
         sim) words='-h --help --port --board --serial --control -c --config --socket break heal log status press power' ;;
     esac
     [[ $benches && $word != -* ]] && words+=" $(_ocdsup_benches)"

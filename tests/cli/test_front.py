@@ -24,3 +24,12 @@ def test_it_imports_nothing_heavy() -> None:
     script = f"import ocdsup.cli.front, ocdsup.runtime.front, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("wait", ["-1", "soon", "nan", "inf"])
+def test_a_wait_that_is_no_time_is_a_usage_error(wait: str) -> None:
+    """Exit code 2, and the option is named."""
+    argv = [sys.executable, "-m", "ocdsup", "front", "localhost:1", "--wait", wait]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "--wait" in done.stderr
