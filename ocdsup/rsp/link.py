@@ -98,7 +98,7 @@ class Link:
         """Note that GDB has taken its leave without a backend, or that this was lost meanwhile: the next one hears of it."""
         session = self._session
         if purpose in (Purpose.DETACH, Purpose.KILL, Purpose.FAREWELL):
-            if session.shadow.attached:
+            if session.shadow.attached or session.shadow.halted_early:
                 session.shadow.parted()
             session.shadow.ended = not session.shadow.extended
         if purpose is Purpose.DETACH:

@@ -104,7 +104,7 @@ def _restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     yield from greet(shadow, up, policy)
     if not shadow.attached:
         if shadow.farewell:
-            yield from _late_farewell(shadow, policy.on_detach)
+            yield from _late_farewell(shadow, OnDetach.RESUME if shadow.halted_early else policy.on_detach)
         elif policy.halt_on_attach and not shadow.left and not (yield from _is_halted()):
             shadow.halted_early = True
             yield monitor_request("halt")
@@ -339,7 +339,7 @@ def _late_farewell(shadow: Shadow, on_detach: OnDetach) -> Part:
         yield monitor_request("resume")
     if not wanted and not halted:
         yield monitor_request("halt")
-    shadow.farewell = shadow.freed = False
+    shadow.farewell = shadow.freed = shadow.halted_early = False
 
 
 def lost_text(lost: tuple[Point, ...]) -> str:

@@ -200,9 +200,9 @@ class Shadow:
 
     def parted(self) -> None:
         """Note that GDB has left the target and that no backend could be told: what that one must know is kept."""
-        running, under = self.running or self.freed, dict(self.under)
+        running, under, early = self.running or self.freed, dict(self.under), self.halted_early and not self.attached
         self.detached()
-        self.farewell, self.freed, self.under = True, running, under
+        self.farewell, self.freed, self.under, self.halted_early = True, running, under, early
 
     # One function per request that changes the belief: (body, reply).
 

@@ -5,7 +5,7 @@ import pytest
 from ocdsup.rsp.packets import Point, monitor_request
 from ocdsup.rsp.policy import BackendUp, OnDetach, Policy
 from ocdsup.rsp.replay import is_trap
-from tests.rsp.debug_bench import attached
+from tests.rsp.debug_bench import Bench, attached
 from tests.rsp.openocd_model import BKPT, RAM, RESET_PC, Board, OpenOcd
 
 
@@ -294,6 +294,33 @@ def test_an_openocd_that_dies_of_the_farewell_is_followed_by_one_that_hears_it(h
             bench.settle()
         assert bench.board.running
         assert bytes(bench.board.ram) == before
+
+
+@pytest.mark.parametrize("policy", OnDetach)
+@pytest.mark.parametrize("first", ["GDB", "OpenOCD"])
+def test_a_gdb_that_dies_while_it_attaches_leaves_the_core_running_also_when_openocd_dies_too(
+    first: str, policy: OnDetach
+) -> None:
+    """However far the attach came: it has halted a core for somebody who never asked how it stands."""
+    halted_early = 0
+    for steps in range(12):
+        bench = Bench(Policy(on_detach=policy))
+        bench.board.running = True
+        bench.start(halt=False)
+        bench.send(b"qSupported:swbreak+")
+        for _ in range(steps):
+            bench.step()
+        halted_early += not bench.board.running
+        for dies in (first, *{"GDB", "OpenOCD"} - {first}):
+            if dies == "OpenOCD":
+                bench.kill()
+            else:
+                bench.carry(bench.proxy.client_gone(bench.now))
+        while bench.proxy.owes:
+            bench.start(known=False)
+            bench.settle()
+        assert bench.board.running
+    assert halted_early > 3
 
 
 @pytest.mark.parametrize("policy", OnDetach)
