@@ -66,6 +66,96 @@ class Session:
             out.append(Notice(News.RESET_TOLD, self.shadow.untold.strip()))
             self.shadow.untold = ""
 
+    def log(self, raw: bytes, out: list[Output], *, asked: bool = False) -> None:
+        """Pass a console packet (a whole frame) on, without the lines that nobody at a debugger can use."""
+        text = text_of(expand(raw[1:-3]))
+        kept = None if text is None else without_noise(text, asked=asked)
+        if text is None or kept == text:
+            self.client.send(raw, out)
+        elif kept:
+            self.reply(text_packet(kept), out)
+
+    def for_guest(self, reply: bytes) -> bytes:
+        """Return what a guest's `g` is answered while the core runs for somebody else: zeros, as OpenOCD's default is.
+
+        GDB cannot attach without registers, and one that watches memory shows none. Errors stay errors for everybody else.
+        """
+        return b"0" * self.shadow.learned.registers if is_error(reply) and self.shadow.learned.registers else reply
+
+    def stop(self, raw: bytes, out: list[Output]) -> None:
+        """Send a stop reply (a whole frame) to GDB."""
+        self.noted_stop(raw[1:-3])
+        self.client.send(raw, out)
+        out.append(HALTED)
+
+    def refused(self, raw: bytes, out: list[Output]) -> bytes:
+        """Take the refusal of a resume (a whole frame); return the frame to send instead, or nothing: then GDB hears of it.
+
+        OpenOCD announces `vCont;C` and refuses it, and GDB waits on for ever (13.1: "Invalid remote reply"), deaf to its user;
+        after `C` it says that the server sends no signals, and asks again without one (remote.c wait_as). So it is done here.
+        """
+        asked = self.shadow.resume or b""
+        instead = asked if self.transparent else without_signals(asked)
+        if instead != asked:
+            self.shadow.resumes(instead)
+            self.console("ocdsup: OpenOCD sends no signals to a target; the program goes on without\n", out)
+            return encode(instead)
+        self.shadow.refused()
+        self.held, self.interrupted = None, False
+        self.client.send(raw, out)
+        out.append(HALTED)
+        return b""
+
+    def noted_stop(self, body: bytes) -> None:
+        """Note a stop that goes to GDB."""
+        self.shadow.stopped(body)
+        if self.answers.enabled:
+            self.answers.stopped(body)
+        self.held, self.unsent, self.interrupted = None, b"", False
+
+    def arrived(self, raw: bytes, now: float, out: list[Output]) -> None:
+        """Take a stop reply (a whole frame) of the backend: it goes to GDB, or is held back when it may be made up."""
+        doubtful = now < self.doubtful_until and not self.interrupted
+        if self.unsent:
+            self.stop(encode(self.unsent) if raw[1:4] in INTERRUPTS else raw, out)
+        elif not self.transparent and (raw[1:4] in UNTOLD_STOPS or doubtful):
+            self.held = Held(raw[1:-3], now + self.policy.stop_patience)
+            out.append(Notice(News.HELD_STOP, "recovering" if self.recovering else ""))
+        else:
+            self.stop(raw, out)
+
+    def seen(self, *, halted: bool, now: float) -> None:
+        """Note what OpenOCD's poll found: a halt whose stop does not follow within `stop_patience` is looked into."""
+        if halted and self.shadow.running and self.held is None and not self.transparent:
+            self.held = Held(b"", now + self.policy.stop_patience)
+        elif not halted and self.held is not None and not self.held.body:
+            self.held = None
+
+    @property
+    def plain(self) -> bool:
+        """Tell whether packets may pass without a look: nothing is kept or shared, or due before the next resume or stop."""
+        shadow = self.shadow
+        looks = self.answers.enabled or self.guest or shadow.non_stop or shadow.gone
+        due = shadow.stale or shadow.untold or self.interrupted or self.held is not None or self.unsent
+        return not (looks or due)
+
+    @property
+    def attaching(self) -> bool:
+        """Tell whether GDB has begun to talk and does not know the target yet."""
+        return not (self.shadow.attached or self.shadow.ended)
+
+    @property
+    def ends(self) -> bool:
+        """Tell whether it ends with its server: with no program to go on with, or one that GDB follows by notifications."""
+        shadow = self.shadow
+        idle = shadow.non_stop or not (shadow.attached or shadow.running)
+        return shadow.ended or (self.transparent and idle)
+
+    @property
+    def patience(self) -> float:
+        """Return for how many seconds a request may wait until something has to be said."""
+        return self.policy.hold_every if self.attaching else self.policy.answer_within
+
     def known(self, ask: Ask, *, up: bool) -> Here | None:
         """Return our own answer to a request; None when the backend (that may not be `up`) has to be asked."""
         row, body, shadow = ask.row, ask.body, self.shadow
