@@ -212,12 +212,13 @@ class HolderSeen:
 class HoldersSeen:
     """Answer to `LookForHolders`. `unseen` says what could not be looked at, with the right that is missing.
 
-    `again_at` (monotonic seconds) is when time alone may change a verdict.
+    `again_at` (monotonic seconds) is when time alone may change a verdict. `forced`: they were judged for a person who insists.
     """
 
     holders: tuple[HolderSeen, ...]
     unseen: str = ""
     again_at: float | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,20 @@ def _remembered(turn: Turn, ended: ev.HolderEnded) -> tuple[Evicted, ...]:
     return tuple(Evicted(turn.now, one.pid, one.name, one.user, one.why, ended.how) for one in known)
 
 
+def end_of(pid: int) -> str:
+    """What is waited for in `State.waits` until the end of a holder is heard of."""
+    return f"evict:{pid}"
+
+
 def holders_seen(turn: Turn, seen: ev.HoldersSeen) -> None:
     """Remember the holders, and end those that the policy lets us end and that did not resist before."""
     state = turn.state
+    state.refused &= {(holder.pid, holder.start) for holder in seen.holders}
     state.holders = tuple(_resisting(turn, holder) for holder in seen.holders)
     state.unseen = seen.unseen
     for holder in state.holders:
-        wait_for = f"evict:{holder.pid}"
-        if holder.evict and wait_for not in state.waits:
-            state.waits |= {wait_for}
+        if holder.evict and end_of(holder.pid) not in state.waits:
+            state.waits |= {end_of(holder.pid)}
             turn.note("evicting", pid=holder.pid, name=holder.name, user=holder.user, why=holder.why)
             turn.do(EndHolder(holder.pid, holder.start))
 
@@ -62,6 +67,7 @@ def evict_first(turn: Turn, seen: ev.HoldersSeen) -> bool:
 def holder_ended(turn: Turn, ended: ev.HolderEnded) -> None:
     """A holder is gone, or could not be ended; `text` says why."""
     state = turn.state
+    state.waits -= {end_of(ended.pid)}
     turn.note("holder_ended", pid=ended.pid, ended=ended.ended, how=ended.how, text=ended.text)
     if ended.ended:
         if ended.how != "gone":

@@ -124,8 +124,10 @@ def _profile_after_loan(turn: Turn) -> Profile:
 
 
 def evict_asked(turn: Turn, event: ev.EvictAsked) -> None:
-    """Look who has the probe; the answer ends those whom the policy (or `force`) allows."""
+    """Look who has the probe; the answer ends those whom the policy (or `force`) allows, also whom it has tried in vain."""
     turn.state.refused = frozenset()
+    if turn.state.phase is not Phase.CLEARING:  # which waits for these answers with a deadline of its own
+        turn.state.waits = frozenset()
     turn.note("evict_asked", by=event.by, force=event.force)
     turn.do(LookForHolders(force=event.force))
 

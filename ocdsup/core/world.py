@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ocdsup.core import events as ev
-from ocdsup.core.evicting import evict_first, holder_ended, holders_seen
+from ocdsup.core.evicting import end_of, evict_first, holder_ended, holders_seen
 from ocdsup.core.faults import FAULTS, Whose
 from ocdsup.core.launching import RECHECK_S, afresh, again, blame, block, default_profile, renewed
 from ocdsup.core.recovering import (
@@ -143,7 +143,7 @@ def holders_seen_aside(turn: Turn, event: ev.HoldersSeen) -> None:
 def holder_ended_while_clearing(turn: Turn, event: ev.HolderEnded) -> None:
     """One obstacle less, or one that stays."""
     holder_ended(turn, event)
-    done(turn, f"evict:{event.pid}")
+    done(turn, end_of(event.pid))
 
 
 def holder_ended_while_waiting(turn: Turn, event: ev.HolderEnded) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from ocdsup.runtime import clock
 from ocdsup.runtime.adoption import Adoption, Orphan
 from ocdsup.runtime.backend import LiveBackend, Order
 from ocdsup.runtime.driver import Driver
+from ocdsup.runtime.evictions import Evictions
 from ocdsup.runtime.fd_store import Store
 from ocdsup.runtime.lending import Lending
 from ocdsup.runtime.log_ring import Journal, LogRing
@@ -67,12 +69,12 @@ class LiveBench:
         self._backend: LiveBackend | None = None
         self._launching: asyncio.Task[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
-        self._followers: list[Callable[[ev.Event], None]] = []
         self._looks = self._new_looks()
         state = State(policy=policy_of(config), has_usb=self.has_usb, since=asyncio.get_running_loop().time())
         self.driver = Driver(state, self._perform, self._changed, self._log)
         self._adoption = Adoption(config.name, shared.store, shared.orphans.pop(config.name, None))
         self._start: list[str] = []  # how the OpenOCD of the moment would be started without a recovery
+        self._evictions = Evictions(self.driver.post, self._log)
         self.lending = Lending(self.driver.post, self._log)
         self.ports = StablePorts(config, self.driver.post, self._away, self._tasks, shared.answer, self._log, shared.store)
 
@@ -196,7 +198,11 @@ class LiveBench:
         while not true(self.driver.state):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
-            await waiter
+            try:
+                await waiter
+            finally:
+                with suppress(ValueError):  # a change has taken them all out
+                    self._waiters.remove(waiter)
         return self.driver.state
 
     def _changed(self, before: State, after: State) -> None:
@@ -244,8 +250,7 @@ class LiveBench:
             if seen is None:
                 return
             self.driver.post(seen)
-            for follower in tuple(self._followers):
-                follower(seen)
+            self._evictions.heard(seen)
             if isinstance(seen, ev.UsbWasReset) and seen.wedged:
                 self.driver.post(await self._looks.usb_free())
 
@@ -253,32 +258,7 @@ class LiveBench:
 
     async def evict(self, *, force: bool, limit_s: float, by: str = "") -> tuple[tuple[ev.HolderSeen, ...], frozenset[int]]:
         """End the holders that the policy, or `force`, lets us end; returns all that were seen and the PIDs that ended."""
-        looked: asyncio.Future[tuple[ev.HolderSeen, ...]] = asyncio.get_running_loop().create_future()
-        answers: asyncio.Queue[ev.HolderEnded] = asyncio.Queue()
-
-        def follow(seen: ev.Event) -> None:
-            if isinstance(seen, ev.HoldersSeen) and not looked.done():
-                looked.set_result(seen.holders)
-            elif isinstance(seen, ev.HolderEnded):
-                answers.put_nowait(seen)
-
-        self._followers.append(follow)
-        holders: tuple[ev.HolderSeen, ...] = ()
-        told: dict[int, ev.HolderEnded] = {}
-        try:
-            async with asyncio.timeout(limit_s):
-                self.driver.post(ev.EvictAsked(force, by))
-                holders = await looked
-                for _ in range(sum(holder.evict for holder in holders)):
-                    answer = await answers.get()
-                    told[answer.pid] = answer
-        except TimeoutError:
-            self._log.warning("evict_unfinished", limit_s=limit_s)
-        finally:
-            self._followers.remove(follow)
-        said = {pid: answer.text for pid, answer in told.items() if answer.text and not answer.ended}
-        holders = tuple(replace(one, why=said.get(one.pid, one.why)) for one in holders)
-        return holders, frozenset(pid for pid, answer in told.items() if answer.ended)
+        return await self._evictions.ask(force=force, limit_s=limit_s, by=by)
 
     def _ask_backend(self, effect: ef.Beat | ef.VerifyCore | ef.Examine | ef.RestoreResetConfig) -> None:
         if self._backend is None:

@@ -143,7 +143,7 @@ class Looks:
         again = [judged.verdict.again_at for judged in self._judged.values() if judged.verdict.again_at is not None]
         unseen = "; ".join(map(str, report.unseen))
         seen = tuple(map(_seen, self._judged.values())) if report.holders else _hidden(found, unseen)
-        return ev.HoldersSeen(seen, unseen, min(again, default=None))
+        return ev.HoldersSeen(seen, unseen, min(again, default=None), force)
 
     def _lends(self) -> bool:
         """Whether a borrower may be there. One of the daemon before us has no loan with us, and comes to its end unheard."""

@@ -244,7 +244,6 @@ async def test_an_eviction_that_is_not_answered_in_time_says_so_and_returns(rig:
     monkeypatch.setattr(bench, "_look", lambda *_: None)
     assert await bench.evict(force=True, limit_s=0.05) == ((), frozenset())
     assert rig.log.named("evict_unfinished")
-    assert bench._followers == []
 
 
 async def test_holders_that_are_left_alone_are_told_with_the_reason(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,11 +364,14 @@ async def test_who_waits_for_a_state_is_told_at_the_change_and_not_before(rig: R
         assert (await waiting).phase is Phase.STOPPED
 
 
-async def test_who_gives_up_waiting_disturbs_nobody(rig: Rig) -> None:
+async def test_who_gives_up_waiting_disturbs_nobody_and_is_forgotten(rig: Rig) -> None:
     bench = await rig.up()
     waiting = asyncio.create_task(bench.until(lambda state: state.run > 100))
     await asyncio.sleep(0)
+    assert len(bench._waiters) == 1
     waiting.cancel()
+    await asyncio.wait({waiting})
+    assert bench._waiters == []
     bench.driver.post(ev.StopAsked())
     await phase(bench, Phase.STOPPED)
     assert waiting.cancelled()

@@ -134,7 +134,10 @@ async def test_another_tool_is_seen_and_left_alone_with_the_reason(sim: SimServe
 async def test_a_person_who_insists_may_end_it(sim: SimServer, tmp_path: Path) -> None:
     async with holder(tmp_path, sim) as child:
         looks = look(sim, policy=Policy.NEVER)
-        (seen,) = (await looks.holders(force=True)).holders
+        assert (await looks.holders()).forced is False
+        report = await looks.holders(force=True)
+        (seen,) = report.holders
+        assert report.forced
         ended = await looks.end(seen.pid, seen.start)
         assert (seen.evict, ended.ended) == (True, True)
         assert await child.wait() != 0
