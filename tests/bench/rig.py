@@ -144,7 +144,10 @@ class Rig:
 
     def ocdsup(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the command line to its end."""
-        argv = [sys.executable, "-m", "ocdsup", *words]
+        return self.done([sys.executable, "-m", "ocdsup", *words], **env)
+
+    def done(self, argv: list[str], **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end."""
         return subprocess.run(
             argv,
             capture_output=True,

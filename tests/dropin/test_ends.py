@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,6 @@ from tests.dropin.test_real_tools import FILES, FLASH, flash_words, free_port, o
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
 SOURCES = "source [find interface/stlink.cfg]\nsource [find target/stm32f4x.cfg]\n"
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """One bench that is up, for all command lines in turn: none of them may hurt it."""
-    rig = Rig(tmp_path_factory.mktemp("ends"))
-    try:
-        rig.run(one=rig.bench(rig.sim()))
-        rig.ready()
-        yield rig
-    finally:
-        rig.close()
 
 
 def quiet() -> list[str]:

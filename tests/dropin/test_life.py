@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,23 +15,11 @@ from ocdsup.demo.gdb import Gdb, GdbError
 from ocdsup.demo.stage import Program
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE, Rig, Sim, connect, gone, read_until
-from tests.dropin.test_real_tools import DROPIN, FILES, FLASH, flash_words, free_port, hit_breakpoint, once, serve
+from tests.dropin.test_real_tools import DROPIN, FILES, FLASH, flash_words, free_port, once, serve, stopped_in
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(180)]
 PIPE = ["-c", "gdb_port pipe; tcl_port disabled; telnet_port disabled"]
 PROGRAM = "program {elf} verify reset exit"
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """One bench that is up, for the tests that must not hurt it."""
-    rig = Rig(tmp_path_factory.mktemp("life"))
-    try:
-        rig.run(one=rig.bench(rig.sim()))
-        rig.ready()
-        yield rig
-    finally:
-        rig.close()
 
 
 def begin(rig: Rig, *words: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
@@ -115,7 +102,7 @@ def test_an_end_that_is_to_come_when_gdb_goes_comes_then(shared: Rig, own: bool)
     event = "$_TARGETNAME configure -event gdb-detach {echo parting; shutdown}"
     program, _ = serve(shared, *words, "-c", event, ports=False)
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{port}")
+        assert stopped_in(gdb, f"localhost:{port}") == "blink"
         assert program._process.poll() is None
     code, text = ended(program)
     assert (code, text.splitlines()[-2:]) == (0, ["parting", "shutdown command invoked"])
@@ -126,7 +113,7 @@ def test_gdb_behind_an_upload_without_a_reset_finds_the_core_at_its_start(shared
     """The flash loader's registers are in the core when an OpenOCD ends, and GDB would go on from there."""
     program, ports = serve(shared, *FILES, "-c", "init; reset halt", "-c", f"program {firmware()} verify")
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{ports['gdb']}")
+        assert stopped_in(gdb, f"localhost:{ports['gdb']}") == "blink"
     program.end()
 
 
@@ -213,8 +200,9 @@ def test_a_daemon_that_is_restarted_is_waited_for(rig: Rig, sim: Sim) -> None:
     rig.run(one=rig.bench(sim))
     rig.ready()
     program.await_line("the daemon is back", PATIENCE)
+    assert program._process.poll() is None
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{ports['gdb']}")
+        assert stopped_in(gdb, f"localhost:{ports['gdb']}") == "blink"
 
 
 def test_a_daemon_that_stays_away_ends_the_drop_in(rig: Rig, sim: Sim) -> None:
@@ -249,10 +237,10 @@ def test_two_servers_on_one_bench_have_a_port_each_and_not_the_same(shared: Rig)
     assert f"couldn't bind gdb to socket on port {ports['gdb']}: Address already in use" in done.stderr
     second, others = serve(shared, *FILES)
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{others['gdb']}")
+        assert stopped_in(gdb, f"localhost:{others['gdb']}") == "blink"
     first.end()
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{others['gdb']}")
+        assert stopped_in(gdb, f"localhost:{others['gdb']}") == "blink"
     second.end()
 
 
@@ -269,7 +257,7 @@ def test_an_upload_beside_a_debug_session_leaves_the_session(shared: Rig) -> Non
     """GDB is told the truth first, a stop at the reset that ends the upload; then its breakpoint is hit again."""
     program, ports = serve(shared, *FILES)
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{ports['gdb']}")
+        assert stopped_in(gdb, f"localhost:{ports['gdb']}") == "blink"
         done = once(shared, *FILES, "-c", PROGRAM.format(elf=firmware()))
         assert done.returncode == 0, done.stderr
         shared.ready()

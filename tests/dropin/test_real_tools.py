@@ -19,6 +19,7 @@ from ocdsup.demo.gdb import Gdb
 from ocdsup.demo.stage import Program
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE
+from tests.sessions.desk import function, reason
 
 if TYPE_CHECKING:
     from tests.bench.rig import Rig, Sim
@@ -38,16 +39,7 @@ def free_port() -> int:
 
 def once(rig: Rig, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run the drop-in to its end."""
-    argv = [*DROPIN, *words]
-    return subprocess.run(
-        argv,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        stdin=subprocess.DEVNULL,
-        env=rig.environment(**env),
-        check=False,
-    )
+    return rig.done([*DROPIN, *words], **env)
 
 
 def serve(rig: Rig, *words: str, ports: bool = True) -> tuple[Program, dict[str, int]]:
@@ -59,12 +51,14 @@ def serve(rig: Rig, *words: str, ports: bool = True) -> tuple[Program, dict[str,
     return program, chosen
 
 
-def hit_breakpoint(gdb: Gdb, target: str) -> None:
-    """Attach, and see the firmware stop in blink()."""
+def stopped_in(gdb: Gdb, target: str) -> str:
+    """Attach, set a breakpoint in blink() and let the firmware run; returns the function in which a breakpoint stops it."""
     gdb.command(f"-target-select extended-remote {target}")
     gdb.command("-break-insert -h blink")
     gdb.command("-exec-continue")
-    assert "breakpoint-hit" in gdb.wait_stop()
+    stop = gdb.wait_stop()
+    assert reason(stop) == "breakpoint-hit", stop
+    return function(stop)
 
 
 def flash_words(rig: Rig, count: int = 64) -> bytes:
@@ -79,7 +73,7 @@ def test_gdb_works_through_the_port_an_ide_asked_for(rig: Rig, sim: Sim, wait_fo
     program, ports = serve(rig, *FILES, "-c", 'echo "Started by GNU MCU Eclipse"')
     assert re.search(wait_for, program.output.read_text())
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{ports['gdb']}")
+        assert stopped_in(gdb, f"localhost:{ports['gdb']}") == "blink"
         assert rig.status()["targets"][0]["gdb_sessions"] == 1
     program._process.terminate()
     assert program._process.wait(PATIENCE) == -signal.SIGTERM
@@ -106,7 +100,7 @@ def test_the_benchs_own_stable_port_is_served_already(rig: Rig, sim: Sim) -> Non
     program, _ = serve(rig, *words, *FILES, ports=False)
     assert f"Listening on port {ports['gdb'][0]} for gdb connections" in program.output.read_text()
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{ports['gdb'][0]}")
+        assert stopped_in(gdb, f"localhost:{ports['gdb'][0]}") == "blink"
 
 
 def test_ctrl_c_ends_the_server(rig: Rig, sim: Sim) -> None:
@@ -118,21 +112,21 @@ def test_ctrl_c_ends_the_server(rig: Rig, sim: Sim) -> None:
 def test_kill_9_of_the_drop_in_hurts_nothing(rig: Rig, sim: Sim) -> None:
     program, ports = serve(rig, *FILES)
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{ports['gdb']}")
+        assert stopped_in(gdb, f"localhost:{ports['gdb']}") == "blink"
         os.kill(program.pid, signal.SIGKILL)
         program._process.wait()
     rig.until("lose the session", lambda bench: bench["targets"][0]["gdb_sessions"] == 0)
     assert rig.launches() == 1
     again, ports = serve(rig, *FILES)
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{ports['gdb']}")
+        assert stopped_in(gdb, f"localhost:{ports['gdb']}") == "blink"
     again.end()
 
 
 def test_a_session_through_the_drop_in_outlives_a_restart_of_openocd(rig: Rig, sim: Sim) -> None:
     _, ports = serve(rig, *FILES)
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{ports['gdb']}")
+        assert stopped_in(gdb, f"localhost:{ports['gdb']}") == "blink"
         os.kill(rig.status()["backend"]["pid"], signal.SIGKILL)
         rig.recovered()
         gdb.command("-exec-continue")
@@ -145,7 +139,7 @@ def test_gdb_works_on_the_pipe_of_platformio(rig: Rig, sim: Sim, tmp_path: Path)
     os.environ["OCDSUP_SOCKET"] = str(rig.socket)  # GDB starts the drop-in itself
     try:
         with Gdb(firmware()) as gdb:
-            hit_breakpoint(gdb, f"| {shlex.join(command)}")
+            assert stopped_in(gdb, f"| {shlex.join(command)}") == "blink"
             gdb.command('-interpreter-exec console "monitor reset halt"')
             gdb.command("-exec-continue")
             assert "breakpoint-hit" in gdb.wait_stop()
@@ -194,7 +188,7 @@ def test_clions_flash_write_comes_before_the_server(rig: Rig, sim: Sim) -> None:
     text = program.output.read_text()
     assert text.index("** Programming Finished **") < text.index("for gdb connections")
     with Gdb(firmware()) as gdb:
-        hit_breakpoint(gdb, f"localhost:{ports['gdb']}")
+        assert stopped_in(gdb, f"localhost:{ports['gdb']}") == "blink"
 
 
 def test_echoes_come_in_their_order_behind_the_work_before_them(rig: Rig, sim: Sim) -> None:

@@ -125,13 +125,19 @@ def test_a_loan_that_is_over_ends_the_whole_group_of_its_borrower(rig: Rig, sim:
     rig.ready()
 
 
-@pytest.mark.parametrize("leader", ["setsid sleep 600 & echo stray $!; wait", "(setsid sleep 600 & echo stray $!); exit 3"])
-def test_what_left_the_group_is_ended_with_the_loan(rig: Rig, sim: Sim, leader: str) -> None:
+@pytest.mark.parametrize(
+    ("leader", "ended"),
+    [
+        ("setsid sleep 600 & echo stray $!; wait", 128 + signal.SIGTERM),
+        ("(setsid sleep 600 & echo stray $!); exit 3", 3),
+    ],
+)
+def test_what_left_the_group_is_ended_with_the_loan(rig: Rig, sim: Sim, leader: str, ended: int) -> None:
     borrower = lend(rig, "--for", "1s", "--", "sh", "-c", leader)
     pid = int(borrower.await_line("stray").split()[1])
-    code(borrower)
-    gone(pid)
+    assert code(borrower) == ended
     rig.ready()
+    assert not is_alive(pid)
 
 
 def test_kill_9_of_the_command_line_ends_the_borrower_before_the_probe_comes_back(rig: Rig, sim: Sim) -> None:
@@ -139,8 +145,8 @@ def test_kill_9_of_the_command_line_ends_the_borrower_before_the_probe_comes_bac
     pid = int(borrower.await_line("pid").split()[1])
     os.kill(borrower.pid, signal.SIGKILL)
     borrower._process.wait()
-    gone(pid)
     rig.ready()
+    assert not is_alive(pid)
 
 
 def test_a_daemon_that_dies_does_not_take_a_running_command_with_it(rig: Rig, sim: Sim) -> None:
@@ -196,7 +202,7 @@ def test_ctrl_c_reaches_the_command_and_the_terminal_comes_back(rig: Rig, sim: S
         shell.expect_exact("read back")
     finally:
         shell.close(force=True)
-    rig.ready()
+    assert rig.ready()["loan"] is None
 
 
 def test_kill_9_of_the_guard_ends_the_borrower_too(rig: Rig, sim: Sim) -> None:
