@@ -83,13 +83,13 @@ def listens(port: int) -> bool:
 class Scene:
     """A server, the front before it, and a GDB that stands at `work`."""
 
-    def __init__(self, folder: Path, server: str, *before: str, there: bool = True) -> None:
+    def __init__(self, folder: Path, server: str, *before: str, there: bool = True, wait: str = "60") -> None:
         self.server, self.port = server, free_port()
         self.program = built(folder, "gdbserver" if server == "multi" else server)
         self._process: subprocess.Popen[bytes] | None = None
         if there:
             self.start()
-        argv = [sys.executable, "-m", "ocdsup", "front", f"127.0.0.1:{self.port}"]
+        argv = [sys.executable, "-m", "ocdsup", "front", f"127.0.0.1:{self.port}", "--wait", wait]
         self._front = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         assert self._front.stdout is not None
         listening = int(re.findall(rb"port (\d+)", self._front.stdout.readline())[0])
@@ -187,8 +187,8 @@ def scene(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
 def made(folder: Path) -> Iterator[Callable[..., Scene]]:
     scenes: list[Scene] = []
 
-    def make(*words: str, there: bool = True) -> Scene:
-        scenes.append(Scene(folder, *words, there=there))
+    def make(*words: str, there: bool = True, wait: str = "60") -> Scene:
+        scenes.append(Scene(folder, *words, there=there, wait=wait))
         return scenes[-1]
 
     try:
@@ -318,6 +318,47 @@ def test_a_non_stop_session_ends_with_its_server(scene: Callable[..., Scene], ru
         there.runs()
     there.restart()
     until("read of the end", lambda: "Remote connection closed" in there.seen, PATIENCE)
+
+
+CLOSED = "Remote connection closed"
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["halted", "running"])
+def test_a_gdb_whose_server_does_not_come_back_reads_that_its_connection_was_closed(
+    scene: Callable[..., Scene], running: bool
+) -> None:
+    """After the time that it is told, and in its own words: an IDE shows no running program for ever."""
+    there = scene("gdbserver", wait="2")
+    there.run_to_work()
+    if running:
+        there.runs()
+    there.kill()
+    if not running:
+        there.gdb.send("-exec-continue")
+    until("read the end", lambda: CLOSED in there.seen, PATIENCE)
+    assert "the program goes on when it is back, or the session ends in 2 s" in there.seen
+    until("hear of the end", lambda: '=thread-group-exited,id="i1"' in there.gdb.log, PATIENCE)
+
+
+def test_a_pause_in_vain_ends_the_session(scene: Callable[..., Scene]) -> None:
+    """There is nothing that could be stopped, and its user wants to be told so: not at the end of a minute."""
+    there = scene("gdbserver", wait="600")
+    there.run_to_work()
+    there.runs()
+    there.kill()
+    until("read of the loss", lambda: "is away" in there.seen, PATIENCE)
+    there.gdb.command("-exec-interrupt", PATIENCE)
+    until("read the end", lambda: CLOSED in there.seen, PATIENCE)
+    assert "the interrupt is delivered when it is back, or the session ends in 4 s" in there.seen
+
+
+def test_without_a_wait_the_session_ends_with_its_server(scene: Callable[..., Scene]) -> None:
+    """`--wait 0`: a halted GDB reads it in the answer to its next question, as without the front."""
+    there = scene("gdbserver", wait="0")
+    there.run_to_work()
+    there.kill()
+    with pytest.raises(GdbError, match=CLOSED):
+        there.cli("print counter")
 
 
 def test_a_gdb_that_comes_before_the_server_waits_for_it(scene: Callable[..., Scene]) -> None:
