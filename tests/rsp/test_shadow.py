@@ -11,7 +11,7 @@ from ocdsup.rsp import replay
 from ocdsup.rsp.link import Link
 from ocdsup.rsp.shadow import Shadow
 from ocdsup.rsp.wires import Ask
-from tests.rsp.session_model import SessionMachine
+from tests.rsp.session_model import Fault, FaultyBench, SessionMachine
 
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 GOOD = settings(
@@ -29,6 +29,20 @@ HUNT = settings(
 )
 
 
+class Faults:
+    """What the machines of a run did to their benches."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.seen: set[str] = set()
+        happen = FaultyBench.happen
+
+        def counted(bench: FaultyBench, fault: Fault) -> None:
+            self.seen.add(fault.kind)
+            happen(bench, fault)
+
+        patch.setattr(FaultyBench, "happen", counted)
+
+
 class CachedMachine(SessionMachine):
     """The same with kept answers and put-off removals."""
 
@@ -43,9 +57,11 @@ class TwiceMachine(SessionMachine):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("machine", [SessionMachine, CachedMachine, TwiceMachine])
-def test_after_random_faults_the_belief_is_the_truth(machine: type[SessionMachine]) -> None:
+def test_after_random_faults_the_belief_is_the_truth(machine: type[SessionMachine], monkeypatch: pytest.MonkeyPatch) -> None:
     """Points, registers, memory and run state of the board are what GDB was told, whenever OpenOCD dies, hangs or resets."""
+    faults = Faults(monkeypatch)
     run_state_machine_as_test(machine, settings=GOOD)
+    assert faults.seen == {"kill", "reset", "hang"}
 
 
 def _nothing(*_: object, **__: object) -> Iterator[bytes]:

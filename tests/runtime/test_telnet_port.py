@@ -292,6 +292,8 @@ async def test_a_client_that_never_reads_is_cut_and_the_others_are_served(
     client = await port.client()
     client.type("two\n")
     await client.until("two!\r\n> ")
+    assert port.console.lines == ["one", "two"]
+    assert len(port.log.named("telnet_deaf")) == 1
 
 
 async def test_a_client_that_does_not_read_never_holds_openocd_up_and_learns_what_it_missed(
