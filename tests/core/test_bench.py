@@ -172,8 +172,8 @@ def test_every_promise_holds_for_twenty_hours_of_chaos(make_world: type[World], 
     assert pc.launched_total > 50
 
 
-def machine(world_type: type[World]) -> type[RuleBasedStateMachine]:
-    """The same world in the hands of hypothesis, which shrinks what breaks a promise."""
+def machine(world_type: type[World], launched: list[int]) -> type[RuleBasedStateMachine]:
+    """The same world in the hands of hypothesis, which shrinks what breaks a promise; `launched` gets its number of starts."""
 
     class BenchMachine(RuleBasedStateMachine):
         @initialize(seed=st.integers(0, 10_000))
@@ -196,17 +196,22 @@ def machine(world_type: type[World]) -> type[RuleBasedStateMachine]:
         def teardown(self) -> None:
             if hasattr(self, "pc"):
                 heals(self.pc)
+                launched.append(self.pc.launched_total)
 
     return BenchMachine
 
 
 def test_every_promise_holds_in_any_order_of_events(make_world: type[World]) -> None:
+    launched: list[int] = []
     run_state_machine_as_test(
-        machine(make_world),
+        machine(make_world, launched),
         settings=settings(
             max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
         ),
     )
+    assert len(launched) >= 60
+    assert min(launched) >= 1
+    assert max(launched) > 10
 
 
 # Mutants: mistakes that somebody could make in the core. Each must break a promise, else the promises are too weak. ---------
