@@ -42,7 +42,9 @@ class Left:
         """Let the time go by; returns when the session ended."""
         now = 0.0
         while not self.ended:
-            now = self.proxy.next_deadline() or now
+            due = self.proxy.next_deadline()
+            assert due is not None
+            now = due
             self.carry(self.proxy.tick(now))
         return now
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ocdsup.rsp.outputs import News, Notice, Output
 from ocdsup.rsp.own import Own
 from ocdsup.rsp.packets import monitor_request, name
@@ -18,7 +20,7 @@ def test_only_the_text_that_is_waited_for_ends_the_wait() -> None:
     own, out = Own(), list[Output]()
     assert own.takes(ask("ocdsup status"), out)
     assert out == [Notice(News.ASKED, "status", 1)]
-    own.since = None  # given up
+    own = replace(own, since=None)  # given up
     assert own.takes(ask("ocdsup why", 7.0), out)
     assert (own.ends(1), own.since) == (False, 7.0)
     assert (own.ends(2), own.ends(2), own.since) == (True, False, None)
