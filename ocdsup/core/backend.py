@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from ocdsup.core import casualties, living, people, ticking, world
 from ocdsup.core import events as ev
-from ocdsup.core import living, people, ticking, world
 from ocdsup.core.state import Phase
 from ocdsup.core.turn import Turn
 
@@ -73,8 +73,9 @@ def _people() -> Iterator[Row]:
 def _coming_up() -> Iterator[Row]:
     yield from _on((*_RUNS, P.CLEARING, P.STOPPING, P.BLOCKED), ev.Launched, living.launched)
     yield from _on((P.STARTING,), ev.BackendReady, living.backend_ready)
-    yield from _on((P.STARTING,), ev.CoreVerified, living.core_verified, P.READY, P.CURING, P.CLEARING)
-    yield from _on((P.CURING,), ev.CoreVerified, living.core_verified, P.READY, P.CLEARING)
+    yield from _on((P.STARTING,), ev.CoreVerified, casualties.core_verified, *_UP, P.CURING, P.CLEARING)
+    yield from _on((P.CURING,), ev.CoreVerified, casualties.core_verified, *_UP, P.CLEARING)
+    yield from _on(_UP, ev.CoreVerified, casualties.looked_at, *_UP, P.CLEARING)
     yield from _on((P.CURING,), ev.Examined, living.examined, P.CLEARING)
     yield from _on(_RUNS, ev.Alive, living.alive)
     yield from _on(_RUNS, ev.FlashBusy, living.flash_busy)

@@ -71,9 +71,14 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class VerifyCore:
-    """Read every target's state and one register. Answered by `CoreVerified`."""
+    """Read every target's state and one register. Answered by `CoreVerified`.
+
+    The targets in `examine` are examined before, without a reset: it is a look at what is dead while another target is in use,
+    so it leaves the others alone and says nothing in OpenOCD's log.
+    """
 
     run: int
+    examine: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,16 +96,21 @@ class BackendReady:
 
 @dataclass(frozen=True, slots=True)
 class CoreVerified:
-    """Answer to `VerifyCore`: state of every target by name; `answers` is false when the core could not be read."""
+    """Answer to `VerifyCore`: state of every target by name; `answers` is false when one could not be read.
+
+    Such a one is `unknown`. No states at all: OpenOCD itself did not answer. `coreless` are targets without a core (mem_ap):
+    they answer without the board, and prove nothing.
+    """
 
     run: int
     states: tuple[tuple[str, str], ...]
     answers: bool
+    coreless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Answer to `Examine`: whether every target could be examined now."""
+    """Answer to `Examine`: whether a target could be examined now; what becomes of the others is seen by `VerifyCore`."""
 
     run: int
     ok: bool
@@ -258,11 +263,15 @@ class PortTaken:
 
 @dataclass(frozen=True, slots=True)
 class SessionsChanged:
-    """Debug sessions per GDB port, whether a user has a core halted, and which ones, where that is known."""
+    """Debug sessions per GDB port, whether a user has a core halted, and which ones, where that is known.
+
+    `debugged` are the targets that have a session, as far as their names are known.
+    """
 
     counts: tuple[int, ...]
     halted: bool
     cores: tuple[str, ...] = ()
+    debugged: tuple[str, ...] = ()
 
 
 BackendEvent = (

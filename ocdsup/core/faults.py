@@ -22,7 +22,19 @@ class Known:
     whose: Whose
     text: str
     advice: tuple[str, ...]
+    of_several: tuple[str, ...] = ()  # instead, while {well} answers and {dead} (several, or just the {first}) does not
 
+
+_DEFER = (
+    "if it is to stay off until then: `{first} configure -defer-examine` among openocd.commands (or -defer-examine in its "
+    "`target create` line) says so, and `{first} arp_examine` (telnet, or GDB's monitor) examines it when it runs"
+)
+# One of several cores that does not answer is mostly none that is broken.
+_ASLEEP = (
+    "let the firmware of {well} start {dead}, if that is how this chip works: ocdsup looks every few seconds, without a reset",
+    _DEFER,
+    "check power domain, clock and reset of {dead}, and its debug lock (read-out protection, a disabled access port)",
+)
 
 FAULTS: dict[str, Known] = {
     "target-poll-failing": Known(
@@ -33,6 +45,7 @@ FAULTS: dict[str, Known] = {
             "if the firmware sleeps or reuses the SWD pins: hold BOOT0 high, press NRST, and flash a corrected firmware",
             "press NRST on the board: ocdsup connects as soon as the core answers",
         ),
+        _ASLEEP,
     ),
     "target-not-answering": Known(
         Whose.TARGET,
@@ -42,6 +55,7 @@ FAULTS: dict[str, Known] = {
             "connect NRST to the probe: without it a locked or sleeping firmware cannot be reached",
             "pull BOOT0 high and press NRST: the boot loader leaves the SWD pins alone",
         ),
+        _ASLEEP,
     ),
     "target-held-in-reset": Known(
         Whose.TARGET,
@@ -50,6 +64,7 @@ FAULTS: dict[str, Known] = {
             "release the reset button and check that nothing else pulls NRST low",
             "measure NRST: it must rise to the supply voltage when nobody presses the button",
         ),
+        ("let the firmware of {well} release {dead} from its reset: ocdsup looks every few seconds, without a reset", _DEFER),
     ),
     "target-unpowered": Known(
         Whose.TARGET,

@@ -72,6 +72,7 @@ def renewed(turn: Turn) -> None:
     afresh(turn)
     turn.state.fault = None
     turn.state.renewed = True
+    turn.state.part_reset = False
 
 
 def again(turn: Turn) -> None:
@@ -105,6 +106,7 @@ def launch(turn: Turn) -> None:
     state.evidence = ()
     state.failures = ()
     state.lost = frozenset()
+    state.looking = False
     state.remark = None
     state.backend = Backend(state.run, state.profile, turn.now)
     turn.go(Phase.STARTING)
@@ -195,8 +197,8 @@ def ready(turn: Turn, targets: tuple[str, ...]) -> None:
     turn.note("backend_ready", run=backend.run, took_s=round(turn.now - backend.since, 3))
 
 
-def up(turn: Turn) -> None:
-    """The core answers as it should: the bench can be used."""
+def up(turn: Turn, phase: Phase = Phase.READY) -> None:
+    """The core answers as it should, or of several at least one does (`DEGRADED`): the bench can be used."""
     state = turn.state
     backend = turn.backend()
     if backend.profile.under_reset:
@@ -206,8 +208,8 @@ def up(turn: Turn) -> None:
     state.fault = None
     state.usb_stuck = ""
     state.failures = ()
-    turn.go(Phase.READY)
-    close_recovery(turn, "recovered")
+    turn.go(phase)
+    close_recovery(turn, "recovered" if phase is Phase.READY else phase.value)
     turn.arm(Timer.BEAT, state.policy.beat_s)
     watch_silence(turn)
     turn.arm(Timer.STABLE, state.policy.window_s)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ocdsup.core import events as ev
+from ocdsup.core.casualties import look, others_well
 from ocdsup.core.effects import LookForProbe
 from ocdsup.core.faults import FAULTS, REMARKS, Whose
-from ocdsup.core.launching import afresh, again, ready, stop, up, watch_silence
+from ocdsup.core.launching import afresh, again, ready, stop, watch_silence
 from ocdsup.core.people import asked_profile, fresh_start
 from ocdsup.core.recovering import OWN, done, trouble, verify
-from ocdsup.core.state import Fault, Phase, Target
+from ocdsup.core.state import Fault, Phase
 from ocdsup.core.timers import Timer
 from ocdsup.core.turn import Turn
 
@@ -31,20 +32,6 @@ def backend_ready(turn: Turn, event: ev.BackendReady) -> None:
     """OpenOCD says it is up: ask the core."""
     ready(turn, event.targets)
     verify(turn)
-
-
-def core_verified(turn: Turn, event: ev.CoreVerified) -> None:
-    """Believe in the bench, or not, by what the core answers."""
-    if turn.state.phase is Phase.STARTING and not turn.backend().ready:
-        return
-    turn.state.targets = tuple(Target(name, state) for name, state in event.states)
-    states = {state for _, state in event.states}
-    if not event.answers or "unknown" in states:
-        trouble(turn, "target-not-answering")
-    elif "reset" in states:
-        trouble(turn, "target-held-in-reset")
-    else:
-        up(turn)
 
 
 def examined(turn: Turn, event: ev.Examined) -> None:
@@ -94,28 +81,44 @@ def line_while_up(turn: Turn, event: ev.LineFound) -> None:
     if event.finding == "target-poll-failed":
         _poll_failed(turn, event)
     elif event.finding == "target-recovered":
-        turn.state.lost = turn.state.lost - {event.target} if event.target else frozenset()
-        if turn.state.phase is Phase.DEGRADED and not turn.state.lost:
-            turn.go(Phase.READY)
+        _recovered(turn, event)
     elif event.fault is not None and FAULTS[event.fault].whose is Whose.PROBE and turn.state.phase is Phase.READY:
         _degrade(turn)
 
 
+def _recovered(turn: Turn, event: ev.LineFound) -> None:
+    state = turn.state
+    state.lost = state.lost - {event.target} if event.target else frozenset()
+    if any(event.target in {None, one.name} for one in state.dead):
+        look(turn)
+    elif state.phase is Phase.DEGRADED and not state.lost and not state.dead:
+        turn.go(Phase.READY)
+
+
 def _poll_failed(turn: Turn, event: ev.LineFound) -> None:
-    """Count a failed examination; the repeated ones of one target within the window are the fault this program exists for."""
+    """Count a failed examination; the repeated ones of one target within the window are the fault this program exists for.
+
+    While another target seems well, all are asked first, and that answer decides (see `casualties`).
+    """
     state, target = turn.state, event.target or ""
+    if any(one.name == target for one in state.dead):
+        return
     window = state.policy.window_s
     recent = (failure for failure in state.failures if turn.now - failure[0] < window)
     state.failures = (*recent, (turn.now, target))
     state.lost |= {target}
     count = sum(name == target for _, name in state.failures)
-    if count >= state.policy.failures:
+    partly = others_well(state, target)
+    if count >= state.policy.failures and not partly:
         text = f"{count} failed examinations within {window:g} s on {event.target or 'the target'}"
         trouble(turn, "target-poll-failing", text)
-    elif state.phase is Phase.READY:
+        return
+    if state.phase is Phase.READY:
         _degrade(turn)
     else:
         turn.arm(Timer.WINDOW, window)
+    if count >= state.policy.failures:
+        look(turn, target)
 
 
 def _degrade(turn: Turn) -> None:

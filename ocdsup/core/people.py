@@ -67,6 +67,9 @@ def fresh_start(turn: Turn, profile: Profile) -> None:
     state.profile = profile
     state.probe = None
     state.refused = frozenset()
+    state.answered = frozenset()
+    state.dead = ()
+    state.part_reset = False
     state.usb_stuck = ""
     if state.ports_taken is not None:
         state.fault = Fault("port-in-use", turn.now, state.ports_taken)
@@ -78,7 +81,7 @@ def lend(turn: Turn, event: ev.LendAsked) -> None:
     state = turn.state
     if state.borrower is None and state.backend is not None and state.backend.ready:
         halted = {target.name for target in state.targets if target.state == "halted"} | set(state.session_cores)
-        cores = {target.state for target in state.targets}
+        cores = {target.state for target in state.targets} & AS_BEFORE.keys()  # what is dead or deferred has no say
         held = state.session_halted or cores == {"halted", "running"}
         state.core_before = "halted" if held else cores.pop() if len(cores) == 1 else None
         state.cores_before = some_of(turn, tuple(target.name for target in state.targets if target.name in halted))

@@ -29,6 +29,7 @@ class Phase(Enum):
     FAILED = "failed"
 
 
+UP = frozenset({Phase.READY, Phase.DEGRADED})  # the bench can be used, or a part of it
 RESTING = frozenset({Phase.STOPPED, Phase.READY, Phase.BLOCKED, Phase.LENT, Phase.FAILED})
 
 
@@ -91,10 +92,20 @@ class Evicted:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A core as OpenOCD names it, and the last state that was seen of it."""
+    """A core as OpenOCD names it, and the last state that was seen of it. A target without a `core` (mem_ap) proves nothing."""
 
     name: str
     state: str = "unknown"
+    core: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A target that does not answer while another one of its bench does, and what that is called."""
+
+    name: str
+    code: str
+    since: float
 
 
 @dataclass(slots=True)
@@ -118,6 +129,11 @@ class State:
     remark: Fault | None = None
     failures: tuple[tuple[float, str], ...] = ()  # when, and of which target
     lost: frozenset[str] = frozenset()  # targets whose last examination failed
+    dead: tuple[Dead, ...] = ()  # while others are well
+    answered: frozenset[str] = frozenset()  # targets that were well since somebody wanted the bench as it is
+    part_reset: bool = False  # since then the board was reset for targets that are dead while others are well
+    looking: bool = False  # a look at the targets is under way
+    looks: int = 0  # at those that are dead, since the last of them died
     evidence: tuple[str, ...] = ()
     recovery: Recovery | None = None
     history: tuple[Recovery, ...] = ()
@@ -148,6 +164,7 @@ class State:
     sessions: tuple[int, ...] = ()
     session_halted: bool = False
     session_cores: tuple[str, ...] = ()  # the targets that are meant, as far as their names are known
+    debugged: tuple[str, ...] = ()  # the targets that have a session, as far as their names are known
     voltage: float | None = None
     restarts: int = 0
     recoveries: int = 0

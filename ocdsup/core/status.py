@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ocdsup.core.casualties import dead_advice, dead_text
 from ocdsup.core.events import Presence
 from ocdsup.core.faults import FAULTS
 from ocdsup.core.span import span
-from ocdsup.core.state import Fault, Phase, Recovery, Signalled, State
+from ocdsup.core.state import UP, Fault, Phase, Recovery, Signalled, State
 from ocdsup.core.timers import Timer
 
 
@@ -79,14 +80,23 @@ def snapshot(state: State, facts: Facts, clock: Clock) -> dict[str, Any]:
             "restarts": state.restarts,
             "recoveries": state.recoveries,
             "evictions": state.evictions,
+            "looks": state.looks,
             "findings": dict(state.findings),
         },
     }
 
 
 def shown_fault(state: State) -> Fault | None:
-    """The fault that keeps the bench from working, else the remark that colours the picture."""
-    return state.fault or state.remark
+    """The fault that keeps the bench, or a part of it, from working, else the remark that colours the picture."""
+    return state.fault or _part_fault(state) or state.remark
+
+
+def _part_fault(state: State) -> Fault | None:
+    """What is wrong with the targets that are dead while others are well."""
+    if not state.dead or state.phase not in UP:
+        return None
+    since = min(one.since for one in state.dead)
+    return Fault(state.dead[0].code, since, dead_text(state), state.evidence)
 
 
 def _fault(fault: Fault, clock: Clock) -> dict[str, Any]:
@@ -105,12 +115,12 @@ def _rung(state: State) -> str | None:
 
 
 def _next_try(state: State, clock: Clock) -> float | None:
-    timer = {Phase.BACKOFF: Timer.PHASE, Phase.BLOCKED: Timer.RECHECK, Phase.FAILED: Timer.RECHECK}.get(state.phase)
+    timer = _NEXT.get(state.phase)
     at = state.timers.get(timer) if timer is not None else None
     return None if at is None else max(0.0, round(at - clock.now, 1))
 
 
-_UP = frozenset({Phase.READY, Phase.DEGRADED})
+_NEXT = {Phase.BACKOFF: Timer.PHASE, Phase.BLOCKED: Timer.RECHECK, Phase.FAILED: Timer.RECHECK, Phase.DEGRADED: Timer.LOOK}
 _HELD = """\
 the target stopped answering each time its firmware ran, so its core is kept halted at the reset vector
 flash a corrected firmware now, or `ocdsup restart` to let it run
@@ -120,11 +130,13 @@ if it stops answering while halted too, the cable or the supply is to blame, not
 def advice(state: State) -> tuple[str, ...]:
     """What a person can do with their hands, most likely cure first; nothing while all is well."""
     steps: list[str] = []
-    if state.held and state.phase in _UP:
+    if state.held and state.phase in UP:
         steps += _HELD.splitlines()
     for fault in (state.remark, state.fault):
         if fault is not None:
             steps.extend(FAULTS[fault.code].advice)
+    if _part_fault(state) is not None:
+        steps.extend(dead_advice(state))
     if state.fault is not None and state.fault.code == "probe-held" and state.unseen:
         steps.append(f"not every process could be looked at: {state.unseen}")
     return tuple(dict.fromkeys(steps))
@@ -170,12 +182,14 @@ def _backend(state: State, clock: Clock) -> dict[str, Any] | None:
 
 def _targets(state: State, facts: Facts) -> list[dict[str, Any]]:
     places = facts.places or {target.name: index for index, target in enumerate(state.targets)}
+    dead = {one.name: one.code for one in state.dead} if state.phase in UP else {}
     return [
         {
             "name": target.name,
             "state": target.state,
             "gdb_port": _at(facts.gdb_ports, places.get(target.name), None),
             "gdb_sessions": _at(state.sessions, places.get(target.name), 0),
+            "fault": dead.get(target.name),
         }
         for target in state.targets
     ]
@@ -200,6 +214,8 @@ def summary(state: State, facts: Facts, clock: Clock) -> str:
     match state.phase:
         case Phase.READY:
             return _ready_summary(state, facts)
+        case Phase.DEGRADED if state.dead:
+            return f"degraded: {dead_text(state)}"
         case Phase.DEGRADED:
             return f"degraded: {_failed(state)} failed examination(s), {state.policy.failures} make a recovery"
         case Phase.BACKOFF:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ocdsup.core import events as ev
+from ocdsup.core.casualties import look
 from ocdsup.core.effects import Beat
 from ocdsup.core.launching import afresh, default_profile, harsher, launch, recheck
 from ocdsup.core.recovering import clear, overdue, trouble
@@ -39,8 +40,10 @@ def tick_up(turn: Turn, _event: ev.Tick) -> None:
         return
     if Timer.STABLE in fired:
         _stable(turn)
-    if Timer.WINDOW in fired:
+    if Timer.WINDOW in fired and not turn.state.dead:
         turn.go(Phase.READY)
+    if Timer.LOOK in fired:
+        look(turn)
     if Timer.BEAT in fired:  # also whenever we slept through the verdict on silence: it is the earlier one
         turn.arm(Timer.BEAT, turn.state.policy.beat_s)
         turn.do(Beat(turn.backend().run))

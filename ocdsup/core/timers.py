@@ -16,6 +16,7 @@ class Timer(Enum):
     STOP = "stop"  # the backend should be gone by now: next, harsher signal
     RECHECK = "recheck"  # look again at what blocks the bench
     WINDOW = "window"  # a single failed examination is forgotten
+    LOOK = "look"  # look again at the targets that are dead while others are well
 
 
 Timers = Mapping[Timer, float]

@@ -8,9 +8,9 @@ from ocdsup.core.effects import Effect, Kill, Note, Terminate
 from ocdsup.core.state import Backend, Phase, Signalled, State
 from ocdsup.core.timers import Timer
 
-# A phase's own deadlines end with the phase; HANG, BEAT and STABLE belong to the backend and end with it.
+# A phase's own deadlines end with the phase; HANG, BEAT, STABLE and LOOK belong to the backend and end with it.
 _OF_A_PHASE = (Timer.PHASE, Timer.RECHECK, Timer.WINDOW)
-_OF_A_BACKEND = (Timer.BEAT, Timer.HANG, Timer.STABLE, Timer.STOP)
+_OF_A_BACKEND = (Timer.BEAT, Timer.HANG, Timer.STABLE, Timer.STOP, Timer.LOOK)
 
 
 class Turn:
@@ -62,7 +62,7 @@ class Turn:
     def stop_backend(self, *, hard: bool = False) -> None:
         """Ask the backend to go; `hard` skips the polite signal, for one that cannot react any more."""
         backend = self.backend()
-        self.disarm(Timer.BEAT, Timer.HANG, Timer.STABLE)
+        self.disarm(Timer.BEAT, Timer.HANG, Timer.STABLE, Timer.LOOK)
         wanted = Signalled.KILL if hard else Signalled.TERM
         if backend.signalled.value >= wanted.value:
             return

@@ -21,6 +21,7 @@ _NEXT = {
     "backoff": "ocdsup tries again in {wait}.",
     "blocked": "ocdsup looks again in {wait}.",
     "failed": "ocdsup has given up, and only tries once more in {wait}.",
+    "degraded": "ocdsup looks again in {wait}, without a reset.",
 }
 
 
@@ -85,9 +86,9 @@ def _rungs(rungs: Sequence[str]) -> str:
 
 def _next(bench: Mapping[str, Any]) -> list[str]:
     lines = []
-    wait = bench["next_try_s"]
+    wait, up = bench["next_try_s"], bench["phase"] == "degraded"
     if wait is not None:
-        now = f" `ocdsup restart {bench['name']}` tries at once." if wait >= _PATIENCE_S else ""
+        now = f" `ocdsup restart {bench['name']}` tries at once." if wait >= _PATIENCE_S and not up else ""
         lines.append(_NEXT[bench["phase"]].format(wait=span(wait)) + now)
     elif bench["phase"] == "failed":
         lines.append(f"ocdsup has given up; `ocdsup restart {bench['name']}` tries again.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ocdsup.core import events as ev
+from ocdsup.core.casualties import ALIVE, look
 from ocdsup.core.evicting import end_of, evict_first, holder_ended, holders_seen
 from ocdsup.core.faults import FAULTS, Whose
 from ocdsup.core.launching import RECHECK_S, afresh, again, blame, block, default_profile, renewed
@@ -18,7 +19,7 @@ from ocdsup.core.recovering import (
     held_text,
     trouble,
 )
-from ocdsup.core.state import Fault
+from ocdsup.core.state import UP, Fault
 from ocdsup.core.timers import Timer
 from ocdsup.core.turn import Turn
 
@@ -214,6 +215,10 @@ def port_taken(turn: Turn, event: ev.PortTaken) -> None:
 def target_seen(turn: Turn, event: ev.TargetSeen) -> None:
     """Remember the state of a core."""
     state = turn.state
+    if any(dead.name == event.target for dead in state.dead):
+        if event.state in ALIVE and state.phase in UP:
+            look(turn)  # somebody has examined it
+        return
     state.targets = tuple(replace(t, state=event.state) if t.name == event.target else t for t in state.targets)
 
 
@@ -226,7 +231,12 @@ def voltage_seen(turn: Turn, event: ev.VoltageSeen) -> None:
 
 
 def sessions_changed(turn: Turn, event: ev.SessionsChanged) -> None:
-    """Remember who debugs, which decides how a recovery leaves the core."""
-    turn.state.sessions = event.counts
-    turn.state.session_halted = event.halted
-    turn.state.session_cores = event.cores
+    """Remember who debugs, which decides how a recovery leaves the core. Who comes to a dead target finds it looked at."""
+    state = turn.state
+    new = set(event.debugged) - set(state.debugged)
+    state.sessions = event.counts
+    state.session_halted = event.halted
+    state.session_cores = event.cores
+    state.debugged = event.debugged
+    if state.phase in UP and any(dead.name in new for dead in state.dead):
+        look(turn)

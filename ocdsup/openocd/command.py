@@ -263,15 +263,39 @@ _FORGET_STEP = (
 )
 
 
-def verify_cores() -> str:
-    """Tcl that polls every target now: a list of name, code of the poll (0 = answered) and state, for `parse_cores`.
+# A poll is needed: under HLA `curstate` alone says `running` of a dead target for ever (seen with 0.12). A target whose
+# examination is deferred until somebody asks for it (`-defer-examine`) cannot be polled, and nothing is wrong with it.
+# A mem_ap has no core; its polls succeed and its state is `running` without a word to the board (mem_ap.c mem_ap_poll, 0.12).
+_POLL = (
+    f"set _c [expr {{[catch {{$_t arp_poll}}] && [$_t curstate] ne {{{DEFERRED}}}}}]; "
+    "if {[$_t cget -type] eq {mem_ap}} {set _c 2}"
+)
 
-    The poll is needed: under HLA `curstate` alone says `running` of a dead target for ever (seen with 0.12). A target whose
-    examination is deferred until somebody asks for it (`-defer-examine`) cannot be polled, and nothing is wrong with it.
-    """
-    poll = f"set _c [expr {{[catch {{$_t arp_poll}}] && [$_t curstate] ne {{{DEFERRED}}}}}]"
-    each = f"{poll}; {_FORGET_STEP}; lappend _ocdsup_l $_t $_c [$_t curstate]"
+
+def verify_cores() -> str:
+    """Tcl that polls every target now: a list of name, code and state, for `parse_cores`. The code is 0 if it answered."""
+    each = f"{_POLL}; {_FORGET_STEP}; lappend _ocdsup_l $_t $_c [$_t curstate]"
     return f"set _ocdsup_l {{}}; foreach _t [target names] {{{each}}}; set _ocdsup_l"
+
+
+def look_at_cores(examine: Sequence[str], token: str) -> str:
+    """Tcl that prints what `verify_cores` answers, after an examination of the named targets, which resets nothing.
+
+    It is repeated every few seconds beside somebody's debug session, so OpenOCD's log, which reaches that user's console, says
+    nothing about it (see `core_states`), and the targets that are well are only polled, as OpenOCD does itself. `arp_examine`
+    alone runs none of the events around it (startup.tcl does); one that fails leaves the target unexamined, and so OpenOCD 0.12
+    neither polls it nor lets a GDB in. The first poll behind one that succeeds finds the reset that the core came out of
+    (S_RESET_ST), the second one its state.
+    """
+    names = tcl_quote(tcl_list(examine))
+    events = {name: f"catch {{$_t invoke-event examine-{name}}}" for name in ("start", "fail", "end")}
+    well = f"{events['end']}; catch {{$_t arp_poll}}"
+    each = f"{events['start']}; if {{[catch {{$_t arp_examine}}]}} {{{events['fail']}}} else {{{well}}}"
+    poll = f"{_POLL}; lappend _ocdsup_l $_t $_c [$_t curstate]"
+    script = f"foreach _t {names} {{{each}}}; foreach _t [target names] {{{poll}}}"
+    quiet = "set _ocdsup_v 2; catch {set _ocdsup_v [lindex [capture {debug_level}] end]}; debug_level -3"
+    told = f'puts "{token} $_ocdsup_l"'
+    return f"catch {{set _ocdsup_l {{}}; {quiet}; catch {{{script}}}; debug_level $_ocdsup_v; {told}}}; list"
 
 
 def core_states(token: str) -> str:
@@ -285,18 +309,22 @@ def core_states(token: str) -> str:
 
 
 def parse_states(text: str, token: str) -> tuple[Core, ...] | None:
-    """The cores of a line printed by `core_states`, None for any other line. Raises ProtocolError."""
+    """The cores of a line printed by `core_states` or `look_at_cores`, None for any other line. Raises ProtocolError."""
     head, _, rest = text.partition(" ")
     return parse_cores(rest) if head == token else None
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """One target as OpenOCD sees it now: `state` is unknown, running, halted, reset, debug-running or DEFERRED."""
+    """One target as OpenOCD sees it now: `state` is unknown, running, halted, reset, debug-running or DEFERRED.
+
+    Without a `core` (mem_ap) it says nothing about the board.
+    """
 
     target: str
     answers: bool
     state: str
+    core: bool = True
 
 
 def parse_cores(text: str) -> tuple[Core, ...]:
@@ -305,13 +333,14 @@ def parse_cores(text: str) -> tuple[Core, ...]:
     return tuple(Core(*_core(words[at : at + 3])) for at in range(0, len(words) - 2, 3))
 
 
-def _core(words: list[str]) -> tuple[str, bool, str]:
-    return words[0], words[1] == "0", words[2]
+def _core(words: list[str]) -> tuple[str, bool, str, bool]:
+    return words[0], words[1] != "1", words[2], words[1] != "2"
 
 
 def examine() -> str:
-    """Tcl that examines every target again, the mildest cure: a running core keeps running."""
-    return "foreach _t [target names] {$_t arp_examine allow-defer}"
+    """Tcl that examines every target again, the mildest cure: a running core keeps running. It fails when all of them do."""
+    each = "if {[catch {$_t arp_examine allow-defer} _m]} {set _bad $_m} else {incr _good}"
+    return f"set _good 0; set _bad {{}}; foreach _t [target names] {{{each}}}; if {{!$_good}} {{error $_bad}}"
 
 
 def without_gdb() -> str:

@@ -131,6 +131,7 @@ class Proxy:
         """Begin with a backend whose GDB port has just accepted our connection."""
         out: list[Output] = []
         self._impatient = False
+        self._session.returned(out)
         self._link.open(info, now, out)
         if info.reset:
             self._void_writes(out)
@@ -153,6 +154,13 @@ class Proxy:
         """Note that the connection to the backend has ended; `reason` is for people."""
         out: list[Output] = []
         self._lose(reason, now, out)
+        return out
+
+    def target_silent(self, why: str, now: float) -> list[Output]:
+        """Note that the target itself is away while its server is there, and `why`; nothing: it answers again."""
+        out: list[Output] = []
+        if self._session.silence(why, out):
+            self._why, self._impatient = why or f"{self.policy.server} is not there yet", False
         return out
 
     def recovering(self, active: bool, now: float) -> list[Output]:

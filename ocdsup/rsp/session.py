@@ -43,6 +43,8 @@ class Session:
     unsent: bytes = b""  # the true stop instead of the one that our interrupt will bring
     interrupted: bool = False  # GDB has interrupted and has not yet seen a stop
     recovering: bool = False
+    silent: bool = False  # the target does not answer, although its server does: who attaches is told soon
+    returns: bool = False  # it has been so, and is over
     guest: bool = False  # another debugger is here too, and lets the core run as it likes
     transparent: bool = False  # the policy's, asked for every packet
 
@@ -65,6 +67,20 @@ class Session:
             self.console(self.shadow.untold, out)
             out.append(Notice(News.RESET_TOLD, self.shadow.untold.strip()))
             self.shadow.untold = ""
+
+    def silence(self, why: str, out: list[Output]) -> bool:
+        """Note why the target does not answer although its server does, or that this is over; tell whether it is news."""
+        news, self.silent = bool(why) or self.silent, bool(why)
+        self.returns = news and not why
+        if why and self.shadow.running:
+            self.console(f"ocdsup: {why}\n", out)
+        return news
+
+    def returned(self, out: list[Output]) -> None:
+        """Say that a target which was silent is served again, to a user who waits for it."""
+        if self.returns and self.shadow.running:
+            self.console("ocdsup: the target answers again; it may have been started anew meanwhile\n", out)
+        self.returns = False
 
     def log(self, raw: bytes, out: list[Output], *, asked: bool = False) -> None:
         """Pass a console packet (a whole frame) on, without the lines that nobody at a debugger can use."""
@@ -165,11 +181,11 @@ class Session:
         return here if here is not None or up else answer_while_away(row, body, shadow)
 
     def holds(self, ask: Ask, now: float, out: list[Output]) -> bool:
-        """Let a GDB that attaches wait on, for `hold_for` at the most; tell whether it does.
+        """Let a GDB that attaches wait on, for `hold_for` at the most, or less for a target known dead; tell whether it does.
 
         At every notification, also one it does not know, GDB's three tries begin anew (13.1 remote.c getpkt).
         """
-        if not self.attaching or ask.held >= self.policy.hold_for:
+        if not self.attaching or ask.held >= (self.policy.answer_within if self.silent else self.policy.hold_for):
             return False
         ask.held += now - ask.since
         ask.since = now

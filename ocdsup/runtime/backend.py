@@ -23,7 +23,7 @@ from ocdsup.openocd.rule import Role
 from ocdsup.openocd.tcl import parse_list, parse_notification, parse_reply, wrap
 from ocdsup.openocd.work import takes_long, writes_flash
 from ocdsup.runtime.adoption import Held, Orphan, Record
-from ocdsup.runtime.core_states import CoreStates
+from ocdsup.runtime.core_states import CoreStates, Printed
 from ocdsup.runtime.diligence import Diligence
 from ocdsup.runtime.launcher import Process
 from ocdsup.runtime.log_ring import LogRing
@@ -32,6 +32,7 @@ from ocdsup.runtime.tcl_link import TclEvents, TclLink
 
 ALIVE_S = 1.0  # lines count as a sign of life this often at most
 UNKNOWN = "unknown-line"  # counts warnings and errors that the catalogue does not know
+SILENT = "unknown"  # the state of a target that does not answer, whatever OpenOCD remembers of it
 ASK_S = 4.0  # an answer to one of our questions that took longer is none
 _PREFIX = {Level.ERROR: "Error: ", Level.WARN: "Warn : ", Level.INFO: "Info : ", Level.DEBUG: "Debug: ", Level.USER: ""}
 _TOLD = frozenset({Role.CAUSE, Role.SYMPTOM, Role.RECOVERY})  # what a bench counts; progress and noise stay in the log
@@ -114,7 +115,7 @@ class LiveBackend:
         self._tcl = TclLink()
         self._news = TclEvents(self._news_frame)
         self._states = CoreStates(self._ask_states, tasks)
-        self._states_token = f"ocdsup-states-{os.urandom(8).hex()}"  # a firmware's semihosting must not pass for it
+        self._states_said, self._look_said = Printed("states"), Printed("look")
         self._starting = ""  # the target whose GDB server opens its port next
         orphan = order.orphan
         held = orphan.held if orphan is not None else None
@@ -185,13 +186,11 @@ class LiveBackend:
         self._await_silence()
 
     def _states_seen(self, text: str) -> bool:
-        """Whether a line was the answer to our question for the states of the cores."""
-        if not text.startswith(self._states_token):
-            return False
-        with suppress(ProtocolError):
-            for core in command.parse_states(text, self._states_token) or ():
-                self._post(ev.TargetSeen(self.run, core.target, core.state))
-        return True
+        """Whether a line was the answer to one of our questions for the states of the cores."""
+        cores = self._states_said.heard(text)
+        for core in cores or ():
+            self._post(ev.TargetSeen(self.run, core.target, core.state))
+        return cores is not None or self._look_said.heard(text) is not None
 
     def _await_silence(self) -> None:
         """A failed poll that nothing follows was survived (HLA): only time tells."""
@@ -287,15 +286,23 @@ class LiveBackend:
         if not answer.cancelled() and answer.exception() is None:
             self._post(ev.Alive(self.run))
 
-    def verify(self) -> None:
-        """Poll every target now; answered by `CoreVerified`."""
-        self._tasks.spawn("verify-core", self._verify())
+    def verify(self, examine: Sequence[str] = ()) -> None:
+        """Poll every target now, those named after an examination; answered by `CoreVerified`."""
+        self._tasks.spawn("verify-core", self._verify(examine))
 
-    async def _verify(self) -> None:
-        cores = command.parse_cores(await self._ask(command.verify_cores()) or "")
-        states = tuple((core.target, core.state) for core in cores)
+    async def _verify(self, examine: Sequence[str]) -> None:
+        cores = await self._look(examine) if examine else command.parse_cores(await self._ask(command.verify_cores()) or "")
+        states = tuple((core.target, core.state if core.answers else SILENT) for core in cores)
         answers = bool(cores) and all(core.answers for core in cores)
-        self._post(ev.CoreVerified(self.run, states, answers or not self._targets))
+        coreless = tuple(core.target for core in cores if not core.core)
+        self._post(ev.CoreVerified(self.run, states, answers or not self._targets, coreless))
+
+    async def _look(self, examine: Sequence[str]) -> tuple[command.Core, ...]:
+        script = command.look_at_cores(examine, self._look_said.token).encode()
+        with suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(ASK_S):
+                return await self._look_said.answer(lambda: self._tcl.ask(script))
+        return ()
 
     def examine(self) -> None:
         """Examine every target again; answered by `Examined`."""
@@ -321,12 +328,11 @@ class LiveBackend:
         return reply.text if reply.ok else None
 
     async def _ask_states(self) -> bool:
-        try:
+        with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(ASK_S):
-                await self._tcl.ask(command.core_states(self._states_token).encode())
-        except (TimeoutError, ConnectionError):
-            return False
-        return True
+                await self._tcl.ask(command.core_states(self._states_said.token).encode())
+                return True
+        return False
 
     async def evaluate(self, script: str) -> tuple[bool, str]:
         """Run a user's Tcl on a connection of its own, however long it takes; whether it went well, and its result.

@@ -13,7 +13,8 @@ from typing import Any
 from ocdsup.config.model import Bench as BenchConfig
 from ocdsup.core import effects as ef
 from ocdsup.core import events as ev
-from ocdsup.core.state import Phase, State
+from ocdsup.core.casualties import dead_reasons
+from ocdsup.core.state import UP, Phase, State
 from ocdsup.core.status import Facts, public_phase, shown_fault, snapshot
 from ocdsup.errors import BackendError
 from ocdsup.openocd import command
@@ -37,8 +38,6 @@ from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer
 from ocdsup.runtime.versions import Versions
 from ocdsup.telnet.effects import Away
-
-USABLE = frozenset({Phase.READY, Phase.DEGRADED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,7 @@ class LiveBench:
 
     async def end(self, *, park: bool = False) -> None:
         """Stop OpenOCD in order and in any case, then close the ports; `park` leaves debug sessions to the next daemon."""
-        parks = park and self._adopts and self._backend is not None and self.driver.state.phase in USABLE
+        parks = park and self._adopts and self._backend is not None and self.driver.state.phase in UP
         if parks and self._backend is not None:
             self._backend.leave()
             self._log.info("openocd_parked", pid=self._backend.pid)
@@ -206,14 +205,16 @@ class LiveBench:
         return self.driver.state
 
     def _changed(self, before: State, after: State) -> None:
-        usable = after.phase in USABLE
+        usable = after.phase in UP
         if after.borrower is not None and after.borrower != before.borrower:
             self.ports.lent(after.borrower)
-        self.ports.recovering(after.phase is not Phase.READY)
+        dead = dead_reasons(after)
+        self.ports.recovering(after.phase is not Phase.READY and not (dead and not after.lost))
         if usable and self._backend is not None and after.backend is not None and not self.ports.exposed:
-            self.ports.expose(self._backend.ports, after.backend, tuple(target.name for target in after.targets))
+            self.ports.expose(self._backend.ports, after.backend, tuple(target.name for target in after.targets), dead)
         elif not usable:
             self.ports.hide(public_phase(after))
+        self.ports.silent(dead)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -267,8 +268,8 @@ class LiveBench:
             case ef.Beat():
                 self._backend.beat()
                 self._backend.note_work(self._work())
-            case ef.VerifyCore():
-                self._backend.verify()
+            case ef.VerifyCore(_, names):
+                self._backend.verify(names)
             case ef.Examine():
                 self._backend.examine()
             case ef.RestoreResetConfig():

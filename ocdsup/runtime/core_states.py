@@ -8,8 +8,12 @@ notification is taken for a hint that something changed, and many of them for on
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
+from ocdsup.errors import ProtocolError
+from ocdsup.openocd import command
 from ocdsup.runtime.tasks import Tasks
 
 PAUSE_S = 0.05  # between two questions; a debugger that steps makes hundreds of changes a second
@@ -39,3 +43,28 @@ class CoreStates:
                 await asyncio.sleep(PAUSE_S)
         finally:
             self._asking = False
+
+
+class Printed:
+    """An answer that OpenOCD prints: what it gives on its Tcl port it also logs, and its log goes to each GDB that waits."""
+
+    def __init__(self, name: str) -> None:
+        self.token = f"ocdsup-{name}-{os.urandom(8).hex()}"  # a firmware's semihosting must not pass for it
+        self._awaited: asyncio.Future[tuple[command.Core, ...]] | None = None
+
+    def heard(self, line: str) -> tuple[command.Core, ...] | None:
+        """The cores that a line of OpenOCD's tells of; None when it is another line, nothing when it cannot be read."""
+        if not line.startswith(self.token):
+            return None  # nearly all lines
+        cores: tuple[command.Core, ...] | None = ()
+        with suppress(ProtocolError):
+            cores = command.parse_states(line, self.token)
+        if cores is not None and self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(cores)
+        return cores
+
+    async def answer(self, ask: Callable[[], Awaitable[object]]) -> tuple[command.Core, ...]:
+        """Ask, and wait for the line, which may come behind the end of the question."""
+        self._awaited = asyncio.get_running_loop().create_future()
+        await ask()
+        return await self._awaited

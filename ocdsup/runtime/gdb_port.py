@@ -64,6 +64,7 @@ class GdbPort:
         self.log = log
         self.learned = Learned()  # what GDB was told about the target: serves those that attach while OpenOCD is away
         self.served: Served | None = None
+        self.why = ""  # the target itself is away, although OpenOCD is there
         self.resets = 0
         self.left_work: Callable[[Sequence[str]], None] = lambda _lines: None  # a session has gone, its commands may go on
         self._halted = False
@@ -173,6 +174,14 @@ class GdbPort:
         self.served = None
         for session in tuple(self._sessions):
             session.backend_down(reason)
+
+    def target_silent(self, why: str) -> None:
+        """The target does not answer although OpenOCD does, for this reason; it answers again when there is none."""
+        self.why = why
+        if why:
+            self.backend_down(why)
+        for session in tuple(self._sessions):
+            session.hear(lambda proxy, now: proxy.target_silent(why, now))
 
     def tell(self, text: str) -> None:
         """Show every user a line, where GDB takes one now."""

@@ -64,7 +64,7 @@ class GdbSession:
         self._client: Wire | None = Wire(sock, self._lane.from_client, self._client_gone, self._read_backend, on_eof)
         self._client.read_by(self._ledger.read)
         if kept is None:
-            self._do(self._proxy.client_open(self._loop.time()))
+            self._do(self._proxy.client_open(self._loop.time()) + self._proxy.target_silent(port.why, self._loop.time()))
         else:
             self._go_on(kept)
 

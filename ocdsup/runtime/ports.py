@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocdsup.config.model import Bench as BenchConfig
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 RETRY_S = 5.0
 MOST_CORES = 16  # further ports that a kept session may have come to
 HOST = "127.0.0.1"
+_NONE: Mapping[str, str] = {}
 
 
 class StablePorts:
@@ -67,6 +68,7 @@ class StablePorts:
         self._borrower: str | None = None
         self._targets: tuple[str, ...] = ()
         self._served: dict[int, Served] = {}  # by place, while OpenOCD is exposed
+        self._silent: dict[int, str] = {}  # places whose target does not answer, and how debuggers are told
         self.places: dict[str, int] = {}
         """Which of the GDB ports each target is reached by, counted from 0."""
         self.left_work: Callable[[Sequence[str]], None] = lambda _lines: None
@@ -201,8 +203,9 @@ class StablePorts:
         before = len(self._gdb)
         self._open_for_targets(count, again=True)
         for place in range(before, len(self._gdb)):
-            if place in self._served:
-                self._gdb[place].backend_up(self._served[place])
+            if place in self._silent:
+                self._gdb[place].target_silent(self._silent[place])
+            self._serve(place)
 
     def _stop_further(self) -> None:
         if self._further is not None:
@@ -221,8 +224,11 @@ class StablePorts:
                 sock.bind((HOST, 0))
             return command.Ports(*(sock.getsockname()[1] for sock in (gdb, telnet, tcl)))
 
-    def expose(self, private: Private, backend: Backend, targets: tuple[str, ...]) -> None:
-        """OpenOCD can be used: let clients reach it. A start that reset the board is counted, so that debuggers learn of it."""
+    def expose(self, private: Private, backend: Backend, targets: tuple[str, ...], dead: Mapping[str, str] = _NONE) -> None:
+        """OpenOCD can be used: let clients reach it, but for those of the `dead` targets (see `silent`).
+
+        A start that reset the board is counted, so that debuggers learn of it.
+        """
         self.exposed = True
         told = f"ocdsup: {self._borrower} had the probe; the board may have been reset or flashed\n" if self._borrower else ""
         self._resets += backend.profile.after in RESETS or bool(told)
@@ -234,13 +240,36 @@ class StablePorts:
         self._served = {
             self.places[target]: Served(HOST, number, self._resets, backend.run, told, slow) for target, number in found.items()
         }
-        for place, port in enumerate(self._gdb):
-            if place in self._served:
-                port.backend_up(self._served[place])
+        self.silent(dead)
+        for place in range(len(self._gdb)):
+            self._serve(place)
         if self._telnet is not None and private.telnet is not None:
             self._telnet.backend_up((HOST, private.telnet), backend.version or "")
         if self._tcl is not None and private.tcl is not None:
             self._tcl.serve((HOST, private.tcl))
+
+    def _serve(self, place: int) -> None:
+        if place in self._served and place not in self._silent:
+            self._gdb[place].backend_up(self._served[place])
+
+    def silent(self, dead: Mapping[str, str]) -> None:
+        """These targets do not answer, for the reasons given, while OpenOCD does: their debuggers wait, the others go on.
+
+        A group of cores (`target smp`) has one port, which is served while one of them answers.
+        """
+        if not (dead or self._silent):
+            return
+        targets: dict[int, set[str]] = {}
+        for name, place in self.places.items():
+            targets.setdefault(place, set()).add(name)
+        silent = {place: dead[min(names)] for place, names in targets.items() if names <= dead.keys()}
+        before, self._silent = self._silent, silent
+        for place, port in enumerate(self._gdb):
+            if place in silent and place not in before:
+                port.target_silent(silent[place])
+            elif place in before and place not in silent:
+                port.target_silent("")
+                self._serve(place)
 
     def _place(self, found: dict[str, int], targets: tuple[str, ...]) -> None:
         """Give every target its port. The same targets keep theirs, also when OpenOCD could not serve one of them this time."""
@@ -300,7 +329,8 @@ class StablePorts:
         counts = tuple(port.sessions for port in self._gdb)
         halted = {place for place, port in enumerate(self._gdb) if port.halted}
         cores = tuple(target for target, place in self.places.items() if place in halted)
-        self._post(ev.SessionsChanged(counts, halted=bool(halted), cores=cores))
+        debugged = tuple(target for target, place in self.places.items() if any(counts[place : place + 1]))
+        self._post(ev.SessionsChanged(counts, halted=bool(halted), cores=cores, debugged=debugged))
 
     def adopt(self, kept: Kept) -> bool:
         """Go on with a debug session of the daemon before us; False when it came to no port of this bench."""

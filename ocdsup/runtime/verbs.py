@@ -12,11 +12,11 @@ from ocdsup.control.protocol import Request
 from ocdsup.control.render import log_line, status_text
 from ocdsup.control.verbs import VERBS
 from ocdsup.core import events as ev
-from ocdsup.core.state import Phase
+from ocdsup.core.state import UP, Phase
 from ocdsup.core.why import why
 from ocdsup.errors import ControlError, OcdsupError
 from ocdsup.runtime import dropin, inventory, lending
-from ocdsup.runtime.bench import USABLE, LiveBench
+from ocdsup.runtime.bench import LiveBench
 from ocdsup.runtime.control_port import Emit
 from ocdsup.runtime.unfinished import spare_flash
 from ocdsup.telnet.words import HELP
@@ -24,7 +24,7 @@ from ocdsup.telnet.words import HELP
 WAIT_S = 30.0
 EVICT_S = 20.0
 TELNET_LINES = 20
-_SETTLED = USABLE | {Phase.FAILED, Phase.BLOCKED, Phase.STOPPED, Phase.LENT, Phase.BACKOFF}
+_SETTLED = UP | {Phase.FAILED, Phase.BLOCKED, Phase.STOPPED, Phase.LENT, Phase.BACKOFF}
 
 Carry = Callable[["Verbs", Request, Emit], Awaitable[Any]]
 
@@ -128,7 +128,7 @@ class Verbs:
         limit = float(request.args.get("timeout", WAIT_S))
         try:
             async with asyncio.timeout(limit):
-                await bench.until(lambda state: state.phase in USABLE)
+                await bench.until(lambda state: state.phase in UP)
         except TimeoutError:
             seen = bench.snapshot()
             raise ControlError(
@@ -163,7 +163,7 @@ class Verbs:
     async def start(self, request: Request, _emit: Emit) -> Any:
         """Want the bench up."""
         bench = self.bench(request.bench)
-        if bench.driver.state.phase in USABLE:
+        if bench.driver.state.phase in UP:
             return {"text": bench.snapshot()["summary"]}
         run = bench.driver.state.run
         bench.driver.post(ev.StartAsked())
@@ -225,7 +225,7 @@ async def _settled(bench: LiveBench, run: int) -> None:
     """Wait until a newer backend than `run` has come to something, WAIT_S at most."""
     try:
         async with asyncio.timeout(WAIT_S):
-            await bench.until(lambda state: state.phase in _SETTLED and (state.run > run or state.phase not in USABLE))
+            await bench.until(lambda state: state.phase in _SETTLED and (state.run > run or state.phase not in UP))
     except TimeoutError:
         return
 

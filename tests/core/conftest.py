@@ -18,7 +18,7 @@ from ocdsup.core import events as ev
 from ocdsup.core.faults import FAULTS
 from ocdsup.core.launching import RENEWED_S
 from ocdsup.core.policy import Policy
-from ocdsup.core.state import Phase, State
+from ocdsup.core.state import UP, Phase, State
 from ocdsup.core.status import Clock, Facts, snapshot
 from ocdsup.core.timers import Timer
 from ocdsup.core.why import why
@@ -356,7 +356,7 @@ class World:
             assert decision.next_deadline(state) is not None, f"{phase} neither rests nor has a deadline"
         else:
             assert self.proc is None, f"{phase} while OpenOCD still has the probe"
-        if phase is Phase.READY and before.phase in {Phase.STARTING, Phase.CURING}:
+        if phase in UP and before.phase in {Phase.STARTING, Phase.CURING}:
             self.check_arrival(effects)
         if phase in {Phase.BLOCKED, Phase.FAILED}:
             assert state.fault is not None, f"{phase} without a reason"

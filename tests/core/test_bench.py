@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from ocdsup.core import bench as decision
+from ocdsup.core import casualties, launching, living, people, recovering, ticking, world
 from ocdsup.core import events as ev
-from ocdsup.core import launching, living, people, recovering, ticking, world
 from ocdsup.core.backend import IGNORED, TABLE
 from ocdsup.core.bench import ImpossibleStepError, next_deadline, step
 from ocdsup.core.effects import RestoreResetConfig
@@ -249,11 +249,11 @@ def skips_intensity(patch: pytest.MonkeyPatch) -> None:
 def stays_under_reset(patch: pytest.MonkeyPatch) -> None:
     up = launching.up
 
-    def mutant(turn: Turn) -> None:
-        up(turn)
+    def mutant(turn: Turn, phase: Phase = Phase.READY) -> None:
+        up(turn, phase)
         turn.effects = [e for e in turn.effects if not isinstance(e, RestoreResetConfig)]
 
-    patch.setattr(living, "up", mutant)
+    patch.setattr(casualties, "up", mutant)
 
 
 def keeps_streak(patch: pytest.MonkeyPatch) -> None:

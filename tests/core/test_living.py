@@ -444,6 +444,7 @@ def fails(bench: Bench, target: str, times: int = 1) -> None:
 
 def test_failures_are_counted_for_each_target(up: Bench) -> None:
     """Two cores that miss two polls each are no core that missed three."""
+    up.say(ev.CoreVerified(up.run, (("a", "running"), ("b", "running")), True))
     fails(up, "a", 2)
     fails(up, "b", 2)
     assert up.phase() is Phase.DEGRADED

@@ -26,11 +26,11 @@ def test_a_ready_bench_shows_everything_the_contract_names(up: Bench) -> None:
     shown = up.snapshot()
     assert set(shown) == KEYS
     assert (shown["phase"], shown["desired"], shown["summary"], shown["fault"]) == ("ready", "up", "ready on :3333", None)
-    expected = {"name": "stm32f4x.cpu", "state": "halted", "gdb_port": 3333, "gdb_sessions": 1}
+    expected = {"name": "stm32f4x.cpu", "state": "halted", "gdb_port": 3333, "gdb_sessions": 1, "fault": None}
     assert shown["targets"] == [expected]
     assert set(shown["backend"]) >= {"pid", "version", "argv", "uptime_s", "restarts", "voltage"}
     assert shown["backend"]["voltage"] == 3.25
-    assert set(shown["counters"]) == {"restarts", "recoveries", "evictions", "findings"}
+    assert set(shown["counters"]) == {"restarts", "recoveries", "evictions", "looks", "findings"}
     json.dumps(shown)
 
 

@@ -20,7 +20,7 @@ def test_a_phase_takes_its_deadlines_with_it_and_the_backend_keeps_its_own(turn:
     for timer in Timer:
         turn.arm(timer, 1.0)
     turn.go(Phase.DEGRADED)
-    assert set(turn.state.timers) == {Timer.BEAT, Timer.HANG, Timer.STABLE, Timer.STOP}
+    assert set(turn.state.timers) == {Timer.BEAT, Timer.HANG, Timer.STABLE, Timer.STOP, Timer.LOOK}
     turn.forget_backend()
     assert turn.state.timers == {}
 

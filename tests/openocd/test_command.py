@@ -168,14 +168,21 @@ def test_the_ready_line_names_the_targets() -> None:
 
 
 def test_core_states_are_read() -> None:
-    found = command.parse_cores("a.cpu 0 running {b c} 1 unknown")
-    assert found == (Core("a.cpu", True, "running"), Core("b c", False, "unknown"))
+    found = command.parse_cores("a.cpu 0 running {b c} 1 unknown ap 2 running")
+    assert found == (Core("a.cpu", True, "running"), Core("b c", False, "unknown"), Core("ap", True, "running", core=False))
     assert command.parse_cores("") == ()
 
 
 @pytest.mark.parametrize(
     "script",
-    [command.verify_cores(), command.examine(), command.restore_reset_config(), command.halt("a b"), command.resume("a}b")],
+    [
+        command.verify_cores(),
+        command.look_at_cores(["a b", "c}d"], "T"),
+        command.examine(),
+        command.restore_reset_config(),
+        command.halt("a b"),
+        command.resume("a}b"),
+    ],
 )
 def test_every_snippet_can_be_asked_over_tcl(script: str) -> None:
     assert script in wrap_script(script)

@@ -78,6 +78,60 @@ def test_an_attach_during_an_outage_is_held_until_openocd_is_back() -> None:
     assert b"PacketSize" in (bench.answer() or b"")
 
 
+def test_an_attach_to_a_dead_target_of_a_living_openocd_ends_soon_with_the_reason() -> None:
+    """Nobody restarts OpenOCD for it, so the usual half a minute would be waited in vain; GDB reads what is the matter."""
+    bench = Bench()
+    bench.carry(bench.proxy.target_silent("cpu1 does not answer", bench.now))
+    bench.send(b"qSupported:multiprocess+")
+    bench.advance(6.0)
+    assert bench.answer() is not None
+    assert len(bench.notifications) == Policy().answer_within
+    bench.ask(b"?")
+    assert bench.ask(b"g") == b"E.ocdsup: cpu1 does not answer"
+
+
+def test_an_attach_to_a_dead_target_that_comes_back_meanwhile_goes_on() -> None:
+    bench = Bench()
+    bench.carry(bench.proxy.target_silent("cpu1 does not answer", bench.now))
+    bench.send(b"qSupported:multiprocess+")
+    bench.advance(3.0)
+    bench.carry(bench.proxy.target_silent("", bench.now))
+    bench.start()
+    bench.settle()
+    assert b"PacketSize" in (bench.answer() or b"")
+
+
+def test_who_waits_for_a_stop_reads_that_his_target_is_dead_and_that_it_is_back() -> None:
+    """It runs on: nothing stops it, and nothing is said to a GDB that waits for nothing."""
+    bench = attached()
+    bench.resume()
+    bench.kill()
+    bench.carry(bench.proxy.target_silent("cpu1 does not answer", bench.now))
+    bench.advance(600.0)
+    bench.carry(bench.proxy.target_silent("", bench.now))
+    bench.start()
+    bench.settle()
+    assert bench.console.splitlines() == [
+        "ocdsup: cpu1 does not answer",
+        "ocdsup: the target answers again; it may have been started anew meanwhile",
+    ]
+    assert (bench.stops, bench.board.running) == ([], True)
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.console.count("answers again") == 1
+
+
+def test_who_stands_at_a_dead_target_is_told_with_his_next_command() -> None:
+    bench = attached()
+    bench.kill()
+    bench.carry(bench.proxy.target_silent("cpu1 does not answer", bench.now))
+    assert bench.console == ""
+    bench.send(monitor_request("halt"))
+    bench.advance(5.0)
+    assert (bench.answer(), bench.console) == (b"E01", "ocdsup: cpu1 does not answer\n")
+
+
 @pytest.mark.parametrize("sent", [b"+", b"-", b"\x03", b"+\x03+", b"$qSupported#00"])
 def test_what_is_no_packet_makes_no_session(sent: bytes) -> None:
     """A stray byte must not keep debuggers out for ever: its sender is cut like one that says nothing."""

@@ -231,6 +231,37 @@ async def test_the_core_is_verified_by_what_every_target_answers(
     assert await runs.event(ev.CoreVerified) == ev.CoreVerified(RUN, states, answers)
 
 
+LOOK = """
+def look(command):
+    token = re.search("ocdsup-look-[0-9a-f]+", command)
+    if token is None:
+        return usual(command)
+    if "examine" in command:
+        say(token[0] + " a 0 halted b 1 reset ap 2 unknown")
+    return ""
+
+tcl(up("a b ap"), look)
+"""
+
+
+async def test_a_look_examines_those_that_are_named_and_is_not_in_the_log(runs: Runs) -> None:
+    """Whatever OpenOCD remembers of a target that does not answer, it is unknown; a mem_ap has no core to ask."""
+    started = runs.fake(LOOK)
+    await runs.event(ev.BackendReady)
+    started.verify(("b",))
+    states = (("a", "halted"), ("b", "unknown"), ("ap", "unknown"))
+    assert await runs.event(ev.CoreVerified) == ev.CoreVerified(RUN, states, answers=False, coreless=("ap",))
+    assert [text for text in runs.texts() if "ocdsup-look" in text] == []
+
+
+async def test_a_look_that_nobody_answers_says_so(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_S", 0.05)
+    started = runs.fake(LOOK.replace("say(token", "print('' and token"))
+    await runs.event(ev.BackendReady)
+    started.verify(("b",))
+    assert await runs.event(ev.CoreVerified) == ev.CoreVerified(RUN, (), answers=False)
+
+
 async def test_a_board_without_targets_needs_no_answer_of_a_core(runs: Runs) -> None:
     started = runs.fake('tcl(up(""), lambda command: "0 {}" if command else "")')
     await runs.event(ev.BackendReady)

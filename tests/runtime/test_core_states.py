@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from ocdsup.openocd.command import Core
 from ocdsup.runtime import core_states as module
-from ocdsup.runtime.core_states import CoreStates
+from ocdsup.runtime.core_states import CoreStates, Printed
 from ocdsup.runtime.tasks import Tasks
 from tests.runtime.kept_log import KeptLog
 
@@ -65,3 +66,23 @@ async def test_the_end_of_the_bench_is_the_end_of_the_asking(asked: Asked, until
     await asked.tasks.cancel()
     assert not asked.states._asking
     assert asked.log.named("task_failed") == []
+
+
+async def test_a_printed_answer_is_awaited_and_may_come_behind_the_end_of_its_question() -> None:
+    printed = Printed("look")
+    heard: list[object] = []
+
+    async def ask() -> None:
+        heard.append(printed.heard("another line"))
+        asyncio.get_running_loop().call_soon(lambda: heard.append(printed.heard(f"{printed.token} a 0 running b 1 unknown")))
+
+    cores = (Core("a", answers=True, state="running"), Core("b", answers=False, state="unknown"))
+    assert await printed.answer(ask) == cores
+    assert heard == [None, cores]
+
+
+def test_a_printed_answer_that_cannot_be_read_is_kept_out_of_the_log_all_the_same() -> None:
+    """As is one that nobody waits for any more."""
+    printed = Printed("look")
+    assert printed.heard(f"{printed.token} {{a 0") == ()
+    assert printed.heard(f"{printed.token} a 0 halted") == (Core("a", answers=True, state="halted"),)

@@ -283,6 +283,52 @@ async def test_the_same_targets_keep_their_ports_when_one_is_not_served_this_tim
     assert len(ports.gdb_numbers) == 2  # what was opened stays open
 
 
+def two_places(bench: Bench, dead: dict[str, str]) -> StablePorts:
+    """Two targets, exposed while these are dead."""
+    ports = bench.opened()
+    ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"), dead)
+    return ports
+
+
+async def test_a_dead_target_is_not_served_until_it_answers(bench: Bench, until: Until) -> None:
+    """From the start: its debugger waits, and OpenOCD is not bothered with it; the other one is served at once."""
+    ports = two_places(bench, {"b": "b does not answer"})
+    for number in ports.gdb_numbers:
+        bench.connect(number, HELLO)
+    await until(lambda: bench.upstreams[0].accepted)
+    await until(lambda: ev.SessionsChanged((1, 1), halted=False, debugged=("a", "b")) in bench.events)
+    assert bench.upstreams[1].accepted == []
+    ports.silent({"b": "b does not answer"})
+    ports.silent({})
+    await until(lambda: bench.upstreams[1].accepted)
+    assert len(bench.upstreams[0].accepted) == 1
+
+
+async def test_the_connection_of_a_target_that_dies_is_closed_and_made_again(bench: Bench, until: Until) -> None:
+    ports = two_places(bench, {})
+    for number in ports.gdb_numbers:
+        bench.connect(number, HELLO)
+    await until(lambda: all(upstream.accepted for upstream in bench.upstreams))
+    ports.silent({"b": "b does not answer"})
+    assert (ports._gdb[0].served is None, ports._gdb[1].served is None) == (False, True)
+    ports.hide("OpenOCD ended")
+    ports.silent({})
+    assert ports._gdb[1].served is None  # not dead any more, but there is no OpenOCD either
+    ports.expose(Private([one.port for one in bench.upstreams]), backend(2), ("a", "b"))
+    await until(lambda: [len(upstream.accepted) for upstream in bench.upstreams] == [2, 2])
+
+
+async def test_a_group_is_served_while_one_of_its_cores_answers(bench: Bench) -> None:
+    ports = bench.opened()
+    private = Private([bench.upstreams[0].port], names={bench.upstreams[0].port: "a"})
+    ports.expose(private, backend(), ("a", "b"), {"b": "b does not answer"})
+    served = [ports._gdb[0].served is not None]
+    for dead in ("ab", "a"):
+        ports.silent({name: f"{name} does not answer" for name in dead})
+        served.append(ports._gdb[0].served is not None)
+    assert served == [True, False, True]
+
+
 async def test_a_group_has_one_port_and_its_first_target_speaks_for_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     ports = bench.opened()
     ports.expose(Private([bench.upstreams[0].port], names={bench.upstreams[0].port: "a"}), backend(), ("a", "b"))

@@ -185,7 +185,8 @@ def test_one_core_of_several_may_be_silent_alone_and_no_reset_helps() -> None:
     """The debug port answers; the access port of that core answers FAULT, as when its power domain is off."""
     bench = Bench(Board(BOARDS["dual-m4"]))
     bench.begin("silent", core=0)
-    for act in (lambda: None, bench.nrst_pulse, bench.board.power_cycle):
+    acts: tuple[Callable[[], None], ...] = (bench.debug.catch_reset, bench.nrst_pulse, bench.board.power_cycle)
+    for act in acts:
         act()
         looked = [bench.faults.link(bench.board, bench.debug.now, port) for port in (None, 0, 1)]
         assert looked == [Link.ANSWERS, Link.FAULT, Link.ANSWERS]
