@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 EPILOG = """\
 Works with any GDB server: gdbserver, QEMU, pyOCD, the J-Link GDB server. What GDB and the server say passes as it is. When the
 server goes away and comes back, a session in which a program was being debugged goes on with it: its breakpoints are set
-again, and GDB is told that the program is a new run. One whose debugger waits for its program ends after --wait seconds.
+again, and GDB is told where the program stands now. A debugger that waits for its program waits for the server for --wait
+seconds, and for 4 s once it wants to interrupt the program; then it reads that its connection was closed.
 """
 
 WAIT = "how long a debugger waits for a server that went away (0: its session ends with the server); default 60"

@@ -2,7 +2,8 @@
 
 Seen with GDB 13.1 on gdbserver 13.1, qemu-arm and qemu-system-arm 7.2:
 - QEMU answers `g` with other registers until the target description was read over this connection;
-- where the run has the same process number (QEMU: always 1) or none at all, GDB goes on, with new threads if need be; the stop
+- where the run has the same process number (QEMU: always 1) or none at all, GDB goes on, with new threads if need be; whether it
+  is the very process (`gdbserver --attach`) or board (J-Link), which ran on meanwhile, no server tells the same way; the stop
   that tells it names no thread, because GDB fails an assertion of its own when an unknown one stops while it steps another;
 - a process that GDB does not know becomes its "inferior 2", without a program and with the wrong registers, and gdbserver ends
   the connection when it is asked to resume one that it does not know: there the session ends as it does for a program that was
@@ -21,7 +22,7 @@ from .reception import Here
 from .replay import RESET_STOP, Asking, Dialogue, Outcome, Part, insert, told
 from .shadow import DESCRIPTION, Shadow, stepping
 
-SERVER_TEXT = "ocdsup: the debug server went away and came back; its program is a new run\n"
+SERVER_TEXT = "ocdsup: the debug server went away and came back; its program is a new run, or went on meanwhile\n"
 GONE_TEXT = "ocdsup: the debug server went away and its program with it; the server that is there now debugs another one\n"
 _GONE = error_text("the debug server went away and its program with it")
 
