@@ -3,7 +3,7 @@
 Seen with GDB 13.1 on gdbserver 13.1, qemu-arm and qemu-system-arm 7.2:
 - QEMU answers `g` with other registers until the target description was read over this connection;
 - where the run has the same process number (QEMU: always 1) or none at all, GDB goes on, with new threads if need be; whether
-  it is the very process (`gdbserver --attach`) or board (J-Link), which ran on meanwhile, no server tells the same way; the stop
+  it is the very process (`gdbserver --attach`) or board (J-Link), which ran on meanwhile, no server tells; the stop
   that tells it names no thread, because GDB fails an assertion of its own when an unknown one stops while it steps another;
 - a process that GDB does not know becomes its "inferior 2", without a program and with the wrong registers, and gdbserver ends
   the connection when it is asked to resume one that it does not know: there the session ends as it does for a program that was
