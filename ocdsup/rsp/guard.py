@@ -1,8 +1,10 @@
 """Requests that would make OpenOCD end the connection, crash or over-read: they are answered here.
 
-Seen with OpenOCD 0.12 and read in its gdb_server.c: an unknown register number in `p`/`P`, a break- or watchpoint type above 4,
-and any malformed packet end the connection; `vFlashDone` without an image kills the process (SIGSEGV); a packet longer than its
-buffer ends the connection; `X` with less data than announced reads past it.
+Seen with OpenOCD 0.12 and read in its gdb_server.c. These end the connection: an unknown register number in `p`/`P`, a `P` of
+another size than its register, a break- or watchpoint type above 4, any malformed packet, one that is longer than its buffer.
+These kill the process (SIGSEGV, or a broken heap): `vFlashDone` without an image, a piece of a description or list that begins
+behind its end or is asked for with a length near 4 GiB, a `G` shorter than all registers, and with an RTOS a `qSymbol` with one
+colon. `X` with less data than announced reads past it.
 
 What passes is what OpenOCD reads. It undoes `}` in every packet, not only in binary data, and even before the `#` that ends one
 (fetch_packet, 0.10 to master): `}QRcmd,` is a `qRcmd,`, and a packet with a `}` at its end swallows the one behind it. It also
@@ -11,13 +13,15 @@ knows words by their beginning alone (`strncmp(packet, "vFlashDone", 10)`). So `
 """
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from .packets import EMPTY
 
 ERROR = b"E01"
 FLASH_ERROR = b"E05"  # what OpenOCD itself answers when a flash operation fails
 _LONGEST_READ = 1 << 20  # bytes; OpenOCD allocates what is asked for
+_THREADS = b"qXfer:threads:"
 
 _HEX = rb"[0-9a-fA-F]"
 # What a well-formed request looks like; requests without a row here have no form that OpenOCD minds.
@@ -26,8 +30,8 @@ _FORMS = {
     b"M": re.compile(rb"M" + _HEX + rb"{1,16},(" + _HEX + rb"{1,8}):((?:" + _HEX + rb"{2})*)"),
     b"X": re.compile(rb"X" + _HEX + rb"{1,16},(" + _HEX + rb"{1,8}):(.*)", re.DOTALL),  # its `}`: see `_escapes`
     b"p": re.compile(rb"p(" + _HEX + rb"{1,8})"),
-    b"P": re.compile(rb"P(" + _HEX + rb"{1,8})=(?:" + _HEX + rb"{2})+"),
-    b"G": re.compile(rb"G(?:" + _HEX + rb"{2})+"),
+    b"P": re.compile(rb"P(" + _HEX + rb"{1,8})=((?:" + _HEX + rb"{2})+)"),
+    b"G": re.compile(rb"G((?:" + _HEX + rb"{2})+)"),
     b"Z": re.compile(rb"[Zz]([0-9]+)," + _HEX + rb"{1,16}," + _HEX + rb"{1,8}(?:;[^}]*)?"),
     b"c": re.compile(rb"[cs]" + _HEX + rb"{0,16}"),
     b"vCont": re.compile(rb"vCont(?:\?|;[cCsSrt][^}]*)"),
@@ -38,20 +42,33 @@ _FORMS = {
     b"qCRC": re.compile(rb"qCRC:" + _HEX + rb"{1,16}," + _HEX + rb"{1,8}"),
     b"qRcmd": re.compile(rb"qRcmd,(?:" + _HEX + rb"{2})*"),
     b"QStartNoAckMode": re.compile(rb"QStartNoAckMode"),
-    b"qXfer": re.compile(rb"qXfer:[\w-]+:read:[^:}]*:" + _HEX + rb"{1,8}," + _HEX + rb"{1,8}"),
+    b"qSymbol": re.compile(rb"qSymbol:" + _HEX + rb"{0,16}:(?:" + _HEX + rb"{2})*"),
+    b"qXfer": re.compile(rb"(qXfer:[\w-]+:read:[^:}]*):(" + _HEX + rb"{1,8}),(" + _HEX + rb"{1,8})"),
 }
 _FORMS |= {b"z": _FORMS[b"Z"], b"s": _FORMS[b"c"]}
-_WORD = re.compile(rb"(?:v(?:Cont|Run|Flash(?:Erase|Write|Done))|q(?:Xfer|Rcmd|CRC)|QStartNoAckMode)")
+_WORD = re.compile(rb"(?:v(?:Cont|Run|Flash(?:Erase|Write|Done))|q(?:Xfer|Rcmd|CRC|Symbol)|QStartNoAckMode)")
 # Registers that GDB numbers even when it was given no description (16 core, 8 + 1 FPA, CPSR: GDB 13 arm-tdep.h).
 _HIGHEST_UNDESCRIBED = 25
 
 
-class Limits(NamedTuple):
-    """What the backend has announced: its largest register number and packet, and whether it holds a flash image."""
+class Target(Protocol):
+    """What backends have said about their target."""
 
-    highest_register: int | None
+    sizes: dict[int, int]  # register number -> digits of its value; empty: there was no description
+    registers: int  # digits of a `g` reply; 0: none was seen yet
+    ends: dict[bytes, int]  # a `qXfer` up to its annex -> how many bytes of that object have been seen
+
+
+class Limits(NamedTuple):
+    """What the backend has said about its target, its largest packet (bytes), and what it holds of this very connection.
+
+    `image`: a flash image. `listed`: how far the list of threads has been read, in bytes, when there is more of it.
+    """
+
+    target: Target
     packet: int
-    image: bool
+    image: bool = False
+    listed: int = 0
 
 
 def refusal(body: bytes, limits: Limits) -> bytes | None:
@@ -78,8 +95,12 @@ def _limit(key: bytes, found: re.Match[bytes], limits: Limits) -> bytes | None:
         case b"Z" | b"z":
             return EMPTY if int(found[1]) > 4 else None
         case b"p" | b"P":
-            highest = _HIGHEST_UNDESCRIBED if limits.highest_register is None else limits.highest_register
-            return ERROR if int(found[1], 16) > highest else None
+            return None if _has_register(int(found[1], 16), found, limits.target.sizes) else ERROR
+        case b"G":
+            return None if found.end(1) - 1 == limits.target.registers else ERROR
+        case b"qXfer":
+            begun = limits.listed if found.string.startswith(_THREADS) else limits.target.ends.get(found[1], 0)
+            return ERROR if int(found[2], 16) > begun or int(found[3], 16) > _LONGEST_READ else None
         case b"M":
             return None if found.end(2) - found.start(2) == 2 * int(found[1], 16) else ERROR
         case b"X":
@@ -94,6 +115,14 @@ def _limit(key: bytes, found: re.Match[bytes], limits: Limits) -> bytes | None:
             return None
 
 
+def _has_register(number: int, found: re.Match[bytes], sizes: Mapping[int, int]) -> bool:
+    """Tell whether there is such a register, and a value that is to be written fits it; what was not described is believed."""
+    digits = len(found[2]) if found.lastindex == 2 else 0
+    if sizes:
+        return number in sizes and digits in (0, sizes[number])
+    return number <= _HIGHEST_UNDESCRIBED and digits % 8 == 0
+
+
 def _escapes(body: bytes, at: int) -> int:
     """Return how many escaped bytes are in the binary data from `at` on; -1 when a `}` there is not the first half of a pair.
 
@@ -104,17 +133,18 @@ def _escapes(body: bytes, at: int) -> int:
 
 
 _REG = re.compile(rb"<reg\s([^>]*)>")
-_REGNUM = re.compile(rb"""\bregnum\s*=\s*["'](\d+)["']""")
+_ATTRIBUTE = re.compile(rb"""\b(regnum|bitsize)\s*=\s*["'](\d{1,9})["']""")
 
 
-def highest_register(description: bytes) -> int | None:
-    """Return the largest register number of a target description (GDB manual G.2.7); None when it lists no register."""
-    number, highest = -1, -1
+def register_sizes(description: bytes) -> dict[int, int]:
+    """Return the registers of a target description (GDB manual G.2.7): number -> hex digits of its value."""
+    sizes: dict[int, int] = {}
+    number = -1
     for register in _REG.finditer(description):
-        stated = _REGNUM.search(register[1])
-        number = int(stated[1]) if stated else number + 1
-        highest = max(highest, number)
-    return highest if highest >= 0 else None
+        given = {name: int(value) for name, value in _ATTRIBUTE.findall(register[1])}
+        number = given.get(b"regnum", number + 1)
+        sizes[number] = (given.get(b"bitsize", 32) + 7) // 8 * 2
+    return sizes
 
 
 # The first words of other protocols that land on a debug port: web pages, port scanners, TLS and SSH clients.

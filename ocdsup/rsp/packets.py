@@ -224,6 +224,15 @@ def span_of(body: bytes) -> tuple[int, int] | None:
     return (int(found[1], 16), int(found[2], 16)) if found else None
 
 
+_PIECE = re.compile(rb"(qXfer:[\w-]+:read:[^:]*):([0-9a-fA-F]{1,8}),[0-9a-fA-F]{1,8}")
+
+
+def piece_of(body: bytes) -> tuple[bytes, int] | None:
+    """Return what a `qXfer` reads (all up to its annex) and from which byte on; None when it is malformed, or writes."""
+    found = _PIECE.fullmatch(body)
+    return (found[1], int(found[2], 16)) if found else None
+
+
 def steps(body: bytes) -> bool:
     """Tell whether a resume request steps (`s`, `S`, `vCont;s`, `vCont;r…`) rather than continues."""
     return body[:1] in (b"s", b"S", b"i") or body.startswith((b"vCont;s", b"vCont;S", b"vCont;r"))

@@ -103,9 +103,12 @@ def _ask_again(proxy: Proxy, raw: bytes, now: float, out: list[Output]) -> None:
 def _learn(mine: Learned, theirs: Learned) -> None:
     for key, reply in theirs.replies.items():
         mine.replies.setdefault(key, reply)
+    for subject, end in theirs.ends.items():
+        mine.ends.setdefault(subject, end)
+    mine.registers = mine.registers or theirs.registers
     if not mine.description:
         mine.description.update(theirs.description)
-        mine.highest_register = theirs.highest_register
+        mine.sizes = theirs.sizes
 
 
 # ---- parked <-> bytes ----

@@ -26,7 +26,10 @@ class Here:
 
 def answer_here(row: Row, body: bytes, shadow: Shadow, answers: Answers, policy: Policy) -> Here | None:
     """Return our own answer to a request of GDB for OpenOCD; None when it must be asked."""
-    limits = Limits(shadow.learned.highest_register, policy.request_limit, shadow.image)
+    known = answers.known(row, body)
+    if known is not None:
+        return Here((known,))
+    limits = Limits(shadow.learned, policy.request_limit, shadow.image, shadow.listed)
     refused = _flash_broken(row, shadow) or _refused(body, limits)
     if refused is not None:
         return refused
@@ -36,9 +39,6 @@ def answer_here(row: Row, body: bytes, shadow: Shadow, answers: Answers, policy:
         return _monitor(body, policy)
     if row.group is Group.RESUME and row.answer is Answer.STOP and shadow.stale:
         return stale_resume(shadow)
-    known = answers.known(row, body)
-    if known is not None:
-        return Here((known,))
     return Here((OK,), believed=True) if answers.put_off(row, body, shadow) else None
 
 

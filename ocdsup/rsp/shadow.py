@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from . import monitor
-from .guard import highest_register
-from .packets import OK, Group, Point, Row, is_error, monitor_line, point_of, span_of, steps
+from .guard import register_sizes
+from .packets import OK, Group, Point, Row, is_error, monitor_line, piece_of, point_of, span_of, steps
 
 
 class Flash(Enum):
@@ -27,8 +27,9 @@ class Learned:
 
     replies: dict[bytes, bytes] = field(default_factory=dict)  # request body -> reply body, see `_LASTING`
     description: dict[int, bytes] = field(default_factory=dict)  # offset -> piece of target.xml
-    highest_register: int | None = None
+    sizes: dict[int, int] = field(default_factory=dict)  # what the description says: register number -> digits of its value
     registers: int = 0  # digits of a `g` reply; 0: none was seen yet
+    ends: dict[bytes, int] = field(default_factory=dict)  # a `qXfer` up to its annex -> bytes of the object that were seen
 
     def note(self, row: Row, body: bytes, reply: bytes) -> None:
         """Keep the reply of a request whose answer lasts as long as the target is the same."""
@@ -36,20 +37,23 @@ class Learned:
             return
         # GDB's own features vary from client to client; OpenOCD ignores them.
         self.replies[b"qSupported" if row.name == "qSupported" else body] = reply
-        if body.startswith(DESCRIPTION):
-            self._describe(body, reply)
+        piece = piece_of(body)
+        if piece is not None:
+            subject, offset = piece
+            self.ends[subject] = max(self.ends.get(subject, 0), offset + len(reply) - 1)
+            if body.startswith(DESCRIPTION):
+                self._describe(offset, reply)
 
     def reply(self, row: Row, body: bytes) -> bytes | None:
         """Return the reply that was given to this request before; None when there was none."""
         return self.replies.get(b"qSupported" if row.name == "qSupported" else body)
 
-    def _describe(self, body: bytes, reply: bytes) -> None:
-        offset = int(body[len(DESCRIPTION) :].partition(b",")[0], 16)
+    def _describe(self, offset: int, reply: bytes) -> None:
         if offset == 0:
             self.description.clear()
         self.description[offset] = reply[1:]
         if reply[:1] == b"l":
-            self.highest_register = highest_register(b"".join(self.description.values()))
+            self.sizes = register_sizes(b"".join(self.description.values()))
 
 
 DESCRIPTION = b"qXfer:features:read:target.xml:"
@@ -89,6 +93,7 @@ class Shadow:
     freed: bool = False  # the user let the core run behind GDB's back (`monitor resume`, `monitor reset run`)
     flash: Flash = Flash.IDLE
     image: bool = False  # this very backend has taken a `vFlashWrite`
+    listed: int = 0  # how far its list of threads was read, in bytes, when there is more of it
     last_stop: bytes = b""  # the stop reply that GDB has seen last
     gone: bool = False  # the program is no more, the server has another one, and GDB does not know
     stale: bool = False  # the board was reset: GDB's idea of the registers is history
@@ -130,6 +135,9 @@ class Shadow:
             change(self, body, reply)
         if row.group is Group.QUERY:
             self.learned.note(row, body, reply)
+            if body.startswith(b"qXfer:threads:"):
+                piece = piece_of(body)
+                self.listed = piece[1] + len(reply) - 1 if piece is not None and reply[:1] == b"m" else 0
 
     def proved(self) -> None:
         """Note that the backend has replied to something: what it acknowledged before is done by now."""
@@ -154,7 +162,7 @@ class Shadow:
 
     def lost(self) -> None:
         """Note that the backend is gone, with all it held."""
-        self.image = False
+        self.image, self.listed = False, 0
         if self.flash is Flash.OPEN:
             self.flash = Flash.BROKEN
 

@@ -14,7 +14,7 @@ from .shadow import Shadow
 from .wires import BackendWire
 
 _LETTERS = frozenset(b"mgpMXGPzZ")
-_WORDS = (b"$qXfer:threads:", b"$vCont;c", b"$vCont;s")  # OpenOCD refuses resumes that begin with another action
+_WORDS = (b"$qXfer:threads:read::0,", b"$vCont;c", b"$vCont;s")  # OpenOCD refuses resumes that begin with another action
 _READ, _RESUME = 0x6D, 0x76
 # What is believed when they are answered. Only OpenOCD acknowledges writes that it has yet to make (`Shadow.unsettled`) and
 # needs to be told what was under a breakpoint (`Shadow.under`): in front of others a write of 18 KB is not copied for that.
@@ -27,6 +27,7 @@ _REPEATED = frozenset(b"mgqvzZ")  # the same ones at every step, or every few
 _LONGEST_KNOWN, _MOST_KNOWN = 64, 256  # bytes; requests
 _OK = b"$OK#9a"
 _CONSOLE = 0x4F
+_MORE = 0x6D  # a list of threads that goes on: how far it was read is noted on the long way
 
 Taken = tuple[Notice, ...]
 _QUIETLY: Taken = ()
@@ -105,7 +106,7 @@ class Shortcut:
             return True
         if body[:2] == b"Z0" and point_of(body) not in self._shadow.under:
             return False
-        limits = Limits(self._shadow.learned.highest_register, self._session.policy.request_limit, self._shadow.image)
+        limits = Limits(self._shadow.learned, self._session.policy.request_limit)
         return refusal(body, limits) is None
 
     def reply(self, data: bytes, now: float) -> Taken | None:
@@ -119,7 +120,7 @@ class Shortcut:
         if shadow.resume is not None:
             return self._stop(data, now)
         fresh = wire.fresh
-        if not fresh or (data[1] == _CONSOLE and not ok):
+        if not fresh or (data[1] == _CONSOLE and not ok) or data[1] == _MORE:
             return None
         wire.fresh = b""
         shadow.unsettled = None  # as `proved`

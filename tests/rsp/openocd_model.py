@@ -58,6 +58,7 @@ class OpenOcd:
         self.owes_stop = False
         # A core found halted: its registers are in no cache yet, and a resume takes the PC from the cache, read or not.
         self.unread = not board.running
+        self.threads = THREADS[1:]
         self.reason = b"S05" if hla and not board.running else b"S00"
         self.log: list[bytes] = []  # every request body, in order
         self._framer = Framer(Side.CLIENT)
@@ -129,6 +130,8 @@ class OpenOcd:
                 return self._register(self._number(body)).to_bytes(4, "little").hex().encode()
             case "P":
                 number = self._number(body.partition(b"=")[0])
+                if len(body.partition(b"=")[2]) != 8:
+                    raise DroppedError(body)
                 self.dirty[number] = int.from_bytes(bytes.fromhex(body.partition(b"=")[2].decode()), "little")
                 return b"OK"
             case "m":
@@ -265,11 +268,14 @@ class OpenOcd:
                 return b"OK"
 
     def _xfer(self, body: bytes) -> bytes:
-        if b"target.xml" in body:
-            return b"l" + DESCRIPTION
-        if b"memory-map" in body:
-            return b"l" + MEMORY_MAP
-        return THREADS if b"threads" in body else b"E00"
+        subject, _, where = body.rpartition(b":")
+        text = {b"features": DESCRIPTION, b"memory-map": MEMORY_MAP, b"threads": self.threads}.get(subject.split(b":")[1])
+        if text is None:
+            return b"E00"
+        offset, length = (int(number, 16) for number in where.split(b","))
+        if offset > len(text) or length >= 1 << 31:
+            raise CrashedError
+        return (b"m" if offset + length < len(text) else b"l") + text[offset : offset + length]
 
     def _flash(self, body: bytes) -> bytes:
         if body == b"vFlashDone":

@@ -2,9 +2,15 @@
 
 import pytest
 
-from ocdsup.rsp.guard import Limits, foreign_greeting, highest_register, refusal
+from ocdsup.rsp.guard import Limits, foreign_greeting, refusal, register_sizes
+from ocdsup.rsp.shadow import Learned
 
-LIMITS = Limits(highest_register=41, packet=0x4000, image=False)
+TARGET = Learned(
+    sizes=dict.fromkeys(range(42), 8) | {18: 2, 26: 16, 33: 8},
+    registers=136,
+    ends={b"qXfer:features:read:target.xml": 0x1800, b"qXfer:memory-map:read:": 0x180},
+)
+LIMITS = Limits(TARGET, packet=0x4000)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +22,16 @@ LIMITS = Limits(highest_register=41, packet=0x4000, image=False)
         (b"P2a=00000000", b"E01"),
         (b"P1=00000000", None),
         (b"P1", b"E01"),
+        (b"P1=00", b"E01"),
+        (b"P1=0000000000000000", b"E01"),
+        (b"P12=01", None),
+        (b"P12=00000001", b"E01"),
+        (b"P1a=0000000000000000", None),
+        (b"P1=0000000x", b"E01"),
+        (b"G" + b"00" * 68, None),
+        (b"G00", b"E01"),
+        (b"G" + b"00" * 69, b"E01"),
+        (b"G", b"E01"),
         (b"Z5,20000000,4", b""),
         (b"Z99,20000000,4", b""),
         (b"z5,20000000,4", b""),
@@ -71,6 +87,23 @@ LIMITS = Limits(highest_register=41, packet=0x4000, image=False)
         (b"qRcmd,72", None),
         (b"qXfer:features:read:target.xml:0,ffb", None),
         (b"qXfer:features:read:target.xml", b"E01"),
+        (b"qXfer:features:read:target.xml:1800,ffb", None),
+        (b"qXfer:features:read:target.xml:1801,ffb", b"E01"),
+        (b"qXfer:features:read:target.xml:ffffffff,10", b"E01"),
+        (b"qXfer:features:read:target.xml:0,ffffffff", b"E01"),
+        (b"qXfer:features:read:other.xml:1,ffb", b"E01"),
+        (b"qXfer:memory-map:read::180,ffb", None),
+        (b"qXfer:memory-map:read::181,ffb", b"E01"),
+        (b"qXfer:memory-map:read::0,ffffffff", b"E01"),
+        (b"qXfer:threads:read::0,fff", None),
+        (b"qXfer:threads:read::1,fff", b"E01"),
+        (b"qSymbol::", None),
+        (b"qSymbol:20000000:707843", None),
+        (b"qSymbol::707843", None),
+        (b"qSymbol:", b"E01"),
+        (b"qSymbol", b"E01"),
+        (b"qSymbol:zz", b"E01"),
+        (b"qSymbolic::", b"E01"),
         (b"g", None),
         (b"vCont;c", None),
         (b"vCont;s:1;c", None),
@@ -93,28 +126,38 @@ def test_each_request_passes_or_is_answered(body: bytes, answer: bytes | None) -
 
 def test_flash_done_passes_only_with_an_image() -> None:
     """`vFlashDone` reaches a backend only when that very backend has taken a `vFlashWrite`."""
-    assert refusal(b"vFlashDone", Limits(41, 0x4000, image=True)) is None
+    assert refusal(b"vFlashDone", Limits(TARGET, 0x4000, image=True)) is None
 
 
 def test_without_a_description_only_the_classic_registers_pass() -> None:
-    """Registers above 25 are refused as long as nobody has said that they exist."""
-    unknown = Limits(None, 0x4000, image=False)
-    assert refusal(b"p19", unknown) is None
-    assert refusal(b"p1a", unknown) == b"E01"
+    """Registers above 25 are refused while nobody has said that they exist, and so are all at once before they were read."""
+    unknown = Limits(Learned(), 0x4000)
+    assert [refusal(body, unknown) for body in (b"p19", b"p1a")] == [None, b"E01"]
+    assert [refusal(body, unknown) for body in (b"P19=00000000", b"P10=" + b"00" * 12, b"P1a=00000000")] == [None, None, b"E01"]
+    assert refusal(b"P1=00", unknown) == b"E01"
+    assert refusal(b"G" + b"00" * 68, unknown) == b"E01"
+
+
+def test_a_list_of_threads_is_read_on_as_far_as_it_was_read() -> None:
+    """OpenOCD makes a new list for an offset that follows nothing, and reads behind its end if that is shorter."""
+    begun = Limits(TARGET, 0x4000, listed=0xFFF)
+    assert refusal(b"qXfer:threads:read::fff,fff", begun) is None
+    assert refusal(b"qXfer:threads:read::1000,fff", begun) == b"E01"
 
 
 @pytest.mark.parametrize(
-    ("xml", "highest"),
+    ("xml", "sizes"),
     [
-        (b'<reg name="r0" bitsize="32" regnum="0"/><reg name="psp" regnum="92" bitsize="32"/>', 92),
-        (b'<reg name="a" bitsize="8"/><reg name="b" bitsize="8"/>', 1),
-        (b'<reg name="a" regnum="5"/><reg name="b"/>', 6),
-        (b"<target/>", None),
+        (b'<reg name="r0" bitsize="32" regnum="0"/><reg name="psp" regnum="92" bitsize="64"/>', {0: 8, 92: 16}),
+        (b'<reg name="a" bitsize="1"/><reg name="b" bitsize="12"/>', {0: 2, 1: 4}),
+        (b'<reg name="a" regnum="5"/><reg name="b"/>', {5: 8, 6: 8}),
+        (b"<reg name='a' bitsize = '80' regnum='2' type='i387_ext'/>", {2: 20}),
+        (b"<target/>", {}),
     ],
 )
-def test_the_description_says_which_registers_exist(xml: bytes, highest: int | None) -> None:
-    """Stated numbers count, others follow on (GDB manual G.2.7)."""
-    assert highest_register(xml) == highest
+def test_the_description_says_which_registers_exist_and_how_large_they_are(xml: bytes, sizes: dict[int, int]) -> None:
+    """Stated numbers count, others follow on (GDB manual G.2.7); a size is told in bits, a value in two digits a byte."""
+    assert register_sizes(xml) == sizes
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ from ocdsup.rsp.outputs import Output, ToBackend
 from ocdsup.rsp.packets import monitor_request, name
 from ocdsup.rsp.policy import BackendUp, Monitor, Policy
 from ocdsup.rsp.proxy import Proxy
+from ocdsup.rsp.shadow import Learned
 from tests.rsp.openocd_model import Board, OpenOcd
 from tests.rsp.openocd_reading import known_as, packets_read
 
 # What the proxy itself says, when a detach or a stop that got lost leaves the core to it.
 OWN = [monitor_request(line) for line in ("halt", "resume", "[target current] curstate", "poll")]
-LIMITS = Limits(highest_register=41, packet=0x4000, image=True)
+TARGET = Learned(sizes=dict.fromkeys(range(17), 8), registers=2, ends={b"qXfer:features:read:target.xml": 0x100})
+LIMITS = Limits(TARGET, packet=0x4000, image=True, listed=0x100)
 EXEC = monitor_request("exec touch /tmp/x")
 SEEDS = [
     EXEC, b"qRcmd,", b"m20000000,4", b"M20000000,2:aabb", b"X20000000,2:ab", b"X20000000,0:", b"X20000000,3:}]}\x03a",

@@ -71,6 +71,22 @@ def test_a_span_is_address_and_length(body: bytes, span: tuple[int, int] | None)
     assert packets.span_of(body) == span
 
 
+@pytest.mark.parametrize(
+    ("body", "piece"),
+    [
+        (b"qXfer:features:read:target.xml:0,ffb", (b"qXfer:features:read:target.xml", 0)),
+        (b"qXfer:memory-map:read::1ff,4", (b"qXfer:memory-map:read:", 0x1FF)),
+        (b"qXfer:features:read:target.xml:zz,ffb", None),
+        (b"qXfer:spu:write:7:0:data", None),
+        (b"qXfer:features", None),
+        (b"qXfer:threads:read::,", None),
+    ],
+)
+def test_a_piece_is_what_is_read_and_from_where(body: bytes, piece: tuple[bytes, int] | None) -> None:
+    """Reads give object, annex and offset; writes and malformed ones give None."""
+    assert packets.piece_of(body) == piece
+
+
 def test_text_goes_through_console_packets_and_monitor_requests_unharmed() -> None:
     """Console text and monitor lines come back as they were; `OK` is no console packet."""
     assert packets.text_of(packets.text_packet("halted ä\n")) == "halted ä\n"

@@ -22,7 +22,10 @@ from ocdsup.rsp.shadow import Flash, Learned, Shadow
 POINTS = st.builds(Point, st.integers(0, 4), st.integers(0, 2**32), st.integers(0, 8))
 BYTES = st.binary(max_size=20)
 LEARNED = st.builds(
-    Learned, st.dictionaries(BYTES, BYTES), st.dictionaries(st.integers(0, 9), BYTES), st.none() | st.integers(0, 99)
+    Learned,
+    st.dictionaries(BYTES, BYTES),
+    st.dictionaries(st.integers(0, 9), BYTES),
+    st.dictionaries(st.integers(0, 9), st.integers(0, 99)),
 )
 SHADOWS = st.builds(
     Shadow,

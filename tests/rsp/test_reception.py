@@ -37,7 +37,16 @@ def test_between_two_flash_packets_the_loss_is_told_at_the_next_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "reply"), [(b"p63", b"E01"), (b"Z5,20000000,4", b""), (b"m20", b"E01"), (b"vFlashDone", b"E05"), (b"Zx", b"E01")]
+    ("body", "reply"),
+    [
+        (b"p63", b"E01"),
+        (b"P1=00", b"E01"),
+        (b"qXfer:memory-map:read::fff,4", b"E01"),
+        (b"Z5,20000000,4", b""),
+        (b"m20", b"E01"),
+        (b"vFlashDone", b"E05"),
+        (b"Zx", b"E01"),
+    ],
 )
 def test_what_would_end_the_connection_is_answered_here(body: bytes, reply: bytes) -> None:
     """OpenOCD never sees it, and the session goes on."""
@@ -46,6 +55,25 @@ def test_what_would_end_the_connection_is_answered_here(body: bytes, reply: byte
     assert bench.process is not None
     assert body not in bench.process.log
     assert bench.ask(b"m20000000,4") == b"00010203"
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_lists_and_descriptions_are_read_piece_by_piece_and_from_no_other_place(cache: bool) -> None:
+    """Also anew, also when the answers are kept, and not on from a place that another OpenOCD may not have."""
+    bench = attached(Policy(cache=cache))
+    assert bench.process is not None
+    bench.process.threads = b"<thread id='1'/>" * 5
+    pieces = [b"qXfer:threads:read::%x,20" % offset for offset in (0, 0x20, 0x40)]
+    for _ in range(2):
+        assert [bench.ask(body)[:1] for body in pieces] == [b"m", b"m", b"l"]
+    assert bench.ask(b"qXfer:features:read:target.xml:%x,10" % 0x20) != b"E01"
+    assert bench.ask(b"qXfer:features:read:target.xml:fff,10") == b"E01"
+    assert bench.ask(pieces[0])[:1] == b"m"
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.ask(pieces[1]) == b"E01"
+    assert bench.process is not None
 
 
 @pytest.mark.parametrize(

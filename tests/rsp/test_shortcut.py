@@ -56,6 +56,20 @@ def test_a_resume_and_its_stop_take_the_short_way_and_are_told() -> None:
     assert bench.notices[-2:] == [RUNNING, HALTED]
 
 
+def test_of_a_list_of_threads_in_pieces_only_the_last_one_takes_the_short_way_back() -> None:
+    """How far it was read is noted: a piece is asked for only when the one before it has come."""
+    bench = attached()
+    assert bench.process is not None
+    bench.process.threads = b"<thread id='1'/>" * 4
+    before = bench.short_ways
+    assert bench.ask(b"qXfer:threads:read::0,30") == b"m" + b"<thread id='1'/>" * 3
+    assert bench.short_ways - before == 1
+    assert bench.ask(b"qXfer:threads:read::31,30") == b"E01"
+    assert bench.ask(b"qXfer:threads:read::30,30") == b"l<thread id='1'/>"
+    assert bench.ask(b"qXfer:threads:read::30,30") == b"E01"
+    assert bench.short_ways - before == 1
+
+
 def test_a_software_breakpoint_takes_the_short_way_once_the_ram_under_it_is_known() -> None:
     bench = attached()
     before = bench.short_ways

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -65,3 +66,85 @@ def test_full_lets_the_command_pass(desk: Desk, tmp_path: Path) -> None:
     with closing(PlainClient(desk.port)) as client:
         assert client.ask(monitor_request(f"exec touch {file}")) == b"OK"
     assert file.exists()
+
+
+KILLING = [
+    b"qXfer:features:read:target.xml:100000,fff",
+    b"qXfer:features:read:target.xml:ffffffff,10",
+    b"qXfer:features:read:target.xml:0,ffffffff",
+    b"qXfer:features:read:other.xml:100000,fff",
+    b"qXfer:memory-map:read::100000,fff",
+    b"qXfer:memory-map:read::0,ffffffff",
+    b"qXfer:threads:read::100000,fff",
+    b"qXfer:threads:read::1000,1",
+    b"G00",
+    b"G" + b"00" * 16,
+    b"vFlashDone",
+    b"vFlashDoneAgain",
+    b"X20000000,fff:a",
+]
+DROPPED = [
+    b"P0=00",
+    b"P0=0000000000000000",
+    b"P10=00",
+    b"P19=00",
+    b"P0",
+    b"pffff",
+    b"Z9,0,0",
+    b"Z0",
+    b"m",
+    b"M0,4",
+    b"qCRC:",
+    b"vFlashErase:",
+    b"vFlashWrite:",
+    b"m0,4" + b" " * 0x4000,
+]
+WITH_RTOS = [b"qSymbol:", b"qSymbol", b"qSymbol:zz", b"qSymbolic", b"qSymbol:20000000"]
+
+
+def accepted(desk: Desk) -> int:
+    """How many connections the OpenOCD of the moment has taken at its GDB port."""
+    return sum("accepting 'gdb'" in str(line["text"]) for line in desk.rig.ask("logs", "one", lines=1000)["lines"])
+
+
+def test_nothing_malformed_ends_openocd_or_its_connection(desk: Desk) -> None:
+    """Each is answered with an error, or as unknown, and the session goes on with the same OpenOCD on the same connection."""
+    with closing(PlainClient(desk.port)) as client:
+        pid, connections = desk.pid(), accepted(desk)
+        for body in KILLING + DROPPED:
+            assert client.ask(body) in (b"", b"E01", b"E05"), body
+            assert len(client.ask(b"m20000000,4")) == 8, body
+        assert (desk.pid(), accepted(desk)) == (pid, connections)
+    assert desk.rig.faults() == []
+
+
+def test_what_is_well_formed_passes(desk: Desk) -> None:
+    """All registers as they were read, each of its size, and every piece of what was announced."""
+    with closing(PlainClient(desk.port)) as client:
+        registers = client.ask(b"g")
+        assert client.ask(b"G" + registers) == b"OK"
+        for number in re.findall(rb'regnum="(\d+)"', client.description):
+            value = client.ask(b"p%x" % int(number))
+            assert client.ask(b"P%x=%b" % (int(number), value)) == b"OK", number
+        size = len(client.description)
+        assert client.ask(b"qXfer:features:read:target.xml:%x,fff" % size) == b"l"
+        assert client.ask(b"qXfer:features:read:target.xml:%x,fff" % (size + 1)) == b"E01"
+        assert client.ask(b"qXfer:memory-map:read::0,10") == b"l<memory-map>\n<me"
+        assert client.ask(b"qXfer:memory-map:read::10,3000").endswith(b"</memory-map>\n")
+        assert client.ask(b"qXfer:threads:read::0,10")[:1] == b"m"
+        assert client.ask(b"qXfer:threads:read::10,fff")[:1] == b"l"
+    assert desk.rig.faults() == []
+
+
+@pytest.mark.parametrize("mode", ["hla"])
+def test_with_an_rtos_no_question_for_symbols_ends_openocd(rig: Rig) -> None:
+    """OpenOCD looks for the second colon without a look whether it is there (rtos.c rtos_qsymbol)."""
+    desk = Desk(rig, openocd={"commands": ["stm32f4x.cpu configure -rtos FreeRTOS"]})
+    with closing(PlainClient(desk.port)) as client:
+        pid = desk.pid()
+        assert client.ask(b"qSymbol::").startswith(b"qSymbol:")
+        for body in WITH_RTOS:
+            assert client.ask(body) == b"E01"
+        assert client.ask(b"qSymbol::").startswith(b"qSymbol:")
+        assert desk.pid() == pid
+    assert desk.rig.faults() == []
