@@ -19,6 +19,8 @@ from ocdsup.probes import tools
 from ocdsup.probes.holders import Endpoint, Holder
 
 SEEING = "CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (or the same user)"
+IDLE_S = 7.0
+"""Seconds after which an OpenOCD that waits for a GDB in vain is stale, and one that is at work is judged again."""
 WORK_S = 120.0
 """Seconds for which one that nobody is connected to is believed to be at work, counted from when we first saw it unused.
 
@@ -65,7 +67,7 @@ class Rules:
     policy: Policy = Policy.STALE_OPENOCD
     own_pids: frozenset[int] = frozenset()
     uids: frozenset[int] | None = None
-    grace_s: float = 7.0
+    grace_s: float = IDLE_S
     starting_s: float = 15.0
     lends: bool = True
     flashing: bool = False

@@ -81,7 +81,7 @@ class LiveBench:
         return Looks(
             self.selector,
             eviction.Policy(self.config.holders.value),
-            self.config.recovery.grace,
+            eviction.IDLE_S,
             self._shared.own_pids,
             lambda: self.flashing,
             uids_of(self.config),
@@ -166,7 +166,9 @@ class LiveBench:
         """Take a new configuration that keeps the ports; restart OpenOCD only if it would be started differently."""
         relaunch = (config.openocd, config.probe) != (self.config.openocd, self.config.probe)
         self.config = config
-        self._looks = self._new_looks()
+        if self._looks.selector != self.selector:
+            self._looks = self._new_looks()
+        self._looks.policy, self._looks.uids = eviction.Policy(config.holders.value), uids_of(config)
         self.driver.post(ev.PolicyChanged(policy_of(config), relaunch))
 
     async def end(self, *, park: bool = False) -> None:
@@ -246,10 +248,12 @@ class LiveBench:
                 raise AssertionError("the driver writes notes itself")
 
     def _look(self, name: str, look: Callable[[], Any]) -> None:
+        looks = self._looks
+
         async def report() -> None:
             seen = await look()
-            if seen is None:
-                return
+            if seen is None or (looks is not self._looks and not isinstance(seen, ev.HolderEnded)):
+                return  # the other probe, of before a reload
             self.driver.post(seen)
             self._evictions.heard(seen)
             if isinstance(seen, ev.UsbWasReset) and seen.wedged:

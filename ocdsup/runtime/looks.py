@@ -24,6 +24,8 @@ from ocdsup.runtime import ending, procs, stlink_server, usb, usb_reset
 LOAN_GRACE_S = 120.0
 """So long after our start the mark of a loan in an environment is believed: it may be one of the daemon before us."""
 
+LOOP_S = 1.0  # a loop that is busy for longer lets nobody be ended for now
+
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
@@ -46,7 +48,8 @@ class Looks:
     """The eyes, and the one hand, of a bench.
 
     `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of them writes flash;
-    `uids` are the users whose processes may be ended, None for all. `known`: the probe has been found before.
+    `uids` are the users whose processes may be ended, None for all. `known`: the probe has been found before. What has been
+    learned of a probe stays when the rules (`policy`, `uids`) change.
     """
 
     def __init__(
@@ -62,12 +65,12 @@ class Looks:
     ) -> None:
         self._home = home
         self._told: frozenset[tuple[int, int]] = frozenset()
-        self._selector = selector
+        self.selector = selector
         self.policy = policy
+        self.uids = uids
         self._grace_s = grace_s
         self._own_pids = own_pids
         self._flashing = flashing
-        self._uids = uids
         self._history = History()
         self._breaker = RespawnBreaker()
         self._judged: dict[tuple[int, int], _Judged] = {}
@@ -89,7 +92,7 @@ class Looks:
 
     async def find(self) -> Match:
         """The bench's probe, as far as it can be found."""
-        found = await asyncio.to_thread(usb.find, self._selector)
+        found = await asyncio.to_thread(usb.find, self.selector)
         self.known |= isinstance(found, Found)
         return found
 
@@ -121,8 +124,8 @@ class Looks:
 
     async def holders(self, *, force: bool = False) -> ev.HoldersSeen:
         """Who else has the probe open, and what the policy says of each."""
-        found = await asyncio.to_thread(usb.find, self._selector)
-        self._wanted = procs.wanted(_nodes(found), _servers(self._selector))
+        found = await asyncio.to_thread(usb.find, self.selector)
+        self._wanted = procs.wanted(_nodes(found), _servers(self.selector))
         report = await asyncio.to_thread(procs.find_holders, self._wanted)
         now = asyncio.get_running_loop().time()
         own = self._own_pids()
@@ -132,7 +135,7 @@ class Looks:
             self._home.bench,
             policy=self.policy,
             own_pids=own,
-            uids=self._uids,
+            uids=self.uids,
             grace_s=self._grace_s,
             lends=self._lends(),
             flashing=self._flashing(),
@@ -169,14 +172,14 @@ class Looks:
         probe of that server is in use too, only a command line that names our serial proves it. One that names another probe's
         has not opened ours, also while it has not opened that one yet.
         """
-        if self._selector.server is None or not holders:
+        if self.selector.server is None or not holders:
             return holders
         try:
-            probes = stlink_server.list_probes(self._selector.server, 1.0)
+            probes = stlink_server.list_probes(self.selector.server, 1.0)
         except ProbeError:
             return holders
         used = [probe for probe in probes if probe.in_use]
-        ours = [probe for probe in used if _is(self._selector, probe)]
+        ours = [probe for probe in used if _is(self.selector, probe)]
         if not ours:
             return []
         named = [holder for holder in holders if _names(holder, ours)]
@@ -195,21 +198,31 @@ class Looks:
             return ev.HolderEnded(pid, ended=False, how="refused", text="it was not judged to be ended")
         if self._flashing():  # begun since the verdict
             return ev.HolderEnded(pid, ended=False, how="refused", text="a flash operation of this bench runs")
-        now = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
 
         def objection(seen: Holder) -> str:
-            rules = replace(judged.rules, flashing=self._flashing(), lends=self._lends())
-            return second_thoughts(judged.holder, seen, rules, now())
+            """Called in a thread. The sessions that tell of a flash operation belong to the loop, and change under a thread."""
+            asked = asyncio.run_coroutine_threadsafe(self._now(), loop)
+            try:
+                flashing, lends = asked.result(LOOP_S)
+            except TimeoutError:
+                asked.cancel()
+                return "ocdsup itself does not get to say whether a flash operation runs"
+            return second_thoughts(judged.holder, seen, replace(judged.rules, flashing=flashing, lends=lends), loop.time())
 
         words = farewell(self._home.bench, self._home.place(), judged.verdict.reason)
         result = await ending.evict(judged.holder, self._wanted, objection=objection, farewell=words)
         if result.ended:
-            self._breaker = self._breaker.record(judged.holder, asyncio.get_running_loop().time())
+            self._breaker = self._breaker.record(judged.holder, loop.time())
         return ev.HolderEnded(pid, ended=result.ended, how=result.how.value, text=result.text)
+
+    async def _now(self) -> tuple[bool, bool]:
+        """Whether one of ours writes flash, and whether a borrower may be there."""
+        return self._flashing(), self._lends()
 
     async def reset_usb(self, how: UsbCure = UsbCure.RESET) -> ev.UsbWasReset:
         """Reset the probe's USB device, or do one of the harder things to it, and only to this one."""
-        found = await asyncio.to_thread(usb.find, self._selector)
+        found = await asyncio.to_thread(usb.find, self.selector)
         if not isinstance(found, Found) or found.probe.server is not None:
             return ev.UsbWasReset(ok=False, text="the probe is not on USB")
         outcome, identity = await asyncio.to_thread(usb_reset.carry_out, how, found.probe)

@@ -20,6 +20,7 @@ from ocdsup.core.policy import AfterRecovery, UnderReset
 from ocdsup.core.state import Phase
 from ocdsup.openocd import command
 from ocdsup.openocd.dialect import Version
+from ocdsup.probes import eviction
 from ocdsup.probes.selector import Match
 from ocdsup.runtime.bench import LiveBench
 from ocdsup.runtime.settings import policy_of, spec_of
@@ -309,6 +310,48 @@ async def test_another_limit_is_taken_without_a_restart(rig: Rig) -> None:
     assert bench.driver.state.policy.failures == 7
     assert bench._looks.policy == "never"
     assert (bench.backend_pid, bench.driver.state.phase) == (pid, Phase.READY)
+
+
+async def test_what_was_learned_of_a_probe_outlives_a_reload_that_does_not_change_the_probe(rig: Rig) -> None:
+    """That it was ever found, which device our OpenOCD has open, who came back too often, since when loans are believed."""
+    config = rig.config()
+    bench = rig.bench(config)
+    looks = bench._looks
+    bench.reconfigure(replace(config, holders=HolderPolicy.ANY, holder_users=("4711",)))
+    assert bench._looks is looks
+    assert (looks.policy, looks.uids) == (eviction.Policy.ANY, frozenset({4711}))
+    bench.reconfigure(replace(config, probe=replace(config.probe, serial="another")))
+    assert bench._looks is not looks
+    assert bench._looks.selector.serial == "another"
+
+
+async def test_what_was_seen_of_the_probe_of_before_a_reload_is_not_believed_of_the_new_one(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = rig.config()
+    bench = rig.bench(config)
+    events, late = posted(bench, monkeypatch), asyncio.Event()
+
+    async def absent() -> ev.ProbeSeen:
+        await late.wait()
+        return ev.ProbeSeen(ev.Presence.ABSENT, "it is gone")
+
+    async def ended() -> ev.HolderEnded:
+        await late.wait()
+        return ev.HolderEnded(1, ended=True, how="term", text="")
+
+    bench._look("look-for-probe", absent)
+    bench._look("end-holder", ended)
+    bench.reconfigure(replace(config, probe=replace(config.probe, serial="another")))
+    late.set()
+    while bench._tasks._running:  # noqa: ASYNC110  # both looks
+        await asyncio.sleep(0)
+    assert [type(event) for event in events] == [ev.PolicyChanged, ev.HolderEnded]
+
+
+@pytest.mark.parametrize("grace", [0.1, 60.0])
+async def test_the_patience_with_our_own_openocd_does_not_make_a_foreign_one_stale(rig: Rig, grace: float) -> None:
+    assert rig.bench(rig.config(recovery=replace(QUICK, grace=grace)))._looks._grace_s == eviction.IDLE_S
 
 
 async def test_another_command_line_restarts_openocd_behind_the_same_ports(rig: Rig, until: Until) -> None:

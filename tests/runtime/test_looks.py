@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from ocdsup.probes.holders import Report, Unseen
 from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Node, Probe
 from ocdsup.probes.selector import Absent, Found, ProbeSelector
+from ocdsup.runtime import looks as looks_module
 from ocdsup.runtime import procs, stlink_server, usb, usb_reset
 from ocdsup.runtime.looks import Home, Looks
 from ocdsup.sim.probe import DEFAULT_SERIAL
@@ -146,7 +148,7 @@ async def test_a_person_who_insists_may_end_it(sim: SimServer, tmp_path: Path) -
 
 async def test_a_user_who_is_not_on_the_list_is_safe_from_force_too(sim: SimServer, tmp_path: Path) -> None:
     async with holder(tmp_path, sim) as child:
-        looks = Looks(look(sim)._selector, Policy.ANY, 0.0, frozenset, lambda: False, frozenset({4711}), home=HOME)
+        looks = Looks(look(sim).selector, Policy.ANY, 0.0, frozenset, lambda: False, frozenset({4711}), home=HOME)
         for force in (False, True):
             (seen,) = (await looks.holders(force=force)).holders
             assert (seen.evict, "whom we may not end" in seen.why) == (False, True)
@@ -157,12 +159,45 @@ async def test_a_user_who_is_not_on_the_list_is_safe_from_force_too(sim: SimServ
 async def test_a_flash_operation_that_begins_after_the_verdict_stays_the_hand(sim: SimServer, tmp_path: Path) -> None:
     flashing = [False]
     async with holder(tmp_path, sim) as child:
-        looks = Looks(look(sim)._selector, Policy.ANY, 0.0, frozenset, lambda: flashing[0], home=HOME)
+        looks = Looks(look(sim).selector, Policy.ANY, 0.0, frozenset, lambda: flashing[0], home=HOME)
         (seen,) = (await looks.holders()).holders
         assert seen.evict
         flashing[0] = True
         refused = await looks.end(seen.pid, seen.start)
         assert (refused.ended, "flash operation" in refused.text) == (False, True)
+        assert child.returncode is None
+
+
+async def test_what_the_sessions_do_is_asked_on_the_loop_also_in_the_middle_of_an_eviction(
+    sim: SimServer, tmp_path: Path
+) -> None:
+    """Between two steps a thread looks at the holder; the sessions of this daemon change under the hands of a thread."""
+    asked: list[threading.Thread] = []
+
+    def flashing() -> bool:
+        asked.append(threading.current_thread())
+        return False
+
+    async with holder(tmp_path, sim) as child:
+        looks = Looks(look(sim).selector, Policy.ANY, 0.0, frozenset, flashing, home=HOME)
+        (seen,) = (await looks.holders()).holders
+        judged = len(asked)
+        assert (await looks.end(seen.pid, seen.start)).ended
+        await child.wait()
+    assert len(asked) > judged + 1
+    assert set(asked) == {threading.main_thread()}
+
+
+async def test_nobody_is_ended_while_the_loop_does_not_get_to_say_what_runs(
+    sim: SimServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks_module, "LOOP_S", 0.01)
+    async with holder(tmp_path, sim) as child:
+        looks = look(sim)
+        (seen,) = (await looks.holders()).holders
+        monkeypatch.setattr(looks, "_now", asyncio.Event().wait)
+        left = await looks.end(seen.pid, seen.start)
+        assert (left.ended, left.how, "flash operation" in left.text) == (False, "left-alone", True)
         assert child.returncode is None
 
 
