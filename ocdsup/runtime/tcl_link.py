@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
@@ -20,13 +21,11 @@ LONGEST = 1024 * 1024  # bytes of one answer; what we ask ourselves is answered 
 _GIVEN_UP = "the connection was given up while it was opened"
 
 
-class TclLink:
-    """Questions and answers over one Tcl connection. `ask` may be called before the last answer came."""
+class _Link(ABC):
+    """A connection that may be given up while it is opened."""
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
-        self._waiting: deque[asyncio.Future[bytes]] = deque()
-        self._answer = bytearray()
         self._given_up = False
 
     async def open(self, port: int, host: str = "127.0.0.1") -> None:
@@ -36,6 +35,29 @@ class TclLink:
             sock.close()
             raise ConnectionAbortedError(errno.ECONNABORTED, _GIVEN_UP)
         self._wire = Wire(sock, self._bytes, self._closed)
+
+    @abstractmethod
+    def _bytes(self, data: bytes) -> None:
+        """OpenOCD has said this."""
+
+    @abstractmethod
+    def _closed(self, reason: str) -> None:
+        """OpenOCD has ended the connection."""
+
+    def close(self) -> None:
+        """Give up the connection."""
+        self._given_up = True
+        if self._wire is not None:
+            self._wire.abort()
+
+
+class TclLink(_Link):
+    """Questions and answers over one Tcl connection. `ask` may be called before the last answer came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: deque[asyncio.Future[bytes]] = deque()
+        self._answer = bytearray()
 
     @property
     def is_open(self) -> bool:
@@ -73,9 +95,7 @@ class TclLink:
 
     def close(self) -> None:
         """Give up the connection and every unanswered question."""
-        self._given_up = True
-        if self._wire is not None:
-            self._wire.abort()
+        super().close()
         self._closed("given up")
 
 
@@ -85,22 +105,21 @@ def _failed(future: asyncio.Future[bytes], why: str) -> asyncio.Future[bytes]:
     return future
 
 
-class TclEvents:
-    """The second connection: frames that OpenOCD sends unasked when notifications are on (0.9 and newer)."""
+class TclEvents(_Link):
+    """The second connection: frames that OpenOCD sends unasked when notifications are on (0.9 and newer).
+
+    No frame is told any more once it was closed.
+    """
 
     def __init__(self, on_frame: Callable[[bytes], None]) -> None:
-        self._wire: Wire | None = None
+        super().__init__()
         self._on_frame = on_frame
         self._rest = bytearray()
-        self._given_up = False
 
     async def open(self, port: int, host: str = "127.0.0.1") -> None:
         """Connect and switch the notifications on. Raises OSError, also when it was closed meanwhile."""
-        sock = await wire.connect(host, port)
-        if self._given_up:
-            sock.close()
-            raise ConnectionAbortedError(errno.ECONNABORTED, _GIVEN_UP)
-        self._wire = Wire(sock, self._bytes, lambda _reason: None)
+        await super().open(port, host)
+        assert self._wire is not None
         self._wire.send(notify().encode() + END)
 
     def _bytes(self, data: bytes) -> None:
@@ -111,8 +130,5 @@ class TclEvents:
             if frame and not self._given_up:
                 self._on_frame(bytes(frame))
 
-    def close(self) -> None:
-        """Give up the connection; no frame is told any more."""
-        self._given_up = True
-        if self._wire is not None:
-            self._wire.abort()
+    def _closed(self, _reason: str) -> None:
+        """Nobody waits for an answer here."""

@@ -33,8 +33,7 @@ class SimServer:
         self.probes = list(probes) if probes is not None else []
         self.port = port
         self._control = Path(control) if control is not None else None
-        self._links: set[_Link] = set()
-        self._controls: set[_Control] = set()
+        self._clients: set[_Client] = set()
         self._left = asyncio.Event()
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._handles = 0
@@ -62,9 +61,9 @@ class SimServer:
             timer.cancel()
         self._timers.clear()
         self.control_path.unlink(missing_ok=True)
-        for link in self._links | self._controls:
-            link.drop()
-        while self._links or self._controls:  # a loop that ends before would leave their sockets open
+        for client in list(self._clients):
+            client.drop()
+        while self._clients:  # a loop that ends before would leave their sockets open
             self._left.clear()
             await self._left.wait()
 
@@ -127,34 +126,26 @@ class SimServer:
 
     def changed(self) -> None:
         """Look again at everything a control request may have changed."""
-        for link in list(self._links):
-            link.work()
+        for client in list(self._clients):
+            client.work()
         for probe in self.probes:
             self.pace(probe)
 
-    def joined(self, link: _Link | _Control) -> None:
+    def joined(self, client: _Client) -> None:
         """Remember a connection."""
-        if isinstance(link, _Link):
-            self._links.add(link)
-        else:
-            self._controls.add(link)
+        self._clients.add(client)
 
-    def left(self, link: _Link | _Control) -> None:
+    def left(self, client: _Client) -> None:
         """Forget a connection."""
-        self._links -= {link}
-        self._controls -= {link}
+        self._clients.discard(client)
         self._left.set()
 
 
-class _Link(asyncio.Protocol):
-    """One client of the stlink-server protocol."""
+class _Client(asyncio.Protocol):
+    """One connection, which the server knows while it lasts."""
 
     def __init__(self, server: SimServer) -> None:
         self._server = server
-        self._framer = protocol.Framer()
-        self._waiting: deque[Request] = deque()
-        self._open: dict[int, Probe] = {}
-        self._full = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -163,11 +154,32 @@ class _Link(asyncio.Protocol):
         self._server.joined(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._server.left(self)
+
+    def drop(self) -> None:
+        """End the connection without ado."""
+        self._transport.abort()
+
+    def work(self) -> None:
+        """Do what could not be done before; a client that waits for nothing has nothing to do."""
+
+
+class _Link(_Client):
+    """One client of the stlink-server protocol."""
+
+    def __init__(self, server: SimServer) -> None:
+        super().__init__(server)
+        self._framer = protocol.Framer()
+        self._waiting: deque[Request] = deque()
+        self._open: dict[int, Probe] = {}
+        self._full = False
+
+    def connection_lost(self, error: Exception | None) -> None:
         self._waiting.clear()
         for handle, probe in self._open.items():
             if probe.handle == handle:
                 probe.close(self._server.now())
-        self._server.left(self)
+        super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -188,7 +200,7 @@ class _Link(asyncio.Protocol):
     def drop(self) -> None:
         """End the connection without ado."""
         self._waiting.clear()
-        self._transport.abort()
+        super().drop()
 
     def work(self) -> None:
         """Answer what can be answered now; a hung probe and a client that does not read hold it up."""
@@ -256,25 +268,12 @@ _ANSWERS: dict[int, Callable[[_Link, Request], bytes]] = {
 }
 
 
-class _Control(asyncio.Protocol):
+class _Control(_Client):
     """One client of the control socket: a line in, a line out."""
 
     def __init__(self, server: SimServer) -> None:
-        self._server = server
+        super().__init__(server)
         self._buffer = b""
-        self._transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server.joined(self)
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._server.left(self)
-
-    def drop(self) -> None:
-        """End the connection without ado."""
-        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
