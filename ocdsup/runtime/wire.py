@@ -270,11 +270,30 @@ class Wire:
 
 
 async def connect(host: str, port: int) -> socket.socket:
-    """A connected non-blocking socket to a backend: a name, an IPv4 or an IPv6 address. Raises OSError."""
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    """A connected non-blocking socket to a backend: a name, an IPv4 or an IPv6 address. Raises OSError, the last address's."""
+    refused = OSError(f"{host} has no address")
+    for family, address in await _addresses(host, port):
+        try:
+            return await _connect(family, address, port)
+        except OSError as error:
+            refused = error
+    raise refused
+
+
+async def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
+    """What to try, in order. A server may be at one address of a name only: gdbserver takes the first of `localhost`."""
+    if ":" in host or host == "localhost" or host.replace(".", "").isdigit():
+        both = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+        return both if host == "localhost" else [(socket.AF_INET6 if ":" in host else socket.AF_INET, host)]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(family, str(address[0])) for family, _, _, _, address in found]
+
+
+async def _connect(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         tune(sock)
-        await asyncio.get_running_loop().sock_connect(sock, (host, port))
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
     except BaseException:  # also a cancelled dial must not leave its socket open; raised again
         sock.close()
         raise

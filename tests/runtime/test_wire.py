@@ -404,6 +404,33 @@ async def test_connecting_gives_a_prompt_socket_or_an_error_and_leaks_nothing() 
         await wire.connect("127.0.0.1", port)
 
 
+@pytest.mark.parametrize("at", ["127.0.0.1", "::1"])
+async def test_localhost_is_where_the_server_is(at: str) -> None:
+    """gdbserver 13.1 listens at the first address of `localhost` only, which may be ::1."""
+    family = socket.AF_INET6 if ":" in at else socket.AF_INET
+    with (
+        socket.create_server((at, 0), family=family) as server,
+        await wire.connect("localhost", server.getsockname()[1]) as sock,
+    ):
+        assert sock.getpeername()[0] == at
+
+
+async def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is that of the last one."""
+
+    async def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
+        assert host == "board.example"
+        return [(family, 1, 6, "", (at, port)) for family, at in ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1"))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with await wire.connect("board.example", port) as sock:
+            assert sock.getpeername() == ("127.0.0.1", port)
+    with pytest.raises(ConnectionRefusedError):
+        await wire.connect("board.example", port)
+
+
 async def test_a_cancelled_connect_leaves_no_socket_behind() -> None:
     """Cancelling while the other side does not answer gives the descriptor back."""
     with socket.socket() as full:
