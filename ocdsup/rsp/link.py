@@ -3,12 +3,11 @@
 from collections import deque
 
 from .framing import ACK, INTERRUPT, Frame, Kind, encode, expand
-from .monitor import tells_loss
 from .outputs import HALTED, RUNNING, CloseBackend, News, Notice, Output, ToBackend
 from .packets import OK, STOPS, Answer, Group, from_hex, hex_bytes, is_error, name, point_of, text_of
 from .policy import BackendUp
 from .reception import expired
-from .replay import Dialogue, Heard, Outcome, Purpose, Talk, halt_now, lost_text, recheck, restore, settling
+from .replay import Dialogue, Heard, Outcome, Purpose, Talk, catch, halt_now, lost_text, recheck, restore, settling
 from .rerun import rejoin
 from .session import INTERRUPTS, UNTOLD_STOPS, Session
 from .shadow import lasting
@@ -321,8 +320,9 @@ class Link:
 
     def _console(self, frame: Frame, head: Ask | None, now: float, out: list[Output]) -> None:
         session = self._session
-        if session.shadow.running and not session.transparent and tells_loss(text_of(expand(frame.body)) or ""):
-            session.doubtful_until = now + session.policy.stop_patience
+        if session.shadow.running and session.hears(frame.raw, now) and self.talk is None:
+            self.begin(Purpose.CATCH, catch(session.shadow, session.forget_answers()), now, out)
+            return
         asker = head if head is not None and head.row.answer is Answer.TEXT else None
         if asker is not None and asker.ours is not None:
             asker.text.append(text_of(expand(frame.body)) or "")

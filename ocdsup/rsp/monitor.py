@@ -135,6 +135,11 @@ def tells_loss(text: str) -> bool:
     return _TARGET_LOST.search(text) is not None
 
 
+def tells_stray(text: str) -> bool:
+    """Tell whether console text of OpenOCD says that it makes no step, because the core runs."""
+    return "was not halted when step was requested" in text  # gdb_server.c, 0.11 to master
+
+
 def without_noise(text: str, *, asked: bool = False) -> str:
     """Return console text without the lines that are noise; other lines stay as they are. `asked`: by a `monitor` command."""
     lines = text.splitlines(keepends=True)

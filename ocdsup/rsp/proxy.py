@@ -20,7 +20,7 @@ from .own import Own
 from .packets import OK, Answer, Group, name
 from .policy import BackendUp, OnDetach, Policy
 from .reception import Here, expired, refused
-from .replay import Purpose, farewell, reexamined
+from .replay import Purpose, catch, farewell, look, reexamined
 from .session import Session
 from .shadow import Learned, Shadow
 from .shortcut import Shortcut
@@ -173,9 +173,12 @@ class Proxy:
 
     def target_seen(self, now: float, *, halted: bool) -> list[Output]:
         """Note the state of the core as OpenOCD's poll found it; a halt that GDB is not told of is told by us."""
+        out = self.outside_change()
         if self._link.up:
             self._session.seen(halted=halted, now=now)
-        return self.outside_change()
+            if not halted and self._session.believes_halted:
+                self._link.begin(Purpose.LOOK, look(self.shadow), now, out)
+        return out
 
     def reexamined(self, now: float, *, soft: bool = False) -> list[Output]:
         """Set hardware points again: OpenOCD has examined the target anew and thereby zeroed them.
@@ -184,8 +187,7 @@ class Proxy:
         """
         out: list[Output] = []
         if self._link.up and self.shadow.attached and not self.policy.transparent:
-            removed = self._session.answers.take_removed()
-            self._session.answers.clear()
+            removed = self._session.forget_answers()
             self._link.begin(Purpose.REEXAMINED, reexamined(self.shadow, removed, soft=soft), now, out)
         return out
 
@@ -330,6 +332,9 @@ class Proxy:
             self._session.give(ask, here, out)
             return True
         if not self._link.ready:
+            return False
+        if self.shadow.strayed and (ask.row.name == "Z" or ask.row.answer is Answer.STOP):
+            self._link.begin(Purpose.CATCH, catch(self.shadow, self._session.forget_answers()), now, out)
             return False
         self._send(ask, now, out)
         return True

@@ -18,6 +18,7 @@ from .policy import BackendUp, OnDetach, Policy
 from .shadow import Shadow, stepping
 
 RAN_TEXT = "ocdsup: the core ran while OpenOCD was away and was halted again\n"
+STRAYED_TEXT = "ocdsup: the core has run behind GDB's back (the board was reset, or somebody resumed it) and is halted again\n"
 RESET_TEXT = "ocdsup: board was reset while OpenOCD was away; the program starts again from its reset vector\n"
 INTERRUPTED = b"T02"
 TRAPPED = b"T05"
@@ -59,6 +60,8 @@ class Purpose(Enum):
     RESTORE = "restore"
     REEXAMINED = "reexamined"
     RECHECK = "recheck"
+    LOOK = "look"
+    CATCH = "catch"
     INTERRUPT = "interrupt"
     DETACH = "detach"
     KILL = "kill"
@@ -275,6 +278,31 @@ def reexamined(shadow: Shadow, removed: list[bytes], *, soft: bool = False) -> D
         yield b"z" + point.body
     lost = yield from insert(points)
     return Outcome(resume=shadow.resume if must_halt else None, lost=lost, restored=True)
+
+
+def look(shadow: Shadow) -> Dialogue:
+    """Find out whether a core that was seen to run does: what was seen may be older than the stop that GDB knows of."""
+    if not (yield from _is_halted()):
+        shadow.strays()
+    return Outcome()
+
+
+def catch(shadow: Shadow, removed: list[bytes]) -> Dialogue:
+    """Halt a core that runs although GDB believes otherwise, for a request that takes a halted one for granted.
+
+    GDB may wait for the end of a step already: OpenOCD 0.12 makes none of a running core, and sends no stop either.
+    """
+    steps_already = shadow.running
+    yield monitor_request("halt")
+    registers = yield from _read_registers()
+    yield from _heal_ram(shadow)
+    yield from _say_all((*removed, *(b"z" + point.body for point in shadow.points)))
+    lost = yield from insert(shadow.points)
+    if steps_already:
+        shadow.strayed = False
+        return Outcome(stop=RESET_STOP, console=STRAYED_TEXT, lost=lost)
+    shadow.caught(registers, STRAYED_TEXT)
+    return Outcome(lost=lost)
 
 
 def recheck(shadow: Shadow, held: bytes) -> Dialogue:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from .answers import Answers
 from .framing import encode, expand
-from .monitor import without_noise
+from .monitor import tells_loss, tells_stray, without_noise
 from .outputs import HALTED, News, Notice, Output
 from .packets import is_error, text_of, text_packet, without_signals
 from .policy import Policy
@@ -98,6 +98,19 @@ class Session:
         """
         return b"0" * self.shadow.learned.registers if is_error(reply) and self.shadow.learned.registers else reply
 
+    def forget_answers(self) -> list[bytes]:
+        """Drop the kept answers; return the `z` bodies that GDB was told were done and that the backend has yet to hear."""
+        removed = self.answers.take_removed()
+        self.answers.clear()
+        return removed
+
+    def hears(self, raw: bytes, now: float) -> bool:
+        """Take note of console text (a whole frame) while the target runs; tell whether the step GDB waits for is not made."""
+        text = "" if self.transparent else text_of(expand(raw[1:-3])) or ""
+        if tells_loss(text):
+            self.doubtful_until = now + self.policy.stop_patience
+        return tells_stray(text)
+
     def stop(self, raw: bytes, out: list[Output]) -> None:
         """Send a stop reply (a whole frame) to GDB."""
         self.noted_stop(raw[1:-3])
@@ -151,9 +164,16 @@ class Session:
     def plain(self) -> bool:
         """Tell whether packets may pass without a look: nothing is kept or shared, or due before the next resume or stop."""
         shadow = self.shadow
-        looks = self.answers.enabled or self.guest or shadow.non_stop or shadow.gone
+        looks = self.answers.enabled or self.guest or shadow.non_stop or shadow.gone or shadow.strayed
         due = shadow.stale or shadow.untold or self.interrupted or self.held is not None or self.unsent
         return not (looks or due)
+
+    @property
+    def believes_halted(self) -> bool:
+        """Tell whether GDB believes that the core is halted, and would be wrong if it ran."""
+        shadow = self.shadow
+        free = shadow.running or shadow.freed or shadow.non_stop or self.guest or self.transparent
+        return shadow.attached and not free
 
     @property
     def attaching(self) -> bool:

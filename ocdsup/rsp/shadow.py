@@ -90,7 +90,8 @@ class Shadow:
     settings: dict[str, str] = field(default_factory=dict)  # name -> monitor line
     resume: bytes | None = None  # the resume request that waits for a stop
     halted_early: bool = False  # the core was halted for a GDB that has yet to ask for its state
-    freed: bool = False  # the user let the core run behind GDB's back (`monitor resume`, `monitor reset run`)
+    freed: bool = False  # the core was let run behind GDB's back (`monitor resume`, telnet, the reset button)
+    strayed: bool = False  # … and not by GDB's user, who is still to learn that the registers are history
     flash: Flash = Flash.IDLE
     image: bool = False  # this very backend has taken a `vFlashWrite`
     listed: int = 0  # how far its list of threads was read, in bytes, when there is more of it
@@ -197,9 +198,20 @@ class Shadow:
         if text not in self.history:
             self.history += text
 
+    def strays(self) -> None:
+        """Note that the core runs although GDB believes that it is halted."""
+        if self.attached and not self.running and not self.freed:
+            self.freed = self.strayed = True
+
+    def caught(self, registers: bytes, text: str) -> None:
+        """Note that such a core was halted again: GDB reads `text` and the new registers at its first resume."""
+        self.forget_writes()
+        self.freed = self.strayed = False
+        self.seen, self.stale, self.untold = registers, True, text
+
     def detached(self) -> None:
         """Forget the target; the connection may go on (extended mode)."""
-        self.attached, self.resume, self.stale, self.freed = False, None, False, False
+        self.attached, self.resume, self.stale, self.freed, self.strayed = False, None, False, False, False
         self.untold = self.history = ""
         self.points.clear()
         self.under.clear()
@@ -295,7 +307,7 @@ class Shadow:
             self.settings[key] = line
         running = monitor.leaves_running(line)
         if running is not None:
-            self.freed = running and not self.running
+            self.freed, self.strayed = running and not self.running, False
         if monitor.resets(line):
             self.forget_writes()
             self._flash_over()

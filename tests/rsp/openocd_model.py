@@ -225,6 +225,7 @@ class OpenOcd:
         self.owes_stop = True
         if steps(body):
             if self.board.running:
+                self._out += encode(text_packet("target cpu was not halted when step was requested\n"))
                 return None
             self.board.registers[15] += 2
             self._out += encode(text_packet(f"halted: PC: 0x{self.board.registers[15]:08x}\n"))
