@@ -42,11 +42,15 @@ class Course(Enum):
     KEEP = "OpenOCD is kept, and the dead are looked at without a reset"
 
 
-def course(dead: Set[str], well: Set[str], debugged: Set[str], answered: Set[str], *, may_reset: bool) -> Course:
-    """Decide about names of targets. `answered`: they have been well before; `may_reset`: allowed, and not yet done."""
+def course(new: Set[str], well: Set[str], debugged: Set[str], answered: Set[str], *, may_reset: bool) -> Course:
+    """Decide about names of targets, of which those in `new` have just died.
+
+    `answered`: they have been well before; `may_reset`: allowed, and not yet done. It is decided once: whoever debugs a healthy
+    target when another one dies does not find the board reset when he is back from lunch.
+    """
     if not well:
         return Course.LADDER
-    if not may_reset or debugged & well or not dead & answered:
+    if not may_reset or debugged & well or not new & answered:
         return Course.KEEP
     return Course.RESET
 
@@ -115,7 +119,8 @@ def _some_are_dead(turn: Turn, dead: dict[str, str], well: frozenset[str]) -> No
     before = {one.name: one for one in state.dead}
     state.dead = tuple(Dead(name, code, before[name].since if name in before else turn.now) for name, code in dead.items())
     may_reset = state.policy.under_reset is not UnderReset.NEVER and not state.part_reset
-    if course(dead.keys(), well, set(state.debugged), state.answered, may_reset=may_reset) is Course.RESET:
+    new = dead.keys() - before.keys()
+    if course(new, well, set(state.debugged), state.answered, may_reset=may_reset) is Course.RESET:
         _reset_once(turn)
     else:
         _keep(turn, changed=before.keys() != dead.keys())

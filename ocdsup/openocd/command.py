@@ -266,9 +266,11 @@ _FORGET_STEP = (
 # A poll is needed: under HLA `curstate` alone says `running` of a dead target for ever (seen with 0.12). A target whose
 # examination is deferred until somebody asks for it (`-defer-examine`) cannot be polled, and nothing is wrong with it.
 # A mem_ap has no core; its polls succeed and its state is `running` without a word to the board (mem_ap.c mem_ap_poll, 0.12).
+# Nor has a target behind a TAP that is disabled, which OpenOCD leaves alone until something enables it (ICEPick, SJC).
 _POLL = (
     f"set _c [expr {{[catch {{$_t arp_poll}}] && [$_t curstate] ne {{{DEFERRED}}}}}]; "
-    "if {[$_t cget -type] eq {mem_ap}} {set _c 2}"
+    "set _off 0; catch {set _off [expr {[using_jtag] && ![jtag tapisenabled [$_t cget -chain-position]]}]}; "
+    "if {$_off || [$_t cget -type] eq {mem_ap}} {set _c 2}"
 )
 
 
@@ -318,7 +320,7 @@ def parse_states(text: str, token: str) -> tuple[Core, ...] | None:
 class Core:
     """One target as OpenOCD sees it now: `state` is unknown, running, halted, reset, debug-running or DEFERRED.
 
-    Without a `core` (mem_ap) it says nothing about the board.
+    Without a `core` (a mem_ap, or a disabled TAP) it says nothing about the board.
     """
 
     target: str

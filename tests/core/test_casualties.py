@@ -70,13 +70,14 @@ def clears(bench: Bench) -> list[fx.Effect]:
 
 
 @pytest.mark.parametrize(
-    ("dead", "well", "debugged", "answered", "may_reset", "wanted"),
+    ("new", "well", "debugged", "answered", "may_reset", "wanted"),
     [
         ("b", "", "", "ab", True, Course.LADDER),
         ("ab", "", "a", "ab", False, Course.LADDER),
         ("b", "a", "", "ab", True, Course.RESET),
         ("b", "a", "b", "ab", True, Course.RESET),  # who debugs the dead one has nothing to lose
-        ("bc", "a", "", "ac", True, Course.RESET),  # one of the dead may be reached by it
+        ("bc", "a", "", "ac", True, Course.RESET),  # one of them may be reached by it
+        ("", "a", "", "ab", True, Course.KEEP),  # dead for long, and it was decided then
         ("b", "a", "a", "ab", True, Course.KEEP),  # the healthy one is in use
         ("b", "ac", "c", "abc", True, Course.KEEP),
         ("b", "a", "", "a", True, Course.KEEP),  # it has never answered: nothing that a reset would undo
@@ -84,9 +85,9 @@ def clears(bench: Bench) -> list[fx.Effect]:
     ],
 )
 def test_what_follows_when_some_are_dead(
-    dead: str, well: str, debugged: str, answered: str, may_reset: bool, wanted: Course
+    new: str, well: str, debugged: str, answered: str, may_reset: bool, wanted: Course
 ) -> None:
-    assert course(set(dead), set(well), set(debugged), set(answered), may_reset=may_reset) is wanted
+    assert course(set(new), set(well), set(debugged), set(answered), may_reset=may_reset) is wanted
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,8 @@ def test_while_somebody_debugs_a_healthy_one_there_is_no_reset(two: Bench) -> No
     assert (two.phase(), dead(two), two.run) == (Phase.DEGRADED, [("b", FAILING)], 1)
     look_and_see(two, 50, a="halted", b="unknown")
     assert fails(two, "b", 10) == []  # a version of OpenOCD that goes on polling it
-    sessions(two)  # and when he has gone, the first sight of nobody is no reason for one either
+    sessions(two)  # he has gone: that is no reason for one either
+    look_and_see(two, 50, a="running", b="unknown")
     assert two.run == 1
 
 

@@ -260,6 +260,23 @@ def test_a_whole_start_under_reset_runs_and_gives_the_boards_own_reset_config_ba
     assert UNDER_RESET not in command.restore_reset_config()
 
 
+@pytest.mark.bench
+def test_cores_are_told_from_targets_that_have_none_and_a_look_leaves_the_log_level_alone() -> None:
+    """A TAP that is disabled has no core to ask; a look prints a line of its own, and nothing is its result."""
+    more = "jtag newtap x z -irlen 4 -disable; target create c.cpu testee -chain-position x.z; list"
+    spec = replace(DUMMY, commands=(*DUMMY.commands, more))
+    line = argv(spec, V12, LaunchProfile(), Ports(), "TOKEN")
+    look = command.look_at_cores(["b.cpu", "c.cpu", "no such"], "LOOK")
+    code, output = run(line, f"echo CORES:[{command.verify_cores()}]", f"echo RESULT:[{look}]", "debug_level", END)
+    assert code == 0, output
+    lines = output.splitlines()
+    told = [text.removeprefix("CORES:").removeprefix("LOOK ") for text in lines if text.startswith(("CORES:", "LOOK "))]
+    names = [[(core.target, core.core) for core in command.parse_cores(text)] for text in told]
+    assert names == [[("a.cpu", True), ("b.cpu", True), ("c.cpu", False)]] * 2
+    assert "RESULT:" in lines
+    assert "debug_level: 2" in lines
+
+
 SAID_TO_ALL = "ocdsup: this OpenOCD is supervised; `ocdsup stop` takes it down"
 
 
