@@ -31,6 +31,8 @@ LIVELY_S = 0.05
 # OpenOCD is there and does not take us: another GDB has its only place, or it dropped the connection. Then it is asked again.
 # Soon at first: it may only not have seen yet that the one before us has gone.
 REDIAL_S = (0.01, 0.05, 0.25, 1.0, 2.0, 5.0)
+ASKED_OFTEN = 3  # of these pauses are used for a server of somebody else: nobody tells when it is back
+DIAL_S = 3.0  # a board that has no power yet does not refuse; the kernel asks it again ever more rarely, for two minutes
 HALF_OPEN_S = 30.0  # how long a client that sends no more may wait for what it has asked
 TAKEN_OVER = "ocdsup: another debugger has taken this session over (second_client: takeover)\n"
 
@@ -169,9 +171,10 @@ class GdbSession:
 
     async def _dial(self, served: Served) -> None:
         try:
-            sock = await wire.connect(served.host, served.port)
+            async with asyncio.timeout(DIAL_S):
+                sock = await wire.connect(served.host, served.port)
         except OSError as error:
-            self._port.log.info("gdb_upstream_refused", error=error.strerror)
+            self._port.log.info("gdb_upstream_refused", error=error.strerror or "no answer")
             self._dialling = None
             self._dial_later()
             return
@@ -194,7 +197,8 @@ class GdbSession:
         if not self._wants_backend or self._port.served is None or self._over:
             return
         self._stop_redial()
-        self._redial = self._loop.call_later(REDIAL_S[min(self._refusals, len(REDIAL_S) - 1)], self.backend_up)
+        pauses = REDIAL_S[:ASKED_OFTEN] if self._port.policy.transparent else REDIAL_S
+        self._redial = self._loop.call_later(pauses[min(self._refusals, len(pauses) - 1)], self.backend_up)
         self._refusals += 1
 
     def _stop_redial(self) -> None:

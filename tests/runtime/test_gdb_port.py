@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ocdsup.rsp.framing import encode
-from ocdsup.rsp.policy import Policy
+from ocdsup.rsp.policy import Dialect, Policy
 from ocdsup.runtime import gdb_session, wire
 from ocdsup.runtime.gdb_port import MAX_CLIENTS, SLOW
 from tests.runtime.gdb_rig import (
@@ -304,6 +304,34 @@ async def test_a_refused_dial_is_tried_again(bench: Bench, until: Until, monkeyp
         upstream, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(late), 20)
         bench.upstream.accepted.append(upstream)
         assert await packets(upstream, 1) == [QUESTION]
+
+
+async def test_a_server_of_somebody_else_is_asked_often(bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody tells when it is back, and its user may wait for it: the long pauses are for an OpenOCD that is there."""
+    monkeypatch.setattr(gdb_session, "REDIAL_S", (0.01, 0.01, 0.01, 1e6))
+    bench.with_policy(Policy(dialect=Dialect.ANY))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        bench.connect(HELLO)
+        bench.up(closed.getsockname()[1])
+        await until(lambda: bench.log.events.count("gdb_upstream_refused") >= 8)
+
+
+async def test_a_server_that_does_not_even_refuse_is_asked_again(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board without power: the kernel would go on asking for two minutes, ever more rarely."""
+    monkeypatch.setattr(gdb_session, "REDIAL_S", (0.01,))
+    monkeypatch.setattr(gdb_session, "DIAL_S", 0.01)
+
+    async def silence(host: str, port: int) -> socket.socket:
+        await asyncio.Event().wait()
+        raise AssertionError("waited for ever")
+
+    monkeypatch.setattr(wire, "connect", silence)
+    bench.connect(HELLO)
+    bench.up(1)
+    await until(lambda: bench.log.events.count("gdb_upstream_refused") >= 2)
 
 
 async def test_a_debugger_that_openocd_turns_away_goes_on_asking(
