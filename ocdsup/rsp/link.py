@@ -87,7 +87,7 @@ class Link:
         session.held, session.unsent, session.doubtful_until = None, b"", 0.0
         if talk is not None:
             self.parted(talk.purpose, out)
-        kept = [ask for ask in asks if ask.row.again or ask.row.answer is Answer.STOP]  # such a resume was not sent yet
+        kept = [ask for ask in asks if session.once_more(ask, out)]
         for ask in asks:
             if ask not in kept:
                 session.give(ask, expired(ask.row, why), out)

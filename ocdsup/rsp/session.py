@@ -6,7 +6,7 @@ from .answers import Answers
 from .framing import encode, expand
 from .monitor import tells_loss, tells_stray, without_noise
 from .outputs import HALTED, News, Notice, Output
-from .packets import is_error, text_of, text_packet, without_signals
+from .packets import Answer, is_error, text_of, text_packet, without_signals
 from .policy import Policy
 from .reception import Here, answer_here, answer_while_away
 from .replay import told
@@ -211,6 +211,22 @@ class Session:
         ask.since = now
         self.client.send(_KEEPALIVE, out)
         return True
+
+    def once_more(self, ask: Ask, out: list[Output]) -> bool:
+        """Tell whether a request that a lost backend owes an answer to goes to the next one; the second loss may be its doing.
+
+        A resume that waits for another answer than its stop was not sent yet.
+        """
+        if ask.row.answer is Answer.STOP or not ask.row.again:
+            return ask.row.answer is Answer.STOP
+        first, ask.again = not ask.again, True
+        if not first:
+            packet = ask.body[:40].decode("ascii", "backslashreplace")
+            text = f"{self.policy.server} was lost twice over the packet {packet}, which is not sent again"
+            out.append(Notice(News.REFUSED, text))
+            if not self.transparent:
+                self.shadow.untold += f"ocdsup: {text}\n"
+        return first
 
     def give(self, ask: Ask, here: Here, out: list[Output]) -> None:
         """Send an answer of our own to a request."""

@@ -19,7 +19,7 @@ class Ask:
     since: float  # seconds, when it came in
     ours: object | None = None
     abandoned: bool = False  # GDB has been given an error: the late reply is dropped
-    again: bool = False  # a backend was lost while it waited
+    again: bool = False  # a backend was lost while it was to answer this
     held: float = 0.0  # seconds that GDB was asked to wait for it
     void: bool = False  # its answer may be of yesterday when it comes: it is not kept
     text: list[str] = field(default_factory=list)

@@ -34,6 +34,7 @@ REDIAL_S = (0.01, 0.05, 0.25, 1.0, 2.0, 5.0)
 ASKED_OFTEN = 3  # of these pauses are used for a server of somebody else: nobody tells when it is back
 DIAL_S = 3.0  # a board that has no power yet does not refuse; the kernel asks it again ever more rarely, for two minutes
 HALF_OPEN_S = 30.0  # how long a client that sends no more may wait for what it has asked
+LASTED_S = 5.0  # a connection that held for so long was not dropped at the first word: the next pause is a short one again
 TAKEN_OVER = "ocdsup: another debugger has taken this session over (second_client: takeover)\n"
 
 
@@ -58,7 +59,7 @@ class GdbSession:
         self._up: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._redial: asyncio.TimerHandle | None = None
-        self._refusals = 0
+        self._refusals, self._joined = 0, 0.0  # how often in a row it did not take us, and when it last did
         self._timer: asyncio.TimerHandle | None = None
         self._due_at(inf)
         self._half = False  # the client sends no more, and may still read
@@ -183,7 +184,7 @@ class GdbSession:
             sock.close()
             self.backend_up()
             return
-        self._fresh = True
+        self._fresh, self._joined = True, self._loop.time()
         self._up = Wire(sock, self._lane.from_backend, self._backend_gone, self._backend_drained)
         reset, same = served.resets != self._resets, served.run == self._run
         up = BackendUp(reset=reset, adapter_kept=not served.slow, same=same, told=served.told)
@@ -208,7 +209,6 @@ class GdbSession:
 
     def answered(self, data: bytes) -> None:
         """OpenOCD says something that has to be looked at; the first words of each connection are among it."""
-        self._refusals = 0
         if self._fresh:
             self._fresh = False
             self._port.joined(self)
@@ -228,6 +228,7 @@ class GdbSession:
             self._half_over()
         if self._client is not None:
             self._client.resume()
+        self._refusals = 0 if self._loop.time() - self._joined >= LASTED_S else self._refusals
         self._dial_later()
         self._end_if_over()
 

@@ -7,6 +7,7 @@ from ocdsup.rsp.outputs import News
 from ocdsup.rsp.packets import monitor_request
 from ocdsup.rsp.policy import OnDetach, Policy
 from tests.rsp.debug_bench import Bench, attached
+from tests.rsp.openocd_model import CrashedError, OpenOcd
 
 
 def test_an_attach_reaches_openocd_without_acks_in_whole_packets() -> None:
@@ -115,6 +116,51 @@ def test_a_late_reply_is_dropped() -> None:
     bench.advance(4.1)
     assert bench.answer() == b"E01"
     assert bench.ask(b"m20000004,4") == b"04050607"
+
+
+def test_a_packet_that_two_backends_were_lost_over_is_not_sent_to_a_third(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GDB gets an error at once, its user reads which packet it was, and what is asked then is asked of the third."""
+    asked: list[bytes] = []
+    packet = OpenOcd._packet
+
+    def dies(self: OpenOcd, body: bytes) -> None:
+        asked.append(body)
+        if body == b"m2000000c,4":
+            raise CrashedError
+        packet(self, body)
+
+    monkeypatch.setattr(OpenOcd, "_packet", dies)
+    bench = attached()
+    bench.send(b"m2000000c,4")
+    bench.settle()
+    assert bench.process is None
+    assert bench.answer() is None
+    bench.start()
+    bench.settle()
+    assert bench.process is None
+    assert bench.answer() == b"E01"
+    (told,) = bench.news(News.REFUSED)
+    assert "lost twice over the packet m2000000c,4" in told
+    bench.start()
+    assert bench.ask(b"m20000000,4") == b"00010203"
+    assert asked.count(b"m2000000c,4") == 2
+    bench.resume()
+    assert told in bench.console
+
+
+def test_a_request_that_only_waited_is_not_blamed_for_the_loss() -> None:
+    """While a new backend is prepared nothing of GDB is sent: it may die as often as it likes."""
+    bench = attached()
+    bench.kill()
+    bench.send(b"m20000000,4")
+    for _ in range(5):
+        bench.start()
+        bench.step()
+        bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.answer() == b"00010203"
+    assert bench.news(News.REFUSED) == []
 
 
 def test_a_breakpoint_set_too_late_is_taken_out_again() -> None:

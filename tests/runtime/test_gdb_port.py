@@ -351,6 +351,32 @@ async def test_a_debugger_that_openocd_turns_away_goes_on_asking(
     assert bench.port.sessions == 1
 
 
+@pytest.mark.parametrize("lasted", [0.0, 3600.0])
+async def test_the_pause_grows_when_openocd_accepts_and_drops(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch, lasted: float
+) -> None:
+    """Also if it has said something: it clears all breakpoints at each connection. One that has lasted was no refusal."""
+    monkeypatch.setattr(gdb_session, "REDIAL_S", (0.01, 3600.0))
+    monkeypatch.setattr(gdb_session, "LASTED_S", lasted)
+    bench.with_policy(replace(Policy(), answer_within=60.0))
+    bench.up()
+    bench.connect(HELLO)
+    for dropped in range(2):
+        before = dropped
+        await until(lambda: len(bench.upstream.accepted) > before)  # noqa: B023  # asked before the next round
+        assert await packets(bench.upstream.accepted[dropped], 1) == [encode(b"QStartNoAckMode")]
+        await send(bench.upstream.accepted[dropped], encode(b"OK"))
+        await packets(bench.upstream.accepted[dropped], 1)
+        bench.upstream.accepted[dropped].close()
+    (session,) = bench.port._sessions
+    if lasted:
+        await until(lambda: session._redial is not None)
+        assert session._redial is not None
+        assert session._redial.when() - asyncio.get_running_loop().time() > 3000
+    else:
+        await until(lambda: len(bench.upstream.accepted) == 3)
+
+
 async def test_nobody_asks_again_when_openocd_is_gone(bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause before the next dial ends with the OpenOCD that was to be dialled."""
     monkeypatch.setattr(gdb_session, "REDIAL_S", (0.01,))

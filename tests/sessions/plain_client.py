@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 
 from ocdsup.rsp.framing import Framer, Kind, Side, encode, expand
@@ -13,7 +12,7 @@ from tests.bench.rig import PATIENCE
 class PlainClient:
     """Attached without acknowledgements, as GDB is after its greeting."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, described: bool = True) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self._framer = Framer(Side.SERVER)
         self._bodies: list[bytes] = []
@@ -23,7 +22,7 @@ class PlainClient:
         self._framer.verify = False
         for body in (b"?", b"g"):
             self.ask(body)
-        self.description = self._description()
+        self.description = self._description() if described else b""
 
     def _description(self) -> bytes:
         """The target's own, read to its end as GDB does: who has not read it may not name its registers."""
@@ -32,11 +31,6 @@ class PlainClient:
             piece = self.ask(b"qXfer:features:read:target.xml:%x,fff" % len(text))
             more, text = piece[:1], text + piece[1:]
         return text
-
-    @property
-    def highest_register(self) -> int:
-        """The last register of the description."""
-        return max(int(number) for number in re.findall(rb'regnum="(\d+)"', self.description))
 
     def ask(self, body: bytes) -> bytes:
         """Send a body as it stands; returns the reply, console packets left out."""

@@ -118,6 +118,17 @@ def test_nothing_malformed_ends_openocd_or_its_connection(desk: Desk) -> None:
     assert desk.rig.faults() == []
 
 
+@pytest.mark.parametrize("mode", ["hla"])
+def test_a_packet_that_openocd_ends_the_connection_for_is_sent_twice_at_the_most(desk: Desk) -> None:
+    """Nobody has read how large the registers are: OpenOCD has to find out, and gets no third chance."""
+    with closing(PlainClient(desk.port, described=False)) as client:
+        pid, connections = desk.pid(), accepted(desk)
+        assert client.ask(b"P0=0000000000000000") == b"E01"
+        assert len(client.ask(b"m20000000,4")) == 8
+        assert (desk.pid(), accepted(desk)) == (pid, connections + 2)
+    assert desk.rig.faults() == []
+
+
 def test_what_is_well_formed_passes(desk: Desk) -> None:
     """All registers as they were read, each of its size, and every piece of what was announced."""
     with closing(PlainClient(desk.port)) as client:
