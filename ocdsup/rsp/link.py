@@ -14,7 +14,7 @@ from .shadow import lasting
 from .shortcut import Shortcut
 from .wires import Ask, BackendWire, Before
 
-_STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach"})
+_STOP_IS_THE_REPLY = frozenset({"?", "vRun", "vAttach", "vCont"})  # one that waits for a reply is ours, see `threads.read`
 _IGNORED = object()  # tag of a request whose reply nobody needs
 
 

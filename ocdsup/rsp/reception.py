@@ -10,6 +10,8 @@ from .packets import EMPTY, OK, Answer, Group, Row, error_text, monitor_line, te
 from .policy import Monitor, Policy
 from .replay import RESET_STOP, told
 from .shadow import Flash, Shadow
+from .threads import known as known_threads
+from .threads import with_thread
 
 _FAILED = b"E01"
 
@@ -26,7 +28,7 @@ class Here:
 
 def answer_here(row: Row, body: bytes, shadow: Shadow, answers: Answers, policy: Policy) -> Here | None:
     """Return our own answer to a request of GDB for OpenOCD; None when it must be asked."""
-    known = answers.known(row, body)
+    known = known_threads(row, body, shadow) if shadow.listed_before else answers.known(row, body)
     if known is not None:
         return Here((known,))
     limits = Limits(shadow.learned, policy.request_limit, shadow.image, shadow.listed)
@@ -114,6 +116,7 @@ def _monitor(body: bytes, policy: Policy) -> Here | None:
 
 def stale_resume(shadow: Shadow) -> Here:
     """Answer the first resume after a reset that GDB does not know of by a stop: it then reads the new registers."""
-    text = shadow.untold
-    shadow.stale, shadow.untold = False, ""
-    return Here((*told(text), RESET_STOP), Notice(News.RESET_TOLD, text.strip()), stop=True)
+    text, stop = shadow.untold, with_thread(RESET_STOP, shadow.thread)
+    shadow.stale, shadow.untold, shadow.thread = False, "", b""
+    shadow.chosen = shadow.lists = None
+    return Here((*told(text), stop), Notice(News.RESET_TOLD, text.strip()), stop=True)

@@ -16,6 +16,7 @@ from . import monitor
 from .packets import OK, Point, is_error, monitor_request, text_packet
 from .policy import BackendUp, OnDetach, Policy
 from .shadow import Shadow, stepping
+from .threads import choose, chooser, current, learn, read, with_thread
 
 RAN_TEXT = "ocdsup: the core ran while OpenOCD was away and was halted again\n"
 STRAYED_TEXT = "ocdsup: the core has run behind GDB's back (the board was reset, or somebody resumed it) and is halted again\n"
@@ -111,11 +112,10 @@ def _restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
         elif policy.halt_on_attach and not shadow.left and not (yield from _is_halted()):
             shadow.halted_early = True
             yield monitor_request("halt")
-        yield from _threads(shadow)
+        yield from choose(shadow)
         return Outcome(restored=True)
     halted = up.halted if up.halted is not None else (yield from _is_halted())
     reason = (yield b"?").body
-    yield from _threads(shadow)
     if shadow.running:
         return (yield from _restore_running(shadow, policy, halted, reason))
     return (yield from _restore_halted(shadow, policy, halted))
@@ -127,13 +127,10 @@ def _say_all(bodies: Iterable[bytes]) -> Part:
         yield body
 
 
-def _threads(shadow: Shadow) -> Part:
-    yield from _say_all(shadow.threads.values())
-
-
 def _restore_halted(shadow: Shadow, policy: Policy, halted: bool) -> Dialogue:
     if (shadow.freed or not policy.halt_on_attach) and not halted:
         lost = yield from insert(point for point in shadow.points if point.type == 1)
+        yield from _threads(shadow, halted=False)
         if shadow.freed:
             shadow.untold = shadow.history or shadow.untold
         return Outcome(lost=lost, restored=True)
@@ -145,7 +142,9 @@ def _restore_halted(shadow: Shadow, policy: Policy, halted: bool) -> Dialogue:
     yield from _heal_ram(shadow)
     yield from _unsettled(shadow)
     lost = yield from insert(shadow.points)
+    yield from _threads(shadow, halted=True)
     if shadow.history:
+        shadow.thread = yield from current()
         shadow.seen, shadow.stale = registers, True
         shadow.untold = shadow.history
     else:
@@ -165,11 +164,12 @@ def _restore_running(shadow: Shadow, policy: Policy, halted: bool, reason: bytes
         yield from _read_registers()
     if must_halt or halted:
         yield from _heal_ram(shadow)
+    lost = yield from insert(shadow.points)
+    yield from _threads(shadow, halted=must_halt or halted)
     if unmoved:
         yield from _pending_writes(shadow)
-    lost = yield from insert(shadow.points)
     if stop is not None:
-        return Outcome(stop=stop, console=console, lost=lost, restored=True)
+        return Outcome(stop=with_thread(stop, (yield from current())), console=console, lost=lost, restored=True)
     return Outcome(resume=shadow.resume, console=console, lost=lost, restored=True)
 
 
@@ -197,6 +197,14 @@ def _read_registers() -> _Reading:
     return (yield b"g").body
 
 
+def _threads(shadow: Shadow, *, halted: bool) -> Part:
+    """Let OpenOCD find the threads, and choose GDB's. After the registers were read: those of the core, not of a thread."""
+    yield from learn(shadow)
+    if halted:
+        yield from read(shadow)
+    yield from choose(shadow)
+
+
 def _unsettled(shadow: Shadow) -> Part:
     """Repeat the write that OpenOCD acknowledged and may have taken to its grave; memory outlives a reset."""
     if shadow.unsettled is None:
@@ -214,7 +222,12 @@ def settling(write: bytes) -> bytes:
 def _pending_writes(shadow: Shadow) -> Part:
     if shadow.all_registers is not None:
         yield shadow.all_registers
-    yield from _say_all(list(shadow.registers.values()))
+    for where, body in list(shadow.registers.items()):
+        if thread := chooser(where):
+            yield thread  # each core of a group has its own
+        yield body
+    if shadow.registers:
+        yield from choose(shadow)
 
 
 def _is_halted() -> Asking:
@@ -324,7 +337,7 @@ def halt_now() -> Dialogue:
     heard = yield monitor_request("halt")
     if is_error(heard.body):
         return Outcome(console="ocdsup: the target cannot be halted now\n")
-    return Outcome(stop=INTERRUPTED)
+    return Outcome(stop=with_thread(INTERRUPTED, (yield from current())))
 
 
 def farewell(shadow: Shadow, on_detach: OnDetach, removed: list[bytes], *, detach: bool) -> Dialogue:

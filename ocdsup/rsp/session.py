@@ -12,6 +12,7 @@ from .reception import Here, answer_here, answer_while_away
 from .replay import told
 from .rerun import answer_here as answer_another_run
 from .shadow import Shadow
+from .threads import named, with_thread
 from .wires import Ask, ClientWire
 
 UNTOLD_STOPS = (b"T00", b"S00")
@@ -146,7 +147,7 @@ class Session:
         """Take a stop reply (a whole frame) of the backend: it goes to GDB, or is held back when it may be made up."""
         doubtful = now < self.doubtful_until and not self.interrupted
         if self.unsent:
-            self.stop(encode(self.unsent) if raw[1:4] in INTERRUPTS else raw, out)
+            self.stop(encode(with_thread(self.unsent, named(raw[1:-3]))) if raw[1:4] in INTERRUPTS else raw, out)
         elif not self.transparent and (raw[1:4] in UNTOLD_STOPS or doubtful):
             self.held = Held(raw[1:-3], now + self.policy.stop_patience)
             out.append(Notice(News.HELD_STOP, "recovering" if self.recovering else ""))

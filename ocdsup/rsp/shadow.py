@@ -11,6 +11,7 @@ from enum import Enum
 from . import monitor
 from .guard import register_sizes
 from .packets import OK, Group, Point, Row, is_error, monitor_line, piece_of, point_of, span_of, steps
+from .threads import MOST_LISTS, MOST_SYMBOLS, is_listed, symbol, written_to
 
 
 class Flash(Enum):
@@ -81,9 +82,15 @@ class Shadow:
     left: bool = False  # GDB was attached and has left the target: its core is nobody's to halt any more
     farewell: bool = False  # … and no backend has heard of it yet: the next one leaves the core as the policy says
     threads: dict[bytes, bytes] = field(default_factory=dict)  # b"Hg" -> b"Hg0"
+    chosen: bytes | None = None  # the `Hg…` since the last stop, which chooses the thread that it names
+    symbols: dict[bytes, bytes] = field(default_factory=dict)  # what GDB has answered to `qSymbol`: name in hex -> address
+    learning: bool = False  # OpenOCD has asked for one more
+    lists: dict[bytes, bytes] | None = None  # of threads, since the last stop: request body -> reply body
+    listed_before: bool = False  # … by a backend that is gone
+    thread: bytes = b""  # the one that stands there after a reset that GDB does not know of yet
     points: dict[Point, None] = field(default_factory=dict)  # in the order in which they were set
     under: dict[Point, bytes] = field(default_factory=dict)  # RAM before a software breakpoint was (perhaps) put there
-    registers: dict[int, bytes] = field(default_factory=dict)  # written, to be flushed by the next resume: number -> `P` body
+    registers: dict[bytes, bytes] = field(default_factory=dict)  # written, to be flushed by the next resume: where -> `P` body
     all_registers: bytes | None = None  # the `G` body that came before them
     seen: bytes | None = None  # the registers of this stop, before anything was written: how a core looks that did not resume
     unsettled: bytes | None = None  # the last acknowledged `X`: OpenOCD may not have written it yet
@@ -126,7 +133,7 @@ class Shadow:
         if row.group is Group.READ and row.name != "?":
             # A full read after the reset: GDB asks only when it holds no registers, so it now holds the new ones.
             if row.name == "g" and not is_error(reply):
-                self.stale = False
+                self.stale = self.stale and bool(self.thread)  # threads are told by a stop only
                 self.learned.registers = len(reply)
                 if self.seen is None and not (self.running or self.registers or self.all_registers):
                     self.seen = reply
@@ -139,6 +146,8 @@ class Shadow:
             if body.startswith(b"qXfer:threads:"):
                 piece = piece_of(body)
                 self.listed = piece[1] + len(reply) - 1 if piece is not None and reply[:1] == b"m" else 0
+            if is_listed(body, reply):
+                self.note_list(body, reply)
 
     def proved(self) -> None:
         """Note that the backend has replied to something: what it acknowledged before is done by now."""
@@ -156,14 +165,23 @@ class Shadow:
         """Note a stop reply of a program that is still there."""
         if self.resume is not None:
             self.resume = self.seen = self.all_registers = self.unsettled = None  # as `forget_writes`, at every step
+            self.chosen = self.lists = None
             if self.registers:
                 self.registers.clear()
         self.freed, self.attached, self.left = False, True, False
         self.last_stop = reply
 
+    def note_list(self, body: bytes, reply: bytes) -> None:
+        """Note a list of threads, or a part of one, that GDB was given."""
+        if self.lists is None:
+            self.lists, self.listed_before = {}, False
+        if len(self.lists) < MOST_LISTS:
+            self.lists[body] = reply
+
     def lost(self) -> None:
         """Note that the backend is gone, with all it held."""
         self.image, self.listed = False, 0
+        self.listed_before = True
         if self.flash is Flash.OPEN:
             self.flash = Flash.BROKEN
 
@@ -216,6 +234,7 @@ class Shadow:
         self.points.clear()
         self.under.clear()
         self.forget_writes()
+        self.chosen, self.lists, self.thread = None, None, b""
         self.flash, self.left, self.halted_early, self.gone = Flash.IDLE, True, False, False
 
     def parted(self) -> None:
@@ -242,6 +261,15 @@ class Shadow:
     def _thread(self, body: bytes, reply: bytes) -> None:
         if reply == OK:
             self.threads[body[:2]] = body
+            if body[1:2] == b"g":
+                self.chosen = body
+
+    def _symbol(self, body: bytes, reply: bytes) -> None:
+        told = symbol(body)
+        self.learning = reply.startswith(b"qSymbol:")
+        if told is not None and len(self.symbols) < MOST_SYMBOLS and (self.learning or reply == OK):
+            self.symbols[told[0]] = told[1]
+            self.lists = None
 
     def _why(self, body: bytes, reply: bytes) -> None:
         if reply[:1] in (b"S", b"T"):
@@ -260,7 +288,9 @@ class Shadow:
 
     def _register(self, body: bytes, reply: bytes) -> None:
         if reply == OK:
-            self.registers[int(body[1:].partition(b"=")[0], 16)] = body
+            where = written_to(self, body)
+            self.registers.pop(where, None)
+            self.registers[where] = body
 
     def _all_registers(self, body: bytes, reply: bytes) -> None:
         if reply == OK:
@@ -326,6 +356,7 @@ _CHANGES = {
     "QNonStop": Shadow._non_stop,
     "!": Shadow._extended,
     "H": Shadow._thread,
+    "qSymbol": Shadow._symbol,
     "?": Shadow._why,
     "Z": Shadow._point_set,
     "z": Shadow._point_cleared,

@@ -11,11 +11,12 @@ from .outputs import HALTED, RUNNING, Notice
 from .packets import Point, Row, name, point_of
 from .session import UNTOLD_STOPS, Session
 from .shadow import Shadow
+from .threads import EMPTY_LIST
 from .wires import BackendWire
 
 _LETTERS = frozenset(b"mgpMXGPzZ")
 _WORDS = (b"$qXfer:threads:read::0,", b"$vCont;c", b"$vCont;s")  # OpenOCD refuses resumes that begin with another action
-_READ, _RESUME = 0x6D, 0x76
+_READ, _RESUME, _QUERY = 0x6D, 0x76, 0x71
 # What is believed when they are answered. Only OpenOCD acknowledges writes that it has yet to make (`Shadow.unsettled`) and
 # needs to be told what was under a breakpoint (`Shadow.under`): in front of others a write of 18 KB is not copied for that.
 _CHANGING: dict[int, Row] = {letter: name(bytes((letter,))) for letter in b"gMXGPzZ"}
@@ -80,6 +81,8 @@ class Shortcut:
             return False
         if data[1] not in _LETTERS and not data.startswith(_WORDS):
             return False
+        if data[1] == _QUERY and self._shadow.listed_before and self._shadow.lists:
+            return False  # answered by us until the next stop
         if not (self._transparent or self._harmless(data[1:-3])):
             return False
         if data[1] in _REPEATED and len(data) <= _LONGEST_KNOWN:
@@ -126,6 +129,8 @@ class Shortcut:
         shadow.unsettled = None  # as `proved`
         row = self._changing.get(fresh[1])
         if row is None:
+            if fresh[1] == _QUERY and len(data) > EMPTY_LIST and not self._transparent:
+                shadow.note_list(fresh[1:-3], data[1:-3])
             return _QUIETLY
         change = _POINTS.get(fresh[1])
         if ok and change is not None:
