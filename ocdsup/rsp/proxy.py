@@ -19,7 +19,7 @@ from .outputs import CloseBackend, CloseClient, News, Notice, Output
 from .own import Own
 from .packets import OK, Answer, Group, name
 from .policy import BackendUp, OnDetach, Policy
-from .reception import Here, expired, refused
+from .reception import expired, refused
 from .replay import Purpose, catch, farewell, look, reexamined
 from .session import Session
 from .shadow import Learned, Shadow
@@ -101,8 +101,15 @@ class Proxy:
 
     def join(self) -> None:
         """Be one debugger more: the attach does not halt the core, and the end leaves it as it is."""
-        self.policy = replace(self.policy, halt_on_attach=False, on_detach=OnDetach.LEAVE)
-        self._session.policy, self._session.guest = self.policy, True
+        self._session.guest = True
+        self.policy = self._session.choose(self.policy)
+
+    def choose(self, policy: Policy, now: float) -> list[Output]:
+        """Take other choices of the owner, in the middle of a session; one whose GDB has gone ends by those it had."""
+        out = self.reexamined(now) if self._session.answers.removed else []
+        if not self._closed:
+            self.policy = self._session.choose(policy)
+        return out
 
     def refuse(self, why: str, now: float) -> list[Output]:
         """Keep this client away from the target; it is told `why` when it attaches, and its connection ends."""
@@ -213,10 +220,7 @@ class Proxy:
         due = [ask.since + self._session.patience for ask in self._mortal()]
         if self._own.since is not None:
             due.append(self._own.since + self.policy.answer_within)
-        if self._greeting.until is not None:
-            due.append(self._greeting.until)
-        if self._outage.until is not None:
-            due.append(self._outage.until)
+        due += [until for until in (self._greeting.until, self._outage.until) if until is not None]
         if link.talk is not None:
             due.append(link.talk.deadline)
         elif held is not None and not self._session.recovering:
@@ -316,18 +320,15 @@ class Proxy:
 
     def _place(self, ask: Ask, now: float, out: list[Output]) -> bool:
         """Answer a request or send it on; tell whether that was possible now."""
-        here: Here | None = None
         if self._refused:
             self._turn_away(ask, out)
             return True
-        if self._session.transparent:
-            here = self._session.known(ask, up=self._link.up)
-        elif self._own.since is not None or self._link.owed or self._link.talk is not None:
-            return False
-        elif ask.row.name in ("qRcmd", "D", "k") and self._is_special(ask, now, out):
-            return True
-        else:
-            here = self._session.known(ask, up=self._link.up)
+        if not self._session.transparent:
+            if self._own.since is not None or self._link.owed or self._link.talk is not None:
+                return False
+            if ask.row.name in ("qRcmd", "D", "k") and self._is_special(ask, now, out):
+                return True
+        here = self._session.known(ask, up=self._link.up)
         if here is not None:
             self._session.give(ask, here, out)
             return True
@@ -336,7 +337,9 @@ class Proxy:
         if self.shadow.strayed and (ask.row.name == "Z" or ask.row.answer is Answer.STOP):
             self._link.begin(Purpose.CATCH, catch(self.shadow, self._session.forget_answers()), now, out)
             return False
-        self._send(ask, now, out)
+        if ask.row.answer is Answer.STOP:
+            self._session.tell(out)
+        self._link.ask(ask, now, out)
         return True
 
     def _turn_away(self, ask: Ask, out: list[Output]) -> None:
@@ -364,11 +367,6 @@ class Proxy:
             self._link.begin(how, talk, now, out)
         else:
             self._link.parted(how, out)
-
-    def _send(self, ask: Ask, now: float, out: list[Output]) -> None:
-        if ask.row.answer is Answer.STOP:
-            self._session.tell(out)
-        self._link.ask(ask, now, out)
 
     def _expire(self, ask: Ask, out: list[Output]) -> None:
         why = self._why if not self._link.up else f"{self.policy.server} does not answer"

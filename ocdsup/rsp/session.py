@@ -1,13 +1,13 @@
 """What both halves of a proxy share: the belief, the kept answers, the wire to GDB, and the few flags between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .answers import Answers
 from .framing import encode, expand
 from .monitor import tells_loss, tells_stray, without_noise
 from .outputs import HALTED, News, Notice, Output
 from .packets import Answer, is_error, text_of, text_packet, without_signals
-from .policy import Policy
+from .policy import OnDetach, Policy
 from .reception import Here, answer_here, answer_while_away
 from .replay import told
 from .rerun import answer_here as answer_another_run
@@ -52,6 +52,13 @@ class Session:
     def __post_init__(self) -> None:
         """Keep what every packet asks for at hand."""
         self.transparent = self.policy.transparent
+
+    def choose(self, policy: Policy) -> Policy:
+        """Take these choices; return those that hold for this session: a guest halts nothing, and leaves the core as it is."""
+        self.policy = replace(policy, halt_on_attach=False, on_detach=OnDetach.LEAVE) if self.guest else policy
+        self.answers.enabled = policy.cache
+        self.answers.clear()
+        return self.policy
 
     def reply(self, body: bytes, out: list[Output]) -> None:
         """Send one packet to GDB."""

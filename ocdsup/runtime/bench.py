@@ -164,11 +164,12 @@ class LiveBench:
 
     def reconfigure(self, config: BenchConfig) -> None:
         """Take a new configuration that keeps the ports; restart OpenOCD only if it would be started differently."""
-        relaunch = (config.openocd, config.probe) != (self.config.openocd, self.config.probe)
-        self.config = config
+        old, self.config = self.config, config
+        relaunch = (spec_of(old), old.probe) != (spec_of(config), config.probe)
         if self._looks.selector != self.selector:
             self._looks = self._new_looks()
         self._looks.policy, self._looks.uids = eviction.Policy(config.holders.value), uids_of(config)
+        self.ports.reconfigure(config, relaunch=relaunch)
         self.driver.post(ev.PolicyChanged(policy_of(config), relaunch))
 
     async def end(self, *, park: bool = False) -> None:

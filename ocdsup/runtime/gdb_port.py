@@ -129,6 +129,14 @@ class GdbPort:
             silent.close()
         return silent is not None
 
+    def choose(self, policy: Policy, *, forget: bool) -> None:
+        """Take other choices, for the debuggers that are here too; `forget`: it may be another chip for those that come."""
+        self.policy = policy
+        if forget:
+            self.learned = Learned()
+        for session in tuple(self._sessions):
+            session.hear(lambda proxy, now: proxy.choose(policy, now))
+
     def admit(self, session: GdbSession) -> str:
         """Find a place for a client that has begun to speak; returns why there is none, or nothing."""
         others = self._others(session)

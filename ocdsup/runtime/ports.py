@@ -9,20 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocdsup.config.model import Bench as BenchConfig
-from ocdsup.config.model import MonitorPolicy, SecondClientPolicy
+from ocdsup.config.model import MonitorPolicy
 from ocdsup.core import events as ev
 from ocdsup.core.effects import RESETS
 from ocdsup.core.state import Backend
 from ocdsup.openocd import command, servers
 from ocdsup.openocd.dialect import Version, names
 from ocdsup.rsp import monitor
-from ocdsup.rsp.policy import Monitor, OnDetach, Policy, SecondClient
 from ocdsup.runtime import port_owner
 from ocdsup.runtime.backend import Private
 from ocdsup.runtime.door import behind_doors
 from ocdsup.runtime.fd_store import LISTENER, Kept, KeptTelnet, Store
 from ocdsup.runtime.gdb_port import GdbPort, Served
 from ocdsup.runtime.listeners import PortTakenError, bind_all
+from ocdsup.runtime.settings import gdb_policy_of
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer, TelnetPort
 from ocdsup.telnet import words
@@ -151,17 +151,16 @@ class StablePorts:
         self._log.warning("turned_away", address=address, hint="`allow` does not name its network")
 
     def _gdb_port(self, sockets: list[socket.socket]) -> GdbPort:
-        config = self._config
-        policy = Policy(
-            monitor=Monitor(config.monitor.value),
-            on_detach=OnDetach(config.on_detach.value),
-            second_client=SecondClient(config.second_client.value),
-            idle_after=config.takeover_after,
-            cache=config.cache and config.second_client is not SecondClientPolicy.SHARE,
-        )
+        policy = gdb_policy_of(self._config)
         port = GdbPort(sockets, policy, self._answer_monitor, self._sessions_changed, self._tasks, self._log, self._store)
         port.left_work = self._left_work
         return port
+
+    def reconfigure(self, config: BenchConfig, *, relaunch: bool) -> None:
+        """Take a configuration with the same ports; `relaunch`: OpenOCD is started again by it, perhaps for another chip."""
+        self._config = config
+        for port in self._gdb:
+            port.choose(gdb_policy_of(config), forget=relaunch)
 
     def _left_work(self, lines: Sequence[str]) -> None:
         self.left_work(lines)

@@ -1,4 +1,4 @@
-"""From a bench's configuration to what the core and OpenOCD need of it."""
+"""From a bench's configuration to what the core, OpenOCD and the GDB ports need of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ocdsup.openocd.command import BackendSpec
 from ocdsup.openocd.dialect import Family, Version
 from ocdsup.probes.selector import Found, Match, openocd_serial
 from ocdsup.probes.serials import is_raw
+from ocdsup.rsp.policy import Monitor, OnDetach, SecondClient
+from ocdsup.rsp.policy import Policy as GdbPolicy
 
 SHARED_CLIENTS = 4  # an IDE, its live watch, a terminal, and one that is just leaving
 
@@ -52,6 +54,17 @@ def spec_of(config: BenchConfig) -> BackendSpec:
         stlink_server_port=server,
         adapter_speed_khz=openocd.adapter_speed_khz,
         gdb_clients=SHARED_CLIENTS if config.second_client is SecondClientPolicy.SHARE else 1,
+    )
+
+
+def gdb_policy_of(config: BenchConfig) -> GdbPolicy:
+    """What is chosen for the GDB ports, from the configuration."""
+    return GdbPolicy(
+        monitor=Monitor(config.monitor.value),
+        on_detach=OnDetach(config.on_detach.value),
+        second_client=SecondClient(config.second_client.value),
+        idle_after=config.takeover_after,
+        cache=config.cache and config.second_client is not SecondClientPolicy.SHARE,
     )
 
 

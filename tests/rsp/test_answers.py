@@ -143,3 +143,29 @@ def test_without_the_switch_nothing_is_kept() -> None:
     for _ in range(2):
         bench.ask(b"g")
     assert bench.process.log == [b"g", b"g"]
+
+
+def test_the_cache_can_be_switched_off_in_the_middle_of_a_session() -> None:
+    """A point whose removal was put off is gone, and the next read is a real one."""
+    bench = attached(CACHED)
+    bench.ask(b"Z1,8000234,2")
+    bench.ask(b"z1,8000234,2")
+    bench.ask(b"g")
+    bench.board.registers[1] = 0x12345678
+    bench.carry(bench.proxy.choose(Policy(), bench.now))
+    bench.settle()
+    assert bench.board.comparators == set()
+    assert bench.ask(b"g")[8:16] == b"78563412"
+    bench.ask(b"z1,8000234,2")
+    assert bench.proxy.shadow.points == {}
+
+
+def test_the_cache_can_be_switched_on_in_the_middle_of_a_session() -> None:
+    """From then on the second look costs nothing."""
+    bench = attached(Policy())
+    bench.carry(bench.proxy.choose(CACHED, bench.now))
+    bench.ask(b"g")
+    assert bench.process is not None
+    del bench.process.log[:]
+    bench.ask(b"g")
+    assert bench.process.log == []

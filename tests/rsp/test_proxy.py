@@ -5,7 +5,7 @@ import pytest
 from ocdsup.rsp.framing import encode
 from ocdsup.rsp.outputs import CloseClient, News, Notice, ToClient
 from ocdsup.rsp.packets import monitor_request
-from ocdsup.rsp.policy import Monitor, Policy
+from ocdsup.rsp.policy import Monitor, OnDetach, Policy
 from ocdsup.rsp.proxy import Proxy
 from ocdsup.rsp.shadow import Learned
 from tests.rsp.debug_bench import Bench, attached
@@ -213,3 +213,27 @@ def test_who_says_nothing_is_sent_away_without_a_session() -> None:
     proxy.client_open(0.0)
     assert proxy.next_deadline() == 5.0
     assert proxy.tick(5.0) == [CloseClient("nothing was said")]
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "runs"), [(OnDetach.RESUME, OnDetach.HALT, False), (OnDetach.LEAVE, OnDetach.RESUME, True)]
+)
+def test_a_session_that_goes_on_ends_by_the_choices_of_the_moment(before: OnDetach, then: OnDetach, runs: bool) -> None:
+    """The owner changes `on_detach` while GDB is there; a GDB that has gone already ends by what held then."""
+    bench = attached(Policy(on_detach=before))
+    assert bench.proxy.choose(Policy(on_detach=then), bench.now) == []
+    bench.carry(bench.proxy.client_gone(bench.now))
+    bench.proxy.choose(Policy(on_detach=before), bench.now)
+    bench.settle()
+    assert bench.board.running is runs
+
+
+def test_a_guest_stays_one_when_the_owner_chooses_anew() -> None:
+    """It shares the core with another debugger: its end must not stop or start it."""
+    bench = attached()
+    bench.proxy.join()
+    bench.proxy.choose(Policy(on_detach=OnDetach.RESUME, cache=True), bench.now)
+    assert (bench.proxy.policy.on_detach, bench.proxy.policy.halt_on_attach) == (OnDetach.LEAVE, False)
+    bench.carry(bench.proxy.client_gone(bench.now))
+    bench.settle()
+    assert not bench.board.running

@@ -11,7 +11,7 @@ from ocdsup.openocd.dialect import parse_version
 from ocdsup.probes.known import identify
 from ocdsup.probes.probe import Probe
 from ocdsup.probes.selector import Absent, Ambiguous, Found
-from ocdsup.runtime.settings import pinned, spec_of, uids_of
+from ocdsup.runtime.settings import gdb_policy_of, pinned, spec_of, uids_of
 
 NEW, OLD = parse_version("Open On-Chip Debugger 0.12.0"), parse_version("Open On-Chip Debugger 0.10.0")
 RAW = "\xaa\xbc\x6e\x06\x50\x75\xff\x0a\x17\x42\x19\x3f"
@@ -64,3 +64,8 @@ def test_whose_processes_may_be_ended_is_told_by_names_and_numbers(users: tuple[
 def test_a_shared_target_takes_several_clients(policy: SecondClientPolicy, clients: int) -> None:
     bench = Bench("a", OpenOcd(("x.cfg",)), ProbeConfig(server="127.0.0.1:7184"), second_client=policy)
     assert (spec_of(bench).gdb_clients, spec_of(bench).stlink_server_port) == (clients, 7184)
+
+
+@pytest.mark.parametrize(("policy", "kept"), [(SecondClientPolicy.REFUSE, True), (SecondClientPolicy.SHARE, False)])
+def test_nothing_is_kept_for_a_debugger_that_shares_the_target(policy: SecondClientPolicy, kept: bool) -> None:
+    assert gdb_policy_of(Bench("a", OpenOcd(("x.cfg",)), second_client=policy, cache=True)).cache is kept
