@@ -65,7 +65,7 @@ def expired(row: Row, why: str) -> Here:
         return Here((FLASH_ERROR,), Notice(News.FLASH_BROKEN, row.name))
     if row.name == "qRcmd":
         return Here((*told(f"ocdsup: {why}\n"), _FAILED), notice)
-    return Here((_FAILED,), notice)
+    return Here((error_text(why) if row.name == "g" else _FAILED,), notice)  # of `g` alone GDB 13.1 shows the text
 
 
 def refused(row: Row, body: bytes, shadow: Shadow, why: str) -> Here:

@@ -23,7 +23,7 @@ from .replay import RESET_STOP, Asking, Dialogue, Outcome, Part, insert, told
 from .shadow import DESCRIPTION, Shadow, stepping
 
 SERVER_TEXT = "ocdsup: the debug server went away and came back; its program is a new run, or went on meanwhile\n"
-GONE_TEXT = "ocdsup: the debug server went away and its program with it; the server that is there now debugs another one\n"
+GONE_TEXT = "ocdsup: the debug server went away and its program with it; the server that is there now debugs {}\n"
 _GONE = error_text("the debug server went away and its program with it")
 
 _SILENT = b"24"  # SIGWAITING: no stop, no word of it (infrun.c signal_stop); no target of today has it, so nobody changes that
@@ -51,7 +51,7 @@ def rejoin(shadow: Shadow) -> Dialogue:
     thread, process = thread_of(found)
     known = _process(shadow)
     if not same or found[:1] not in (b"S", b"T") or (process is not None and known not in (None, process)):
-        return _gone(shadow)
+        return _gone(shadow, GONE_TEXT.format("another one" if found[:1] in (b"S", b"T") else "none"))
     for operation, body in shadow.threads.items():
         if is_error((yield body).body) and thread:
             yield operation + thread
@@ -80,12 +80,12 @@ def _is_described_as_before(shadow: Shadow) -> Asking:
     return described is None or (yield described[0]).body == described[1]
 
 
-def _gone(shadow: Shadow) -> Outcome:
+def _gone(shadow: Shadow, why: str) -> Outcome:
     if not shadow.running:
-        shadow.gone, shadow.untold = True, GONE_TEXT
+        shadow.gone, shadow.untold = True, why
         return Outcome()
     shadow.gone = stepping(shadow)
-    return Outcome(stop=silent(shadow.resume or b"", shadow) if shadow.gone else _killed(shadow), console=GONE_TEXT)
+    return Outcome(stop=silent(shadow.resume or b"", shadow) if shadow.gone else _killed(shadow), console=why)
 
 
 def _process(shadow: Shadow) -> int | None:

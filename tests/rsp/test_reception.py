@@ -4,7 +4,7 @@ import pytest
 
 from ocdsup.rsp.packets import monitor_request, name
 from ocdsup.rsp.policy import Monitor, Policy
-from ocdsup.rsp.reception import refused
+from ocdsup.rsp.reception import expired, refused
 from ocdsup.rsp.shadow import Shadow
 from tests.rsp.debug_bench import attached
 
@@ -106,3 +106,9 @@ def test_the_monitor_command_that_killed_openocd_is_answered() -> None:
 def test_a_mode_that_the_server_once_announced_does_not_end_a_refused_attach(mode: bytes) -> None:
     """GDB 13.1 stops at an empty answer with a "Protocol error" and never gets to the `g` whose error says what is wrong."""
     assert refused(name(mode), mode, Shadow(), "the GDB server is away").replies == (b"OK",)
+
+
+def test_registers_that_were_waited_for_in_vain_fail_with_the_reason() -> None:
+    """GDB 13.1 shows the text of an error in reply to `g`, and no other request's."""
+    assert expired(name(b"g"), "the GDB server is away").replies == (b"E.ocdsup: the GDB server is away",)
+    assert expired(name(b"m0,4"), "the GDB server is away").replies == (b"E01",)

@@ -144,6 +144,7 @@ def test_a_running_gdb_reads_that_its_program_is_gone(came: str) -> None:
     front.up(OTHER[came])
     assert (front.heard(), front.closed) == ([b"X09;process:10"], False)
     assert "its program with it" in front.console
+    assert ("debugs none" in front.console) is (came in ("no process", "an error"))
     assert front.say(b"vRun;") == [b"OK"]
 
 
