@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -101,11 +102,8 @@ def mode() -> str:
 @pytest.fixture
 def rig(tmp_path: Path, mode: str) -> Iterator[Rig]:
     """A bench PC for one test."""
-    made = Rig(tmp_path, mode)
-    try:
+    with closing(Rig(tmp_path, mode)) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -12,10 +13,7 @@ from tests.bench.rig import Rig
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """One bench that is up, for all tests of a file in turn: none of them may hurt it."""
-    rig = Rig(tmp_path_factory.mktemp("shared"))
-    try:
+    with closing(Rig(tmp_path_factory.mktemp("shared"))) as rig:
         rig.run(one=rig.bench(rig.sim()))
         rig.ready()
         yield rig
-    finally:
-        rig.close()

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,16 +119,10 @@ ONCE = {
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """One bench that is up, for all of the tools in turn: none of them may hurt the next."""
-    rig = Rig(tmp_path_factory.mktemp("patterns"))
-    try:
-        rig.run(one=rig.bench(rig.sim()))
-        rig.ready()
-        (rig.folder / "openocd-helpers.tcl").write_text(HELPERS)
-        yield rig
-    finally:
-        rig.close()
+def shared(shared: Rig) -> Rig:
+    """The bench of all tools in turn, with a file that one of them brings."""
+    (shared.folder / "openocd-helpers.tcl").write_text(HELPERS)
+    return shared
 
 
 def words(rig: Rig, line: str) -> tuple[list[str], dict[str, int]]:

@@ -18,6 +18,7 @@ from ocdsup.demo.gdb import Gdb, GdbError
 from ocdsup.demo.stage import SERIAL, Program, is_alive, until
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE, gone
+from tests.lend.test_tools import attach
 
 if TYPE_CHECKING:
     from tests.bench.rig import Rig, Sim
@@ -269,12 +270,7 @@ def test_the_core_is_afterwards_as_it_was_before(rig: Rig, sim: Sim, core: str) 
 def test_a_flash_tool_works_in_a_loan_with_a_gdb_session_before_during_and_after(rig: Rig, sim: Sim) -> None:
     elf = firmware()
     with Gdb(elf) as gdb:
-        gdb.command(f"-target-select extended-remote localhost:{rig.status()['ports']['gdb'][0]}")
-        gdb.command("-break-insert -h blink")
-        gdb.command("-exec-continue")
-        gdb.wait_stop()
-        gdb.command("-break-disable 1")
-        gdb.command("-exec-continue")
+        attach(rig, gdb)
         done = rig.ocdsup("lend", "one", "--", *program(sim, elf, "reset run", "shutdown"))
         assert done.returncode == 0, done.stderr
         assert "** Verified OK **" in done.stderr

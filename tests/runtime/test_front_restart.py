@@ -130,6 +130,11 @@ class Scene:
         self.cli("break work")
         return self.goes_on()
 
+    def starts(self) -> str:
+        """Have GDB start the program and let it run to the breakpoint; returns the stop."""
+        self.gdb.command("-exec-run", PATIENCE)
+        return self.gdb.wait_stop(PATIENCE)
+
     def goes_on(self) -> str:
         """Let the program run to its next stop."""
         self.gdb.command("-exec-continue", PATIENCE)
@@ -282,16 +287,14 @@ def test_a_gdb_that_starts_programs_starts_the_next_one(scene: Callable[..., Sce
     there = scene("multi")
     there.cli(f"set remote exec-file {there.program}")
     there.cli("break work")
-    there.gdb.command("-exec-run", PATIENCE)
-    there.gdb.wait_stop(PATIENCE)
+    there.starts()
     if running:
         there.runs()
     there.restart()
     if running:
         assert GONE in there.gdb.wait_stop(PATIENCE)
         there.cli("break work")
-    there.gdb.command("-exec-run", PATIENCE)
-    assert 'func="work",args=[{name="n",value="0"}]' in there.gdb.wait_stop(PATIENCE)
+    assert 'func="work",args=[{name="n",value="0"}]' in there.starts()
 
 
 @pytest.mark.parametrize("word", ["kill", "detach"])
@@ -300,12 +303,10 @@ def test_a_gdb_that_leaves_a_gone_process_is_free_again(scene: Callable[..., Sce
     there = scene("multi")
     there.cli(f"set remote exec-file {there.program}")
     there.cli("break work")
-    there.gdb.command("-exec-run", PATIENCE)
-    there.gdb.wait_stop(PATIENCE)
+    there.starts()
     there.restart()
     there.cli(word)
-    there.gdb.command("-exec-run", PATIENCE)
-    assert 'func="work",args=[{name="n",value="0"}]' in there.gdb.wait_stop(PATIENCE)
+    assert 'func="work",args=[{name="n",value="0"}]' in there.starts()
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["halted", "running"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -19,8 +20,5 @@ def mode(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def desk(rig: Rig) -> Iterator[Desk]:
     """A developer at a ready bench, GDB not attached yet."""
-    desk = Desk(rig)
-    try:
+    with closing(Desk(rig)) as desk:
         yield desk
-    finally:
-        desk.close()

@@ -141,6 +141,35 @@ def hits(gdb: Gdb, where: str = "blink") -> str:
     return stop
 
 
+def let_run(desk: Desk, gdb: Gdb) -> None:
+    """Let the program run, with a breakpoint ahead that it comes to only in `mode` 2; GDB waits for it."""
+    gdb.command(f"-break-insert -h *{MODE_2:#x}")
+    gdb.command("-exec-continue")
+    desk.core_is("running")
+
+
+def expect_interrupt_and_breakpoint(gdb: Gdb) -> None:
+    """A program that was let run stops on the user's wish, and then at its breakpoint."""
+    gdb.command("-exec-interrupt")
+    assert "SIGINT" in gdb.wait_stop(PATIENCE)
+    gdb.command("-data-evaluate-expression mode=2")
+    assert f'addr="{MODE_2:#010x}"' in run(gdb)
+
+
+def let_go(desk: Desk, gdb: Gdb) -> None:
+    """Let the program run past its one breakpoint."""
+    gdb.command("-break-disable 1")
+    gdb.command("-exec-continue")
+    desk.core_is("running")
+
+
+def take_hold(gdb: Gdb) -> None:
+    """Stop the program that was let go, with its breakpoint in force again."""
+    gdb.command("-exec-interrupt")
+    gdb.wait_stop(PATIENCE)
+    gdb.command("-break-enable 1")
+
+
 def reason(stop: str) -> str:
     """Why the program stopped, in MI's word."""
     return stop.partition('reason="')[2].partition('"')[0]

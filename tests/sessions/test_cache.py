@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -18,11 +19,8 @@ RAM = 0x20002000
 @pytest.fixture
 def desk(rig: Rig) -> Iterator[Desk]:
     """A desk whose bench answers from memory where it can."""
-    desk = Desk(rig, cache=True)
-    try:
+    with closing(Desk(rig, cache=True)) as desk:
         yield desk
-    finally:
-        desk.close()
 
 
 def shown(gdb: Gdb) -> dict[str, int]:

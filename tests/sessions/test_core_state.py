@@ -12,7 +12,7 @@ from ocdsup.demo.gdb import find_gdb
 from ocdsup.demo.stage import until
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE
-from tests.sessions.desk import Desk, hits, value
+from tests.sessions.desk import Desk, hits, let_go, take_hold, value
 
 
 def left_halted_in_blink(desk: Desk) -> int:
@@ -63,16 +63,12 @@ def test_a_restart_by_verb_leaves_the_core_as_it_was(desk: Desk, running: bool) 
     gdb = desk.gdbs[0]
     pid = desk.pid()
     if running:
-        gdb.command("-break-disable 1")
-        gdb.command("-exec-continue")
-        desk.core_is("running")
+        let_go(desk, gdb)
     desk.rig.ask("restart", "one")
     desk.rig.until("be another one", lambda b: b["phase"] == "ready" and b["backend"]["pid"] != pid)
     assert desk.sim.core() == ("running" if running else "halted")
     if running:
-        gdb.command("-exec-interrupt")
-        gdb.wait_stop(PATIENCE)
-        gdb.command("-break-enable 1")
+        take_hold(gdb)
     before = value(gdb, "blinks")
     hits(gdb)
     assert value(gdb, "blinks") == before + (not running)

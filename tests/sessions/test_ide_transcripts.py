@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,13 +59,8 @@ def second_client() -> str:
 @pytest.fixture
 def studio(rig: Rig, second_client: str, tmp_path: Path) -> Iterator[Studio]:
     """A ready bench for IDEs."""
-    desk = Desk(rig, second_client=second_client)
-    studio = Studio(desk, tmp_path)
-    try:
+    with closing(Desk(rig, second_client=second_client)) as desk, closing(Studio(desk, tmp_path)) as studio:
         yield studio
-    finally:
-        studio.close()
-        desk.close()
 
 
 every_ide = pytest.mark.parametrize("ide", BOOKS)

@@ -11,7 +11,7 @@ import pytest
 from ocdsup.demo.gdb import GdbError
 from ocdsup.demo.stage import until
 from tests.bench.rig import PATIENCE
-from tests.sessions.desk import MODE_2, Desk, console, hits, reason, run, value
+from tests.sessions.desk import Desk, console, expect_interrupt_and_breakpoint, hits, let_run, reason, run, value
 
 WORDS = ("$pc", "$sp", "$r0", "counter", "blinks")
 
@@ -35,16 +35,11 @@ def test_halted_and_idle_nobody_notices(desk: Desk) -> None:
 def test_running_it_runs_on_and_the_breakpoint_set_before_is_hit(desk: Desk) -> None:
     """The core is never halted by the restart; an interrupt and an old breakpoint both work afterwards."""
     gdb = desk.gdb()
-    gdb.command(f"-break-insert -h *{MODE_2:#x}")
-    gdb.command("-exec-continue")
-    desk.core_is("running")
+    let_run(desk, gdb)
     desk.kill_and_recover()
     assert desk.sim.core() == "running"
     assert gdb.no_stop_waiting()
-    gdb.command("-exec-interrupt")
-    assert "SIGINT" in gdb.wait_stop(PATIENCE)
-    gdb.command("-data-evaluate-expression mode=2")
-    assert f'addr="{MODE_2:#010x}"' in run(gdb)
+    expect_interrupt_and_breakpoint(gdb)
 
 
 STEPS = ["step-instruction", "next-instruction", "next", "step", "finish"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,14 +25,11 @@ def policy() -> str:
 @pytest.fixture
 def desk(rig: Rig, policy: str) -> Iterator[Desk]:
     """A desk whose bench has that policy, and a GDB at its breakpoint."""
-    desk = Desk(rig, monitor=policy)
-    try:
+    with closing(Desk(rig, monitor=policy)) as desk:
         gdb = desk.gdb()
         gdb.command("-break-insert -h blink")
         hits(gdb)
         yield desk
-    finally:
-        desk.close()
 
 
 def monitor(gdb: Gdb, line: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
 from ocdsup.demo.gdb import Gdb
 from tests.bench.rig import Rig
-from tests.sessions.desk import MODE_2, Desk, hits
+from tests.sessions.desk import Desk, hits, let_run
 
 
 def detach(gdb: Gdb) -> None:
@@ -36,13 +37,6 @@ def stand(desk: Desk, gdb: Gdb) -> None:
     gdb.command("-gdb-set breakpoint always-inserted on")
 
 
-def run(desk: Desk, gdb: Gdb) -> None:
-    """The program runs, with a breakpoint ahead that it does not come to; GDB waits for it."""
-    gdb.command(f"-break-insert -h *{MODE_2:#x}")
-    gdb.command("-exec-continue")
-    desk.core_is("running")
-
-
 def freed(desk: Desk, gdb: Gdb) -> None:
     """The program runs, and GDB does not know: it does not let go of a target that it believes to run."""
     gdb.command('-interpreter-exec console "monitor resume"')
@@ -58,12 +52,12 @@ CASES: list[tuple[State, Act]] = [
     (freed, detach),
     (freed, disconnect),
     (freed, die),
-    (run, die),
+    (let_run, die),
 ]
 AFTER: dict[str, dict[State, str]] = {
-    "resume": {stand: "running", run: "running", freed: "running"},
-    "halt": {stand: "halted", run: "halted", freed: "halted"},
-    "leave": {stand: "halted", run: "running", freed: "running"},
+    "resume": {stand: "running", let_run: "running", freed: "running"},
+    "halt": {stand: "halted", let_run: "halted", freed: "halted"},
+    "leave": {stand: "halted", let_run: "running", freed: "running"},
 }
 
 
@@ -76,11 +70,8 @@ def policy(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def desk(rig: Rig, policy: str) -> Iterator[Desk]:
     """A desk whose bench has that policy."""
-    desk = Desk(rig, on_detach=policy)
-    try:
+    with closing(Desk(rig, on_detach=policy)) as desk:
         yield desk
-    finally:
-        desk.close()
 
 
 def left(desk: Desk, state: str) -> tuple[str, str]:
@@ -109,7 +100,7 @@ def test_the_core_is_left_as_the_policy_says(desk: Desk, policy: str) -> None:
 @drivers
 def test_the_core_is_left_as_the_policy_says_when_openocd_is_away(desk: Desk, policy: str) -> None:
     """GDB leaves in the outage; the OpenOCD that comes next does what the policy says."""
-    for state, leave in ((stand, detach), (stand, disconnect), (run, die)):
+    for state, leave in ((stand, detach), (stand, disconnect), (let_run, die)):
         gdb = desk.gdb()
         state(desk, gdb)
         before, pid = desk.recoveries(), desk.pid()

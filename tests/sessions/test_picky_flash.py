@@ -4,11 +4,12 @@ for each GDB that connects: it gets in all the same, and the core is left as its
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from tests.bench.rig import PATIENCE, Rig
-from tests.sessions.desk import MODE_2, Desk, hits, reason
+from tests.sessions.desk import Desk, hits, let_run, reason
 
 # This driver asks for a halted core (0.12 fm4.c fm4_probe) and for nothing that only its chip has.
 PICKY = "flash bank picky fm4 0x90000000 0 0 0 stm32f4x.cpu MB9BFx64"
@@ -17,11 +18,8 @@ PICKY = "flash bank picky fm4 0x90000000 0 0 0 stm32f4x.cpu MB9BFx64"
 @pytest.fixture
 def desk(rig: Rig) -> Iterator[Desk]:
     """A desk whose chip has such a flash."""
-    desk = Desk(rig, openocd={"commands": [PICKY]})
-    try:
+    with closing(Desk(rig, openocd={"commands": [PICKY]})) as desk:
         yield desk
-    finally:
-        desk.close()
 
 
 @pytest.mark.parametrize("mode", ["hla", pytest.param("dap", marks=pytest.mark.system)])
@@ -38,9 +36,7 @@ def test_gdb_attaches_to_a_running_core(desk: Desk) -> None:
 def test_a_program_that_runs_goes_on_after_a_restart(desk: Desk) -> None:
     """GDB waits for a breakpoint: the new OpenOCD gets its halted core for a moment, and the breakpoint is hit."""
     gdb = desk.gdb()
-    gdb.command(f"-break-insert -h *{MODE_2:#x}")
-    gdb.command("-exec-continue")
-    desk.core_is("running")
+    let_run(desk, gdb)
     desk.kill_and_recover()
     desk.sessions_are(1)
     desk.core_is("running")

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -25,11 +26,8 @@ def second_client() -> str:
 @pytest.fixture
 def desk(rig: Rig, second_client: str) -> Iterator[Desk]:
     """A desk whose bench has that policy."""
-    desk = Desk(rig, second_client=second_client, takeover_after="2s")
-    try:
+    with closing(Desk(rig, second_client=second_client, takeover_after="2s")) as desk:
         yield desk
-    finally:
-        desk.close()
 
 
 def silent_for(seconds: float) -> None:

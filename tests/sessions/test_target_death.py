@@ -9,7 +9,18 @@ import pytest
 
 from ocdsup.demo.stage import until
 from tests.bench.rig import PATIENCE
-from tests.sessions.desk import MODE_2, Desk, console, hits, reason, run, value
+from tests.sessions.desk import (
+    Desk,
+    console,
+    expect_interrupt_and_breakpoint,
+    hits,
+    let_go,
+    let_run,
+    reason,
+    run,
+    take_hold,
+    value,
+)
 
 RESET_LINE = "board was reset while OpenOCD was away"
 
@@ -38,9 +49,7 @@ def test_it_dies_while_the_program_runs(desk: Desk) -> None:
     """GDB waits through the recovery under reset; then it is told, and stopped at the PC that the board has now."""
     before = at_blink(desk)
     gdb = desk.gdbs[0]
-    gdb.command("-break-disable 1")
-    gdb.command("-exec-continue")
-    desk.core_is("running")
+    let_go(desk, gdb)
     desk.sim.control.break_("locked", boots=0)
     assert desk.rig.recovered(1)["recoveries"][-1]["rungs"] == ["restart-under-reset"]
     expect_stop_by_the_reset(desk, gdb.wait_stop(PATIENCE))
@@ -96,17 +105,12 @@ def test_memory_of_a_dead_target_is_an_error_and_never_zeros(desk: Desk) -> None
 def test_a_hang_of_openocd_is_survived(desk: Desk) -> None:
     """SIGSTOP: the hung OpenOCD is ended, and the program ran on all the time."""
     gdb = desk.gdb()
-    gdb.command(f"-break-insert -h *{MODE_2:#x}")
-    gdb.command("-exec-continue")
-    desk.core_is("running")
+    let_run(desk, gdb)
     os.kill(desk.pid(), signal.SIGSTOP)
     desk.rig.recovered(1)
     assert desk.sim.core() == "running"
     assert gdb.no_stop_waiting()
-    gdb.command("-exec-interrupt")
-    assert "SIGINT" in gdb.wait_stop(PATIENCE)
-    gdb.command("-data-evaluate-expression mode=2")
-    assert f'addr="{MODE_2:#010x}"' in run(gdb)
+    expect_interrupt_and_breakpoint(gdb)
 
 
 def test_a_question_to_a_hung_openocd_is_answered_within_gdbs_patience(desk: Desk) -> None:
@@ -134,15 +138,11 @@ def test_the_probe_is_pulled_and_plugged_in_again(desk: Desk, running: bool) -> 
     before = at_blink(desk)
     gdb = desk.gdbs[0]
     if running:
-        gdb.command("-break-disable 1")
-        gdb.command("-exec-continue")
-        desk.core_is("running")
+        let_go(desk, gdb)
     with desk.outage():
         pass
     if running:
-        gdb.command("-exec-interrupt")
-        gdb.wait_stop(PATIENCE)
-        gdb.command("-break-enable 1")
+        take_hold(gdb)
         before = value(gdb, "blinks")
     hits(gdb)
     assert before <= value(gdb, "blinks") <= before + 1, "it stopped at the first one that came"

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,8 @@ def free_ports() -> tuple[int, int]:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    try:
+    with closing(Desk(tmp_path)) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize("end", ["restart", "kill"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -118,16 +119,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[Bus]:
     """An empty USB bus."""
-    made = Bus(tmp_path)
-    yield made
-    made.close()
+    with closing(Bus(tmp_path)) as made:
+        yield made
 
 
 @pytest.fixture
 def rig(tmp_path: Path, bus: Bus) -> Iterator[UsbRig]:
     """A bench PC with that bus."""
-    made = UsbRig(tmp_path, bus)
-    try:
+    with closing(UsbRig(tmp_path, bus)) as made:
         yield made
-    finally:
-        made.close()
