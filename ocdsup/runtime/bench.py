@@ -72,6 +72,7 @@ class LiveBench:
         state = State(policy=policy_of(config), has_usb=self.has_usb, since=asyncio.get_running_loop().time())
         self.driver = Driver(state, self._perform, self._changed, self._log)
         self._adoption = Adoption(config.name, shared.store, shared.orphans.pop(config.name, None))
+        self._outlives = False  # the OpenOCD of the moment was started so that the end of the daemon does not end it
         self._start: list[str] = []  # how the OpenOCD of the moment would be started without a recovery
         self._evictions = Evictions(self.driver.post, self._log)
         self.lending = Lending(self.driver.post, self._log)
@@ -169,20 +170,22 @@ class LiveBench:
         if self._looks.selector != self.selector:
             self._looks = self._new_looks()
         self._looks.policy, self._looks.uids = eviction.Policy(config.holders.value), uids_of(config)
+        if self._adopts and self._backend is not None and not self._outlives and not relaunch:
+            self._log.info("adopt_from_the_next_start", pid=self._backend.pid)
         self.ports.reconfigure(config, relaunch=relaunch)
         self.driver.post(ev.PolicyChanged(policy_of(config), relaunch))
 
     async def end(self, *, park: bool = False) -> None:
         """Stop OpenOCD in order and in any case, then close the ports; `park` leaves debug sessions to the next daemon."""
-        parks = park and self._adopts and self._backend is not None and self.driver.state.phase in UP
-        if parks and self._backend is not None:
-            self._backend.leave()
-            self._log.info("openocd_parked", pid=self._backend.pid)
+        parked = self._backend if park and self._adopts and self._outlives and self.driver.state.phase in UP else None
+        if parked is not None:
+            parked.leave()
+            self._log.info("openocd_parked", pid=parked.pid)
         else:
             self._adoption.refuse()
             self.driver.post(ev.StopAsked())
         self.lending.close("the daemon does not care for this bench any more")
-        if not parks:
+        if parked is None:
             await self._stopped()
         self.driver.close()
         self.ports.close(park=park)
@@ -335,7 +338,8 @@ class LiveBench:
             orphan = self._adoption.take(self._start if self._adopts else ())
             if orphan is not None:
                 self._log.info("openocd_taken_up", pid=orphan.record.pid)
-            order = Order(run, argv, token, version, ports, self._shared.catalogue, self._adopts, orphan)
+            self._outlives = self._adopts
+            order = Order(run, argv, token, version, ports, self._shared.catalogue, self._outlives, orphan)
             lively = self.ports.lively
             self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log, lively)
             self.ports.left_work = self._backend.outlive
@@ -351,7 +355,7 @@ class LiveBench:
             self._backend = None
             self._adoption.drop()
             self._looks.closed()
-        elif isinstance(event, ev.BackendReady) and self._adopts and self._backend is not None:
+        elif isinstance(event, ev.BackendReady) and self._adopts and self._outlives and self._backend is not None:
             self._adoption.keep(self._backend.held, self._backend.record(self._start))
         elif isinstance(event, ev.TargetSeen):
             self.ports.target_seen(event.target, halted=event.state == "halted")

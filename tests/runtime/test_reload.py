@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +28,11 @@ from ocdsup.probes import eviction
 from ocdsup.rsp.policy import OnDetach, SecondClient
 from ocdsup.runtime.bench import LiveBench
 from ocdsup.runtime.daemon import _moved
+from ocdsup.runtime.fd_store import Store
+from ocdsup.runtime.inherited import Inherited
 from ocdsup.runtime.settings import spec_of
+from ocdsup.runtime.systemd import Notify
+from tests.runtime import fake_openocd
 from tests.runtime.bench_rig import Rig, posted
 from tests.runtime.gdb_rig import HELLO
 
@@ -170,3 +177,35 @@ async def test_a_debugger_that_comes_before_the_new_openocd_is_not_told_of_the_o
     port.learned.replies[b"qXfer:features:read:target.xml:0,ffb"] = b"l<the old chip/>"
     bench.reconfigure(changed(bench.config, "openocd.config", ("target/gd32vf103.cfg",)))
     assert b"qXfer:features:read:target.xml:0,ffb" not in port.learned.replies
+
+
+class Kept(Store):
+    """A store that takes everything and keeps nothing."""
+
+    there = True
+
+    def keep(self, name: str, numbers: Iterable[int]) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("started_so", [False, True], ids=["by a reload", "from the start"])
+async def test_only_an_openocd_that_was_started_to_outlive_the_daemon_is_left_to_the_next_one(
+    rig: Rig, until: Until, started_so: bool
+) -> None:
+    """The other one has the kernel's order to be killed with us: it ends in order instead, and puts its adapter away."""
+    rig.shared = replace(rig.shared, store=Kept(Notify(""), Inherited()))
+    body = "signal.signal(signal.SIGTERM, lambda *_: (open(sys.argv[0] + '.ended', 'w').close(), os._exit(0)))\n"
+    config = rig.config(body + fake_openocd.WELL, adopt=started_so)
+    bench = await rig.up(config)
+    if not started_so:
+        bench.reconfigure(replace(config, adopt=True))
+        assert [said["pid"] for said in rig.log.named("adopt_from_the_next_start")] == [bench.backend_pid]
+    pid = bench.backend_pid
+    assert pid is not None
+    await bench.end(park=True)
+    rig.benches.remove(bench)
+    in_order = Path(f"{config.openocd.binary}.ended").exists()
+    assert (bool(rig.log.named("openocd_parked")), in_order) == (started_so, not started_so)
+    if started_so:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
