@@ -22,6 +22,7 @@ import ocdsup
 from ocdsup.demo.gdb import Gdb
 
 PATIENCE = 240.0  # seconds: an emulated processor is slow
+PAUSE_S = 0.2  # between two looks, most of which start a program: without it the looks would slow down what they wait for
 ELF = Path(ocdsup.__file__).parent / "sim/firmware/blink-f4.elf"
 CONFIG = Path("/etc/ocdsup/ocdsup.yaml")
 SIM = """\
@@ -127,11 +128,11 @@ def main_pid() -> int:
 
 
 def until(what: str, look: Callable[[], object]) -> None:
-    """Wait for something true."""
+    """Look again and again until something is true; nobody announces it, so there is no event to wait for."""
     end = time.monotonic() + PATIENCE
     while not look():
         assert time.monotonic() < end, f"did not {what}"
-        time.sleep(0.2)
+        time.sleep(PAUSE_S)
 
 
 def ready() -> None:
