@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from ocdsup.runtime.backend import Private
 from ocdsup.runtime.door import behind_doors
 from ocdsup.runtime.fd_store import LISTENER, Kept, KeptTelnet, Store
 from ocdsup.runtime.gdb_port import GdbPort, Served
-from ocdsup.runtime.listeners import PortTakenError, bind_all
+from ocdsup.runtime.listeners import bind_all
 from ocdsup.runtime.settings import gdb_policy_of
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import Answer, TelnetPort
@@ -61,6 +60,7 @@ class StablePorts:
         self._telnet: TelnetPort | None = None
         self._tcl: TclPort | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._further: asyncio.TimerHandle | None = None
         self.exposed = False
         self._resets = 0
@@ -106,19 +106,42 @@ class StablePorts:
 
     def open(self) -> None:
         """Open the listeners, or say who has them and try again every RETRY_S seconds."""
-        self._retry = None
-        taken: list[PortTakenError] = []
+        if errors := self._try():
+            self._post(ev.PortTaken(port_owner.why(errors)))
+
+    def _try(self) -> list[OSError]:
+        self._stop_retry()
+        self._retry = asyncio.get_running_loop().call_later(
+            RETRY_S, self._again
+        )  # first: a try that breaks off is not the last
+        errors: list[OSError] = []
         # Each for itself: the words of the telnet port help most when something is wrong.
         for opening in (self._open_gdb, self._open_telnet, self._open_tcl):
             try:
                 opening()
-            except PortTakenError as error:
-                taken.append(error)
-        if taken:
-            self._taken(taken)
-            return
-        self._log.info("ports_open", gdb=self.gdb_numbers[0], telnet=self.telnet_number)
-        self._post(ev.PortsOpened())
+            except OSError as error:
+                errors.append(error)
+        if not errors:
+            self._stop_retry()
+            self._log.info("ports_open", gdb=self.gdb_numbers[0], telnet=self.telnet_number)
+            self._post(ev.PortsOpened())
+        return errors
+
+    def _again(self) -> None:
+        errors = self._try()
+        if errors and (self._asking is None or self._asking.done()):
+            self._asking = self._tasks.spawn("port-owner", self._ask_again(errors))
+
+    async def _ask_again(self, errors: list[OSError]) -> None:
+        """Another may have the port by now. Who has it takes a walk through /proc, and the sessions of other benches go on."""
+        text = await asyncio.to_thread(port_owner.why, errors)
+        if self._retry is not None:  # else they have been opened meanwhile
+            self._post(ev.PortTaken(text))
+
+    def _stop_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     def _open_gdb(self) -> None:
         while len(self._gdb) < self._config.ports.targets:
@@ -179,10 +202,6 @@ class StablePorts:
             return words.MONITOR_HELP
         return request if isinstance(request, str) else await self._answer(request.verb, request.args)
 
-    def _taken(self, errors: list[PortTakenError]) -> None:
-        self._post(ev.PortTaken("; ".join(map(_whose, errors))))
-        self._retry = asyncio.get_running_loop().call_later(RETRY_S, self.open)
-
     def _open_for_targets(self, count: int, *, again: bool = False) -> None:
         """Further targets of a multi-core chip: the ports that follow the first. One that is taken is tried again."""
         self._stop_further()
@@ -190,13 +209,16 @@ class StablePorts:
             wanted = self._wanted(len(self._gdb))
             try:
                 sockets = self._bind(wanted)
-            except PortTakenError as error:
-                if not again:
-                    owner = port_owner.find(wanted)
-                    self._log.warning("target_port_taken", port=wanted, error=error.strerror, owner=owner)
+            except OSError as error:
                 self._further = asyncio.get_running_loop().call_later(RETRY_S, self._open_further, count)
+                if not again:
+                    self._tasks.spawn("port-owner", self._tell_taken(wanted, error))
                 return
             self._gdb.append(self._gdb_port(sockets))
+
+    async def _tell_taken(self, port: int, error: OSError) -> None:
+        owner = await asyncio.to_thread(port_owner.find, port)
+        self._log.warning("target_port_taken", port=port, error=error.strerror, owner=owner)
 
     def _open_further(self, count: int) -> None:
         before = len(self._gdb)
@@ -349,8 +371,7 @@ class StablePorts:
 
     def close(self, *, park: bool = False) -> None:
         """Close the listeners and every session; `park`: leave those that can be kept to the next daemon."""
-        if self._retry is not None:
-            self._retry.cancel()
+        self._stop_retry()
         self._stop_further()
         for port in self._gdb:
             if park:
@@ -367,10 +388,3 @@ class StablePorts:
             if not park:
                 self._store.drop(f"{LISTENER}{self._tcl.port}")
             self._tcl.close()
-
-
-def _whose(error: PortTakenError) -> str:
-    text = f"cannot bind {error.address} port {error.port}: {error.strerror}"
-    if error.errno == errno.EADDRINUSE and (owner := port_owner.find(error.port)):
-        return f"{text}; it belongs to {owner}"
-    return text

@@ -63,3 +63,12 @@ def test_a_process_that_ends_while_it_is_looked_at_is_named_by_its_pid(monkeypat
     monkeypatch.setattr(psutil, "net_connections", _listening(4711))
     monkeypatch.setattr(psutil, "Process", gone)
     assert find(7) == "PID 4711"
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), psutil.NoSuchProcess(1)])
+def test_a_look_that_is_not_possible_now_finds_nobody(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def broken(_kind: str) -> None:
+        raise error
+
+    monkeypatch.setattr(psutil, "net_connections", broken)
+    assert find(7) == ""

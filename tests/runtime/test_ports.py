@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -20,6 +23,7 @@ from ocdsup.openocd import command
 from ocdsup.openocd.dialect import Version
 from ocdsup.rsp.framing import encode
 from ocdsup.rsp.packets import monitor_request
+from ocdsup.runtime import listeners, port_owner
 from ocdsup.runtime import ports as module
 from ocdsup.runtime.backend import Private
 from ocdsup.runtime.fd_store import Store
@@ -217,6 +221,7 @@ async def test_a_second_target_gets_the_port_that_follows(bench: Bench, until: U
     ports = bench.opened(gdb=base)
     ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
     if ports.gdb_numbers == (base,):  # somebody took the next number meanwhile: that is said instead
+        await until(lambda: bench.log.named("target_port_taken"))
         assert bench.log.named("target_port_taken")[0]["port"] == base + 1
         return
     assert ports.gdb_numbers == (base, base + 1)
@@ -233,10 +238,82 @@ async def test_a_port_for_a_second_target_that_is_taken_costs_that_target_only(b
         ports = bench.opened(gdb=base)
         ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
         assert ports.gdb_numbers == (base,)
+        await until(lambda: bench.log.named("target_port_taken"))
         (said,) = bench.log.named("target_port_taken")
         assert (said["port"], "this daemon itself" in said["owner"]) == (base + 1, True)
         bench.connect(base, HELLO)
         await until(lambda: bench.upstreams[0].accepted)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), RuntimeError("a mistake of ours")])
+@pytest.mark.parametrize("at", [1, 2], ids=["at the first try", "at a later one"])
+async def test_one_try_that_breaks_off_is_not_the_last(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch, error: Exception, at: int
+) -> None:
+    """A port that is not tried again keeps its bench blocked for good, also when it is free."""
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    bind, tries = listeners.bind_all, list[int]()
+
+    def once(*args: Any) -> list[socket.socket]:
+        tries.append(1)
+        if len(tries) == at:
+            raise error
+        return bind(*args)
+
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        number = thief.getsockname()[1]
+        monkeypatch.setattr(module, "bind_all", once)
+        said = list[str]()
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(str(context["exception"])))
+        ports = bench.ports(gdb=number)
+        with suppress(RuntimeError):
+            ports.open()
+        await until(lambda: len(tries) > 3)
+    await until(lambda: ev.PortsOpened() in bench.events)
+    assert number in ports.gdb_numbers
+    if isinstance(error, OSError):
+        assert said == []
+        assert at > 1 or "cannot open a port: Too many open files" in bench.texts()[0]
+
+
+async def test_one_further_port_that_cannot_be_tried_is_tried_again(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = bench.opened()
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    bind, tries = listeners.bind_all, list[int]()
+
+    def once(*args: Any) -> list[socket.socket]:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return bind(*args)
+
+    monkeypatch.setattr(module, "bind_all", once)
+    ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
+    await until(lambda: len(ports.gdb_numbers) == 2)
+    assert len(tries) == 3
+    await until(lambda: bench.log.named("target_port_taken"))
+    assert bench.log.named("target_port_taken")[0]["error"] == "Too many open files"
+
+
+async def test_who_has_a_port_is_looked_for_beside_the_loop_from_the_second_time_on(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The walk through /proc takes tens of milliseconds, in which nobody's debugger is heard."""
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    asked: list[threading.Thread] = []
+
+    def find(_port: int) -> str:
+        asked.append(threading.current_thread())
+        return f"look {len(asked)}"
+
+    monkeypatch.setattr(port_owner, "find", find)
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        bench.ports(gdb=thief.getsockname()[1]).open()
+        await until(lambda: len(bench.texts()) > 3)
+    assert [thread is threading.main_thread() for thread in asked[:4]] == [True, False, False, False]
+    assert [text.rpartition(" ")[2] for text in bench.texts()[:4]] == ["1", "2", "3", "4"]
 
 
 async def test_a_port_that_was_taken_is_opened_when_it_is_free_and_leads_to_its_target(
@@ -251,6 +328,7 @@ async def test_a_port_that_was_taken_is_opened_when_it_is_free_and_leads_to_its_
         ports.expose(Private([one.port for one in bench.upstreams]), backend(), ("a", "b"))
         assert ports.gdb_numbers == (base,)
     await until(lambda: ports.gdb_numbers == (base, base + 1))
+    await until(lambda: bench.log.named("target_port_taken"))
     assert len(bench.log.named("target_port_taken")) == 1
     bench.connect(base + 1, HELLO)
     await until(lambda: bench.upstreams[1].accepted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -204,8 +205,8 @@ async def test_only_an_openocd_that_was_started_to_outlive_the_daemon_is_left_to
     assert pid is not None
     await bench.end(park=True)
     rig.benches.remove(bench)
-    in_order = Path(f"{config.openocd.binary}.ended").exists()
+    in_order = await asyncio.to_thread(Path(f"{config.openocd.binary}.ended").exists)
     assert (bool(rig.log.named("openocd_parked")), in_order) == (started_so, not started_so)
     if started_so:
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        await asyncio.to_thread(os.waitpid, pid, 0)
