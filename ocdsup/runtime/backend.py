@@ -189,6 +189,7 @@ class LiveBackend:
         """Whether a line was the answer to one of our questions for the states of the cores."""
         cores = self._states_said.heard(text)
         for core in cores or ():
+            self._states.seen(core.state)
             self._post(ev.TargetSeen(self.run, core.target, core.state))
         return cores is not None or self._look_said.heard(text) is not None
 
@@ -212,8 +213,8 @@ class LiveBackend:
                 self._listening(finding.fields["service"], int(finding.fields["port"]))
             case "target-voltage" | "jlink-voltage":
                 self._post(ev.VoltageSeen(self.run, float(finding.fields["volts"])))
-            case _:
-                pass
+            case "external-reset":
+                self._states.hint()
         if finding.fault is not None or finding.role in _TOLD:
             self._post(ev.LineFound(self.run, finding.rule_id, finding.fault, finding.text, finding.target))
 
@@ -271,8 +272,7 @@ class LiveBackend:
         self._works = self._diligence.beat(self._loop.time(), silent=silent)
         self._asked = self._tcl.ask()
         self._asked.add_done_callback(self._beaten)
-        if len(self._targets or ()) > 1:
-            self._states.hint()  # what starts to run by itself, or is examined late, sends no notification
+        self._states.beat(len(self._targets or ()))
 
     def note_work(self, lines: list[str]) -> None:
         """Say whether people have it do what may keep it silent for long; looked at with every beat, so five times in time.
@@ -372,6 +372,7 @@ class LiveBackend:
         if len(self._targets) > 1 and news.kind in {"target_state", "target_event"}:
             self._states.hint()
         if news.kind == "target_state" and len(self._targets) == 1:
+            self._states.seen(news.value)
             self._post(ev.TargetSeen(self.run, self._targets[0], news.value))
         elif news.kind == "target_event" and news.value in _FLASH_BEGINS | _FLASH_ENDS:
             self.flashing = news.value in _FLASH_BEGINS

@@ -1,8 +1,10 @@
-"""The states of several cores, asked for when one of them has changed.
+"""The states of the cores, asked for when one of them has changed, or may have without a word.
 
 OpenOCD's notifications say `type target_state state halted` without a name, and only when that differs from what was said
 last of any target (0.12 tcl_server.c): with two cores the second one that halts is passed over in silence. So every
-notification is taken for a hint that something changed, and many of them for one.
+notification is taken for a hint that something changed, and many of them for one. And of a halted core that runs again after
+the reset button was pressed OpenOCD's polling says nothing at all (cortex_m.c and hla_target.c call no event): one that is not
+known to run is asked about with every heartbeat.
 """
 
 from __future__ import annotations
@@ -26,6 +28,16 @@ class CoreStates:
         self._ask = ask
         self._tasks = tasks
         self._asking = self._again = False
+        self._state = ""
+
+    def seen(self, state: str) -> None:
+        """This is how a core is."""
+        self._state = state
+
+    def beat(self, targets: int) -> None:
+        """A heartbeat goes to an OpenOCD of so many targets; of several each may start to run, or be examined late, unsaid."""
+        if targets > 1 or (targets and self._state != "running"):
+            self.hint()
 
     def hint(self) -> None:
         """Something may have changed: ask now, or again when the question under way is answered."""

@@ -341,6 +341,30 @@ async def test_a_heartbeat_of_several_targets_asks_for_their_states(runs: Runs) 
     assert [seen.target for seen in runs.of(ev.TargetSeen)] == ["a", "b"]
 
 
+SILENT_RESET = """
+sock = up("cpu")
+answers = iter(["halted", "running"])
+def each(command):
+    if "puts" in command:
+        say(re.search("ocdsup-states-\\\\w+", command)[0] + " cpu 0 " + next(answers, "asked too often"))
+        return ""
+    return usual(command)
+tcl(sock, each)
+"""
+
+
+async def test_a_core_that_runs_without_a_word_is_seen_by_the_next_heartbeat(runs: Runs, until: Until) -> None:
+    """The reset button behind a halted core: no event of OpenOCD tells of it."""
+    started = runs.fake(SILENT_RESET)
+    await runs.event(ev.BackendReady)
+    for count in (1, 2):
+        started.beat()
+        await runs.event(ev.TargetSeen, count)
+    started.beat()
+    await until(lambda: len(runs.of(ev.Alive)) > 0)
+    assert runs.of(ev.TargetSeen) == [ev.TargetSeen(RUN, "cpu", state) for state in ("halted", "running")]
+
+
 SERVERS = """
 for name in {named}:
     say("Info : starting gdb server for " + name + " on 0")

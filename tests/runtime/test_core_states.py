@@ -49,6 +49,21 @@ async def test_hints_while_a_question_is_open_make_one_more(asked: Asked, until:
     assert len(asked.questions) == 2
 
 
+@pytest.mark.parametrize(
+    ("targets", "state", "asks"),
+    [(0, "halted", 0), (1, "halted", 1), (1, "", 1), (1, "reset", 1), (1, "running", 0), (2, "running", 1)],
+)
+async def test_a_heartbeat_asks_about_every_core_but_the_only_one_that_runs(
+    asked: Asked, targets: int, state: str, asks: int
+) -> None:
+    """Of a running core every change is told; of a halted one that the reset button let run, nothing is."""
+    asked.states.seen(state)
+    asked.states.beat(targets)
+    await asyncio.sleep(0)
+    assert len(asked.questions) == asks
+    await asked.tasks.cancel()
+
+
 async def test_a_question_that_was_not_taken_ends_the_asking_until_the_next_hint(asked: Asked, until: Until) -> None:
     asked.states.hint()
     await until(lambda: asked.questions)
