@@ -6,6 +6,9 @@ These kill the process (SIGSEGV, or a broken heap): `vFlashDone` without an imag
 behind its end or is asked for with a length near 4 GiB, a `G` shorter than all registers, and with an RTOS a `qSymbol` with one
 colon. `X` with less data than announced reads past it.
 
+An empty packet, and with SMP a `j` or `J` that it does not know (0.12 smp.c), get no answer at all: every later answer would be
+taken for that of the request before.
+
 What passes is what OpenOCD reads. It undoes `}` in every packet, not only in binary data, and even before the `#` that ends one
 (fetch_packet, 0.10 to master): `}QRcmd,` is a `qRcmd,`, and a packet with a `}` at its end swallows the one behind it. It also
 knows words by their beginning alone (`strncmp(packet, "vFlashDone", 10)`). So `}` passes only as half of a pair in the data of
@@ -39,6 +42,8 @@ _FORMS = {
     b"vFlashErase": re.compile(rb"vFlashErase:" + _HEX + rb"{1,16}," + _HEX + rb"{1,8}"),
     b"vFlashWrite": re.compile(rb"vFlashWrite:" + _HEX + rb"{1,16}:(.*)", re.DOTALL),
     b"vFlashDone": re.compile(rb"vFlashDone"),
+    b"j": re.compile(rb"jc"),
+    b"J": re.compile(rb"Jc" + _HEX + rb"{1,8}"),
     b"qCRC": re.compile(rb"qCRC:" + _HEX + rb"{1,16}," + _HEX + rb"{1,8}"),
     b"qRcmd": re.compile(rb"qRcmd,(?:" + _HEX + rb"{2})*"),
     b"QStartNoAckMode": re.compile(rb"QStartNoAckMode"),
@@ -47,6 +52,7 @@ _FORMS = {
 }
 _FORMS |= {b"z": _FORMS[b"Z"], b"s": _FORMS[b"c"]}
 _WORD = re.compile(rb"(?:v(?:Cont|Run|Flash(?:Erase|Write|Done))|q(?:Xfer|Rcmd|CRC|Symbol)|QStartNoAckMode)")
+_UNKNOWN_OTHERWISE = (b"vCont", b"j", b"J")  # as OpenOCD itself: no reply may be taken for that of a later request
 # Registers that GDB numbers even when it was given no description (16 core, 8 + 1 FPA, CPSR: GDB 13 arm-tdep.h).
 _HIGHEST_UNDESCRIBED = 25
 
@@ -80,11 +86,11 @@ def refusal(body: bytes, limits: Limits) -> bytes | None:
         word = _WORD.match(body)
         key = word[0] if word else body
     form = _FORMS.get(key)
-    if form is None:
-        return EMPTY if b"}" in body else None  # GDB may send data to ask for what OpenOCD does not know (`qSearch:memory:`)
+    if form is None:  # GDB may send escaped data to ask for what OpenOCD does not know (`qSearch:memory:`)
+        return EMPTY if b"}" in body or not body else None
     found = form.fullmatch(body)
     if found is None:
-        return EMPTY if key == b"vCont" else ERROR  # as OpenOCD itself: the reply must not be taken for that of a later request
+        return EMPTY if key in _UNKNOWN_OTHERWISE else ERROR
     return _limit(key, found, limits)
 
 

@@ -115,7 +115,12 @@ LIMITS = Limits(TARGET, packet=0x4000)
         (b"czz", b"E01"),
         (b"c8000000", None),
         (b"vSomethingNew:1", None),
-        (b"", None),
+        (b"", b""),
+        (b"jc", None),
+        (b"jcx", b""),
+        (b"j", b""),
+        (b"Jc1", None),
+        (b"Jc", b""),
         (b"X20000000,4001:" + b"a" * 0x4001, b"E01"),
     ],
 )

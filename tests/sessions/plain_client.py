@@ -50,11 +50,10 @@ class PlainClient:
             data = self._socket.recv(1 << 16)
             if not data:
                 raise EOFError("the connection was ended")
-            for frame in self._framer.feed(data):
-                if frame.kind is Kind.PACKET:
-                    self._bodies.append(expand(frame.body))
-                    if self._framer.verify:
-                        self._socket.sendall(b"+")
+            packets = [frame for frame in self._framer.feed(data) if frame.kind is Kind.PACKET]
+            self._bodies += [expand(frame.body) for frame in packets]
+            if self._framer.verify:
+                self._socket.sendall(b"+" * len(packets))
         return self._bodies.pop(0)
 
     def close(self) -> None:

@@ -102,6 +102,9 @@ DROPPED = [
 WITH_RTOS = [b"qSymbol:", b"qSymbol", b"qSymbol:zz", b"qSymbolic", b"qSymbol:20000000"]
 
 
+UNANSWERED = [b"", b"j", b"jThreadsInfo", b"J"]
+
+
 def accepted(desk: Desk) -> int:
     """How many connections the OpenOCD of the moment has taken at its GDB port."""
     return sum("accepting 'gdb'" in str(line["text"]) for line in desk.rig.ask("logs", "one", lines=1000)["lines"])
@@ -111,7 +114,7 @@ def test_nothing_malformed_ends_openocd_or_its_connection(desk: Desk) -> None:
     """Each is answered with an error, or as unknown, and the session goes on with the same OpenOCD on the same connection."""
     with closing(PlainClient(desk.port)) as client:
         pid, connections = desk.pid(), accepted(desk)
-        for body in KILLING + DROPPED:
+        for body in KILLING + DROPPED + UNANSWERED:
             assert client.ask(body) in (b"", b"E01", b"E05"), body
             assert len(client.ask(b"m20000000,4")) == 8, body
         assert (desk.pid(), accepted(desk)) == (pid, connections)
