@@ -57,6 +57,8 @@ _SETTING = re.compile(
 )
 _SPEED_KEYS = frozenset({"adapter speed", "adapter_khz"})
 
+_REPEATS = re.compile(r"halt|reset(?: (?:run|halt|init))?")
+
 # Console lines of OpenOCD that nobody at a debugger can use: one per single step (HLA), our own connections to the private
 # ports, and what it says when a resume is sent to a core that is running already (which a re-attach does on purpose).
 _NOISE = re.compile(
@@ -128,6 +130,11 @@ def leaves_running(line: str) -> bool | None:
 def resets(line: str) -> bool:
     """Tell whether a line resets the board on the user's own wish."""
     return words(line).split(" ")[0] in ("reset", "soft_reset_halt")
+
+
+def repeats(line: str) -> bool:
+    """Tell whether a line may be said twice with the effect of once."""
+    return _REPEATS.fullmatch(words(line)) is not None
 
 
 def tells_loss(text: str) -> bool:

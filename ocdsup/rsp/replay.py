@@ -18,6 +18,7 @@ from .policy import BackendUp, OnDetach, Policy
 from .shadow import Shadow, stepping
 from .threads import choose, chooser, current, learn, read, with_thread
 
+MOVED_TEXT = "ocdsup: the core does not stand where it was left while OpenOCD was away; the board may have been reset\n"
 RAN_TEXT = "ocdsup: the core ran while OpenOCD was away and was halted again\n"
 STRAYED_TEXT = "ocdsup: the core has run behind GDB's back (the board was reset, or somebody resumed it) and is halted again\n"
 RESET_TEXT = "ocdsup: board was reset while OpenOCD was away; the program starts again from its reset vector\n"
@@ -139,6 +140,8 @@ def _restore_halted(shadow: Shadow, policy: Policy, halted: bool) -> Dialogue:
             shadow.owes(RAN_TEXT)
         yield monitor_request("halt")
     registers = yield from _read_registers()
+    if shadow.moved(registers) and not shadow.history:
+        shadow.owes(MOVED_TEXT)
     yield from _heal_ram(shadow)
     yield from _unsettled(shadow)
     lost = yield from insert(shadow.points)
@@ -146,7 +149,8 @@ def _restore_halted(shadow: Shadow, policy: Policy, halted: bool) -> Dialogue:
     if shadow.history:
         shadow.thread = yield from current()
         shadow.seen, shadow.stale = registers, True
-        shadow.untold = shadow.history
+        if shadow.history not in shadow.untold:
+            shadow.untold = shadow.history + shadow.untold
     else:
         yield from _pending_writes(shadow)
     return Outcome(lost=lost, restored=True)
@@ -311,9 +315,10 @@ def catch(shadow: Shadow, removed: list[bytes]) -> Dialogue:
     yield from _heal_ram(shadow)
     yield from _say_all((*removed, *(b"z" + point.body for point in shadow.points)))
     lost = yield from insert(shadow.points)
+    shadow.thread = yield from current()
     if steps_already:
         shadow.strayed = False
-        return Outcome(stop=RESET_STOP, console=STRAYED_TEXT, lost=lost)
+        return Outcome(stop=with_thread(RESET_STOP, shadow.thread), console=STRAYED_TEXT, lost=lost)
     shadow.caught(registers, STRAYED_TEXT)
     return Outcome(lost=lost)
 

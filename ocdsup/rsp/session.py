@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 from .answers import Answers
 from .framing import encode, expand
-from .monitor import tells_loss, tells_stray, without_noise
+from .monitor import repeats, resets, tells_loss, tells_stray, without_noise
 from .outputs import HALTED, News, Notice, Output
-from .packets import Answer, is_error, text_of, text_packet, without_signals
+from .packets import Answer, is_error, monitor_line, text_of, text_packet, without_signals
 from .policy import OnDetach, Policy
 from .reception import Here, answer_here, answer_while_away
 from .replay import told
@@ -17,6 +17,7 @@ from .wires import Ask, ClientWire
 
 UNTOLD_STOPS = (b"T00", b"S00")
 INTERRUPTS = (b"T02", b"S02")
+HALF_DONE = "ocdsup: OpenOCD was lost while it reset the board; the program may start again from its reset vector\n"
 _KEEPALIVE = b"%" + encode(b"oocd_keepalive:00")[1:]  # OpenOCD's own word, from 0.12
 
 
@@ -225,6 +226,8 @@ class Session:
 
         A resume that waits for another answer than its stop was not sent yet.
         """
+        if ask.row.name == "qRcmd" and not self.transparent:
+            return self._line_again(ask)
         if ask.row.answer is Answer.STOP or not ask.row.again:
             return ask.row.answer is Answer.STOP
         first, ask.again = not ask.again, True
@@ -235,6 +238,14 @@ class Session:
             if not self.transparent:
                 self.shadow.untold += f"ocdsup: {text}\n"
         return first
+
+    def _line_again(self, ask: Ask) -> bool:
+        """Tell whether a `monitor` line whose answer was lost is said to the next backend, once; a reset may have been made."""
+        line = monitor_line(ask.body) or ""
+        if resets(line) and self.shadow.attached:
+            self.shadow.owes(HALF_DONE)
+        first, ask.again = not ask.again, True
+        return first and repeats(line)
 
     def give(self, ask: Ask, here: Here, out: list[Output]) -> None:
         """Send an answer of our own to a request."""

@@ -11,7 +11,7 @@ from enum import Enum
 from . import monitor
 from .guard import register_sizes
 from .packets import OK, Group, Point, Row, is_error, monitor_line, piece_of, point_of, span_of, steps
-from .threads import MOST_LISTS, MOST_SYMBOLS, is_listed, symbol, written_to
+from .threads import MOST_LISTS, MOST_SYMBOLS, is_listed, named, symbol, written_to
 
 
 class Flash(Enum):
@@ -137,6 +137,8 @@ class Shadow:
                 self.learned.registers = len(reply)
                 if self.seen is None and not (self.running or self.registers or self.all_registers):
                     self.seen = reply
+            elif row.name == "qCRC":
+                self.seen = None  # as with flash: OpenOCD runs a program on the core, and restores registers at the next resume
             return
         change = _CHANGES.get(row.name)
         if change is not None:
@@ -215,6 +217,15 @@ class Shadow:
         self.forget_registers()
         if text not in self.history:
             self.history += text
+
+    def moved(self, registers: bytes) -> bool:
+        """Tell whether a halted core is certainly not where GDB's user left it, by its registers (a `g` reply).
+
+        Those of threads are not compared: the first that GDB has read need not be those of the core that a new backend reads.
+        """
+        if self.seen is None or named(self.last_stop) or is_error(registers):
+            return False
+        return len(registers) == len(self.seen) and registers != self.seen
 
     def strays(self) -> None:
         """Note that the core runs although GDB believes that it is halted."""
@@ -308,6 +319,7 @@ class Shadow:
                 del self.under[point]  # GDB wrote over it: nobody knows what is to be restored
 
     def _flash(self, body: bytes, reply: bytes) -> None:
+        self.seen = None
         if reply != OK:
             self._flash_over()
             return
@@ -320,7 +332,7 @@ class Shadow:
             self.flash = Flash.IDLE
 
     def _flash_done(self, body: bytes, reply: bytes) -> None:
-        self.flash, self.image = Flash.IDLE, False
+        self.flash, self.image, self.seen = Flash.IDLE, False, None
 
     def _detached(self, body: bytes, reply: bytes) -> None:
         if reply == OK:

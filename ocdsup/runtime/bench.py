@@ -342,6 +342,7 @@ class LiveBench:
             order = Order(run, argv, token, version, ports, self._shared.catalogue, self._outlives, orphan)
             lively = self.ports.lively
             self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log, lively)
+            self.ports.starting(resets=profile.after in ef.RESETS)
             self.ports.left_work = self._backend.outlive
         except (BackendError, ValueError) as error:
             self.driver.post(ev.LaunchFailed(run, "backend-missing", str(error)))

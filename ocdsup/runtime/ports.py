@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RETRY_S = 5.0
 MOST_CORES = 16  # further ports that a kept session may have come to
 HOST = "127.0.0.1"
+HALF_RESET = "ocdsup: a start of OpenOCD that resets the board was not finished; the board may have been reset\n"
 _NONE: Mapping[str, str] = {}
 
 
@@ -64,6 +65,7 @@ class StablePorts:
         self._further: asyncio.TimerHandle | None = None
         self.exposed = False
         self._resets = 0
+        self._resetting = False  # a start that resets the board was made, and has not come as far as being exposed
         self._recovering = False
         self._borrower: str | None = None
         self._targets: tuple[str, ...] = ()
@@ -245,6 +247,10 @@ class StablePorts:
                 sock.bind((HOST, 0))
             return command.Ports(*(sock.getsockname()[1] for sock in (gdb, telnet, tcl)))
 
+    def starting(self, *, resets: bool) -> None:
+        """OpenOCD is started; one that resets the board may do so and die before anybody is served."""
+        self._resetting = self._resetting or resets
+
     def expose(self, private: Private, backend: Backend, targets: tuple[str, ...], dead: Mapping[str, str] = _NONE) -> None:
         """OpenOCD can be used: let clients reach it, but for those of the `dead` targets (see `silent`).
 
@@ -252,8 +258,10 @@ class StablePorts:
         """
         self.exposed = True
         told = f"ocdsup: {self._borrower} had the probe; the board may have been reset or flashed\n" if self._borrower else ""
+        if backend.profile.after not in RESETS and self._resetting:
+            told = told or HALF_RESET
         self._resets += backend.profile.after in RESETS or bool(told)
-        self._borrower = None
+        self._borrower, self._resetting = None, False
         found = private.of(targets)
         self._place(found, targets)
         self._open_for_targets(max(self.places.values(), default=0) + 1)

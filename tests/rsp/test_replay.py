@@ -503,3 +503,53 @@ def test_a_register_write_that_waited_for_openocd_fails_when_the_board_was_reset
     bench.settle()
     assert bench.answer() == b"E01"
     assert bench.ask(b"g")[8:16] == b"00000000"
+
+
+def test_a_core_that_is_not_where_it_was_left_is_told() -> None:
+    """Nobody knows of a reset, but the registers are not those that GDB has seen: they are history, and so is what it wrote."""
+    bench = attached()
+    bench.ask(b"g")
+    bench.ask(b"P1=78563412")
+    bench.kill()
+    bench.board.reset(halt=True)
+    bench.start()
+    bench.settle()
+    bench.resume()
+    assert bench.stops == [b"T02"]
+    assert "does not stand where it was left" in bench.console
+    assert bench.board.registers[1] == 0
+
+
+@pytest.mark.parametrize("body", [b"vFlashErase:8000000,400", b"qCRC:8000000,400"])
+def test_registers_that_openocd_itself_has_used_are_not_compared(body: bytes) -> None:
+    """It runs programs on the core to erase, write and sum up, and gives the registers back with the next resume."""
+    bench = attached()
+    bench.ask(b"g")
+    bench.ask(body)
+    bench.kill()
+    bench.board.registers[1] = 7
+    bench.start()
+    bench.settle()
+    bench.resume()
+    assert bench.stops == []
+    assert bench.board.running
+
+
+@pytest.mark.parametrize(("line", "again"), [("reset halt", 2), ("reset init", 2), ("reset halt; resume", 1)])
+def test_a_reset_by_monitor_that_openocd_dies_of_is_made_by_the_next_one_or_told(line: str, again: int) -> None:
+    """Whether the dead one had come to it nobody knows: what was written before is never written after it."""
+    bench = attached()
+    bench.ask(b"P1=78563412")
+    bench.send(monitor_request(line))
+    bench.board.reset(halt=True)
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.process is not None
+    assert bench.process.log.count(monitor_request(line)) == again - 1
+    assert bench.answer() == (b"OK" if again == 2 else b"E01")
+    if again == 1:
+        bench.resume()
+        assert bench.stops == [b"T02"]
+        assert "OpenOCD was lost while it reset the board" in bench.console
+    assert bench.board.registers[1] == 0
