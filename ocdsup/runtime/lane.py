@@ -37,7 +37,7 @@ class Lane:
         self._short: Shortcut | None = None
         self._kept = False
         self.early = -inf
-        self.heard = 0.0
+        self.heard = monotonic()  # as if now: who knows when one that was taken up has spoken to the daemon before us
 
     def lead(self, short: Shortcut | None, client: Wire | None, up: Wire | None, *, kept: bool) -> None:
         """Lead from here to there where `short` allows it.

@@ -137,7 +137,7 @@ def _process(pid: int, nodes: tuple[str, ...], proc: Path) -> Process | None:
 
 def _own_sockets(pid: int, proc: Path) -> tuple[Socket, ...]:
     try:
-        inodes = {status.st_ino for status in procfs.open_files(pid, proc)}
+        inodes = {status.st_ino for status in procfs.open_files(pid, proc, procfs.slow_mounts(proc))}
     except OSError:
         return ()
     return tuple(sock for sock in procfs.read_sockets(pid, proc) if sock.inode in inodes)
@@ -217,7 +217,7 @@ def still_holds(pid: int, what: Wanted, proc: Path = procfs.PROC) -> bool | None
     """Tell whether this process has the probe open now, None if it cannot be looked at."""
     links = _server_links(what.servers, proc)
     try:
-        files = list(procfs.open_files(pid, proc))
+        files = list(procfs.open_files(pid, proc, procfs.slow_mounts(proc)))
     except (ProcessLookupError, FileNotFoundError):
         return False
     except OSError:

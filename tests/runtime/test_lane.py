@@ -1,5 +1,6 @@
 """What passes from socket to socket without a look, and what the session still hears of it."""
 
+import os
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -7,7 +8,11 @@ from dataclasses import replace
 import pytest
 
 from ocdsup.rsp.framing import encode
-from ocdsup.rsp.policy import Policy
+from ocdsup.rsp.parked import Parked
+from ocdsup.rsp.policy import Policy, SecondClient
+from ocdsup.rsp.shadow import Shadow
+from ocdsup.runtime.account import Balance, Moved
+from ocdsup.runtime.fd_store import Kept
 from ocdsup.runtime.gdb_session import GdbSession
 from ocdsup.runtime.lane import SLOW
 from tests.runtime.gdb_rig import HELLO, Bench, Until, attached, packets, send, turns
@@ -51,6 +56,19 @@ def unheard(session: GdbSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing may reach the session itself from now on."""
     monkeypatch.setattr(session, "asked", lambda data, _now: pytest.fail(f"looked at {data!r}"))
     monkeypatch.setattr(session, "answered", lambda data: pytest.fail(f"looked at {data!r}"))
+
+
+async def test_a_session_that_was_taken_up_is_not_idle_at_once(bench: Bench) -> None:
+    """With `takeover`, who typed a second before the daemon was restarted would lose his place to the next who asks."""
+    bench.with_policy(replace(Policy(), second_client=SecondClient.TAKEOVER, idle_after=20.0))
+    ours, theirs = socket.socketpair()
+    with theirs, os.fdopen(os.memfd_create("record")) as record:
+        parked = Parked(Shadow(attached=True, no_ack=True))
+        bench.port.adopt(Kept("kept", ours, record.fileno(), parked, 1, Balance(Moved(0, 0))))
+        (session,) = bench.port._sessions
+        assert not session.idle
+        session._lane.heard -= 20.0
+        assert session.idle
 
 
 async def test_a_step_and_a_read_pass_without_a_look(bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:

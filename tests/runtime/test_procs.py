@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -21,7 +21,7 @@ from ocdsup.probes.eviction import Decision, How, Rules, judge
 from ocdsup.probes.holders import Endpoint
 from ocdsup.runtime import procfs, procs
 from ocdsup.runtime.ending import evict
-from ocdsup.runtime.procs import Wanted, find_holders, wanted
+from ocdsup.runtime.procs import Wanted, find_holders, still_holds, wanted
 from tests.runtime.holding import HOLD, HURRY, IMPATIENT, NODE, WAIT, Start, holder_of, is_running, pids, until
 
 # Finding -----------------------------------------------------------------------------------------------------------
@@ -397,3 +397,26 @@ async def test_a_holder_in_a_container_cannot_be_judged_but_can_be_ended_when_fo
     assert judge(holder, Rules("nucleo", force=True), monotonic()).decision is Decision.EVICT
     assert (await evict(holder, what, IMPATIENT)).ended
     assert not is_running(holder.pid)
+
+
+@pytest.mark.parametrize("look", [procs._own_sockets, lambda pid, proc: still_holds(pid, Wanted(), proc)])
+def test_a_holders_files_on_a_network_file_system_are_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[int, Path], object]
+) -> None:
+    """Its server may be dead: who asks for a file there waits for ever, and with it one of the few threads for looks."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mountinfo").write_text("30 1 0:40 / /mnt/build rw - nfs4 server:/x rw\n")
+    files = tmp_path / "812" / "fd"
+    files.mkdir(parents=True)
+    (files / "3").symlink_to("/mnt/build/elf")
+    (files / "4").symlink_to("/dev/full")
+    asked: list[str] = []
+
+    def stat(path: str) -> os.stat_result:
+        asked.append(os.readlink(path))
+        raise FileNotFoundError
+
+    with monkeypatch.context() as only_here:
+        only_here.setattr(os, "stat", stat)
+        look(812, tmp_path)
+    assert asked == ["/dev/full"]
