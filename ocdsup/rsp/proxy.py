@@ -101,7 +101,7 @@ class Proxy:
 
     def join(self) -> None:
         """Be one debugger more: the attach does not halt the core, and the end leaves it as it is."""
-        self._session.guest = True
+        self._session.guest = not self.policy.transparent  # in front of others every packet passes as it is
         self.policy = self._session.choose(self.policy)
 
     def choose(self, policy: Policy, now: float) -> list[Output]:

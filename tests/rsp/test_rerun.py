@@ -287,6 +287,17 @@ def test_a_thread_that_is_no_more_is_replaced_by_the_one_that_stands() -> None:
     assert front.asked[-2:] == [b"Hgp10.10", b"Hgp10.20"]
 
 
+def test_a_second_debugger_hears_what_the_server_says() -> None:
+    """An error in reply to `g` too, in whose place one of two on an OpenOCD gets zeros."""
+    front = Front()
+    front.proxy.shadow.learned.registers = 8
+    front.proxy.join()
+    front.up(server(b"T05thread:p10.10;", g=b"E01"))
+    for body in (b"QStartNoAckMode", b"?"):
+        front.say(body)
+    assert front.say(b"g") == [b"E01"]
+
+
 @pytest.mark.parametrize("running", [False, True])
 def test_a_non_stop_session_ends_with_its_server(running: bool) -> None:
     """GDB follows every thread by notifications there: nothing can be told in their place."""
