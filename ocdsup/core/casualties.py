@@ -31,6 +31,10 @@ from ocdsup.core.turn import Turn
 ALIVE = frozenset({"running", "halted", "debug-running"})
 DEFERRED = "examine deferred"  # OpenOCD's word (target.c, 0.10 … master); once examined and dead, such a target shows it again
 LOOK_S = (1.0, 2.0, 4.0, 5.0)  # to the next look: whoever has just started a core waits for it; the last pause is repeated
+# During a look OpenOCD does nothing for whoever debugs another target (2 ms with 0.12 and the simulated board; a real adapter may
+# wait for each access that is not answered). So the pause is so many times as long as the look took, and LONGEST_S at most.
+SHARE = 20
+LONGEST_S = 60.0
 ANSWER_S = 10.0  # a look that is not answered by then never will be
 
 
@@ -89,18 +93,23 @@ def core_verified(turn: Turn, event: ev.CoreVerified) -> None:
 def looked_at(turn: Turn, event: ev.CoreVerified) -> None:
     """Act on a look at the dead, or at those who have stopped answering just now."""
     state = turn.state
-    state.looking = False
+    took = turn.now - state.looking if state.looking is not None else 0.0
+    state.looking = None
     if not event.states:  # OpenOCD itself did not answer: whether it hangs is told by its heartbeat
         if state.dead:
-            turn.arm(Timer.LOOK, LOOK_S[-1])
+            turn.arm(Timer.LOOK, _pause(LOOK_S[-1], took))
         return
     dead, well = _take(turn, event, held_counts=False)
     if dead and not well:
         trouble(turn, "target-poll-failing", f"none of the targets answers: {', '.join(dead)}")
     elif dead:
-        _some_are_dead(turn, dead, well)
+        _some_are_dead(turn, dead, well, took)
     else:
         _all_are_well(turn, well)
+
+
+def _pause(usual: float, took: float) -> float:
+    return max(usual, min(SHARE * took, LONGEST_S))
 
 
 def _take(turn: Turn, event: ev.CoreVerified, *, held_counts: bool) -> tuple[dict[str, str], frozenset[str]]:
@@ -114,7 +123,7 @@ def _take(turn: Turn, event: ev.CoreVerified, *, held_counts: bool) -> tuple[dic
     return named, well
 
 
-def _some_are_dead(turn: Turn, dead: dict[str, str], well: frozenset[str]) -> None:
+def _some_are_dead(turn: Turn, dead: dict[str, str], well: frozenset[str], took: float = 0.0) -> None:
     state = turn.state
     before = {one.name: one for one in state.dead}
     state.dead = tuple(Dead(name, code, before[name].since if name in before else turn.now) for name, code in dead.items())
@@ -123,7 +132,7 @@ def _some_are_dead(turn: Turn, dead: dict[str, str], well: frozenset[str]) -> No
     if course(new, well, set(state.debugged), state.answered, may_reset=may_reset) is Course.RESET:
         _reset_once(turn)
     else:
-        _keep(turn, changed=before.keys() != dead.keys())
+        _keep(turn, took, changed=before.keys() != dead.keys())
 
 
 def _reset_once(turn: Turn) -> None:
@@ -142,7 +151,7 @@ def _reset_once(turn: Turn) -> None:
     clear(turn, looks=True)
 
 
-def _keep(turn: Turn, *, changed: bool) -> None:
+def _keep(turn: Turn, took: float, *, changed: bool) -> None:
     state = turn.state
     if state.phase not in UP:
         up(turn, Phase.DEGRADED)
@@ -153,7 +162,7 @@ def _keep(turn: Turn, *, changed: bool) -> None:
         state.looks = 0
         turn.note("targets_dead", targets=[f"{one.name}: {one.code}" for one in state.dead], well=_well(state))
     state.lost -= {one.name for one in state.dead}
-    turn.arm(Timer.LOOK, LOOK_S[min(state.looks, len(LOOK_S) - 1)])
+    turn.arm(Timer.LOOK, _pause(LOOK_S[min(state.looks, len(LOOK_S) - 1)], took))
 
 
 def _all_are_well(turn: Turn, well: frozenset[str]) -> None:
@@ -170,10 +179,10 @@ def _all_are_well(turn: Turn, well: frozenset[str]) -> None:
 def look(turn: Turn, *suspects: str) -> None:
     """Look at the dead targets, and at `suspects`, now; by an examination without a reset."""
     state, backend = turn.state, turn.backend()
-    if state.looking and Timer.LOOK in state.timers:
+    if state.looking is not None and Timer.LOOK in state.timers:
         return  # one is under way
     names = tuple(dict.fromkeys((*(one.name for one in state.dead), *suspects)))
-    state.looking = bool(names) and not backend.busy
+    state.looking = turn.now if names and not backend.busy else None
     if not names:
         return
     if backend.busy:  # OpenOCD does one thing after the other: the answer would wait for the end of a flash operation

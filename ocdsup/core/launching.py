@@ -106,7 +106,7 @@ def launch(turn: Turn) -> None:
     state.evidence = ()
     state.failures = ()
     state.lost = frozenset()
-    state.looking = False
+    state.looking = None
     state.remark = None
     state.backend = Backend(state.run, state.profile, turn.now)
     turn.go(Phase.STARTING)

@@ -132,7 +132,7 @@ class State:
     dead: tuple[Dead, ...] = ()  # while others are well
     answered: frozenset[str] = frozenset()  # targets that were well since somebody wanted the bench as it is
     part_reset: bool = False  # since then the board was reset for targets that are dead while others are well
-    looking: bool = False  # a look at the targets is under way
+    looking: float | None = None  # since when a look at the targets is under way
     looks: int = 0  # at those that are dead, since the last of them died
     evidence: tuple[str, ...] = ()
     recovery: Recovery | None = None

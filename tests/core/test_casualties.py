@@ -367,6 +367,19 @@ def test_while_flash_is_written_nobody_looks(two: Bench) -> None:
     assert [effect for effect in two.wait(5.0) if isinstance(effect, fx.VerifyCore)] == [fx.VerifyCore(1, ("b",))]
 
 
+@pytest.mark.parametrize(("took", "pause"), [(0.01, LOOK_S[-1]), (1.0, 20.0), (9.0, 60.0)])
+def test_a_look_that_takes_long_is_rare(two: Bench, took: float, pause: float) -> None:
+    """A real adapter may wait for each access to a dead core, and the debugger of the healthy one with it."""
+    sessions(two, "a")
+    dies(two, "b", a="running", b="unknown")
+    look_and_see(two, 10, a="running", b="unknown")
+    two.say(ev.Alive(1))
+    assert fx.VerifyCore(1, ("b",)) in two.wait(two.state.timers[Timer.LOOK] - two.now)
+    two.wait(took)
+    seen(two, a="running", b="unknown")
+    assert two.state.timers[Timer.LOOK] - two.now == pytest.approx(pause)
+
+
 def test_a_look_that_openocd_does_not_answer_changes_nothing_and_is_repeated(two: Bench) -> None:
     sessions(two, "a")
     dies(two, "b", a="running", b="unknown")
