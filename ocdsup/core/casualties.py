@@ -31,8 +31,8 @@ from ocdsup.core.turn import Turn
 ALIVE = frozenset({"running", "halted", "debug-running"})
 DEFERRED = "examine deferred"  # OpenOCD's word (target.c, 0.10 … master); once examined and dead, such a target shows it again
 LOOK_S = (1.0, 2.0, 4.0, 5.0)  # to the next look: whoever has just started a core waits for it; the last pause is repeated
-# During a look OpenOCD does nothing for whoever debugs another target (2 ms with 0.12 and the simulated board; a real adapter may
-# wait for each access that is not answered). So the pause is so many times as long as the look took, and LONGEST_S at most.
+# During a look OpenOCD does nothing for whoever debugs another target: for 2 ms with 0.12 and the simulated board, and longer
+# where an adapter waits for an answer. So the pause is so many times as long as the look took, and LONGEST_S at most.
 SHARE = 20
 LONGEST_S = 60.0
 ANSWER_S = 10.0  # a look that is not answered by then never will be
