@@ -315,6 +315,7 @@ async def test_a_server_of_somebody_else_is_asked_often(bench: Bench, until: Unt
         bench.connect(HELLO)
         bench.up(closed.getsockname()[1])
         await until(lambda: bench.log.events.count("gdb_upstream_refused") >= 8)
+        assert bench.port.sessions == 1, "and its debugger waits"
 
 
 async def test_a_server_that_does_not_even_refuse_is_asked_again(
@@ -332,6 +333,7 @@ async def test_a_server_that_does_not_even_refuse_is_asked_again(
     bench.connect(HELLO)
     bench.up(1)
     await until(lambda: bench.log.events.count("gdb_upstream_refused") >= 2)
+    assert bench.port.sessions == 1, "its debugger waits"
 
 
 async def test_a_debugger_that_openocd_turns_away_goes_on_asking(

@@ -216,6 +216,7 @@ def test_who_examines_the_core_by_hand_has_it_at_once(two: Two) -> None:
     two.rig.tcl("dual.cpu1 arp_examine")
     two.rig.ready()
     stands_in_blink(two.gdb(1))
+    assert (boots(two), two.rig.launches()) == (1, 1)
 
 
 def test_a_crash_of_openocd_beside_a_dead_core_is_survived_as_ever(two: Two) -> None:
@@ -246,7 +247,7 @@ def test_both_dead_is_the_whole_ladder_and_one_back_is_enough(two: Two) -> None:
 
 
 def hits_after_reset(gdb: Gdb) -> None:
-    """The first resume is answered by the stop that tells of the reset; then the breakpoint is hit."""
+    """The first resume is answered by the stop that tells what may have become of the board; then the breakpoint is hit."""
     gdb.command("-exec-continue")
     gdb.wait_stop(PATIENCE)
     hits(gdb)
@@ -284,3 +285,17 @@ def test_a_deferred_core_that_was_examined_and_died_is_missed(desk: Callable[...
     two.sim.control.heal()
     two.rig.ready()
     stands_in_blink(two.gdb(1))
+    assert (boots(two), two.rig.launches()) == (1, 1)
+
+
+def test_a_loan_beside_a_dead_core_leaves_the_healthy_one_as_it_was(two: Two) -> None:
+    """Halted before, halted afterwards; what is dead has no say in it, and is no reason for a reset."""
+    first = two.gdb(0)
+    stands_in_blink(first)
+    two.sim.control.break_("silent", core=1)
+    degraded(two)
+    done = two.rig.ocdsup("lend", "one", "--", "true")
+    assert done.returncode == 0, done.stderr
+    degraded(two)
+    assert (two.cores()[0], boots(two)) == ("halted", 1)
+    hits_after_reset(first)
