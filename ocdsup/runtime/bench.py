@@ -219,7 +219,8 @@ class LiveBench:
         if usable and self._backend is not None and after.backend is not None and not self.ports.exposed:
             self.ports.expose(self._backend.ports, after.backend, tuple(target.name for target in after.targets), dead)
         elif not usable:
-            self.ports.hide(public_phase(after))
+            fault = shown_fault(after)
+            self.ports.hide(public_phase(after) + (f", {fault.text}" if fault is not None else ""))
         self.ports.silent(dead)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:

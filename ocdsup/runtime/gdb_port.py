@@ -64,6 +64,7 @@ class GdbPort:
         self.log = log
         self.learned = Learned()  # what GDB was told about the target: serves those that attach while OpenOCD is away
         self.served: Served | None = None
+        self._away = ""  # why there is no OpenOCD, as far as is known
         self.why = ""  # the target itself is away, although OpenOCD is there
         self.resets = 0
         self.left_work: Callable[[Sequence[str]], None] = lambda _lines: None  # a session has gone, its commands may go on
@@ -110,10 +111,12 @@ class GdbPort:
             sock.close()
             return
         self._sessions.append(GdbSession(sock, self))
+        self._tell_away()
 
     def adopt(self, kept: Kept) -> None:
         """Go on with a session of the daemon before us."""
         self._sessions.append(GdbSession(kept.sock, self, kept))
+        self._tell_away()
         self.changed()
 
     def park(self) -> None:
@@ -172,7 +175,7 @@ class GdbPort:
 
     def backend_up(self, served: Served) -> None:
         """OpenOCD serves this target now."""
-        self.served = served
+        self.served, self._away = served, ""
         self.resets = served.resets
         for session in tuple(self._sessions):
             session.backend_up()
@@ -182,6 +185,16 @@ class GdbPort:
         self.served = None
         for session in tuple(self._sessions):
             session.backend_down(reason)
+
+    def away(self, why: str) -> None:
+        """There is no OpenOCD, for this reason; again whenever it changes."""
+        self._away = why
+        self._tell_away()
+
+    def _tell_away(self) -> None:
+        if why := self._away:
+            for session in tuple(self._sessions):
+                session.hear(lambda proxy, now: proxy.backend_lost(why, now))  # without one, this only tells the reason
 
     def target_silent(self, why: str) -> None:
         """The target does not answer although OpenOCD does, for this reason; it answers again when there is none."""

@@ -342,13 +342,14 @@ class StablePorts:
                 port.reexamined()
 
     def hide(self, reason: str) -> None:
-        """OpenOCD is going or gone: telnet clients are told, debug sessions wait."""
-        if not self.exposed:
-            return
-        self.exposed = False
-        self._served = {}
+        """OpenOCD is going or gone: telnet clients are told, debug sessions wait; again when there is another `reason`."""
+        was, self.exposed, self._served = self.exposed, False, {}
         for port in self._gdb:
-            port.backend_down(reason)
+            if was:
+                port.backend_down(reason)
+            port.away(reason)
+        if not was:
+            return
         if self._telnet is not None:
             self._telnet.backend_down()
         if self._tcl is not None:

@@ -443,6 +443,20 @@ async def test_openocd_is_reached_while_it_is_exposed_and_waited_for_while_it_is
     client.getpeername()  # the session is the same
 
 
+async def test_debuggers_are_told_why_openocd_is_away_also_those_that_come_meanwhile(bench: Bench, until: Until) -> None:
+    """The first reason is what the socket says; what is really the matter is known a moment later."""
+    ports = bench.opened()
+    bench.connect(ports.gdb_numbers[0], HELLO)
+    ports.expose(Private([bench.upstreams[0].port]), backend(1), ("a",))
+    await until(lambda: bench.upstreams[0].accepted)
+    ports.hide("OpenOCD ended: exit code 1")
+    ports.hide("blocked, the probe is not on the bus")
+    bench.connect(ports.gdb_numbers[0], HELLO)
+    await until(lambda: len(ports._gdb[0]._sessions) == 2)
+    words = [session._proxy._why for session in ports._gdb[0]._sessions]
+    assert words == ["OpenOCD is away (blocked, the probe is not on the bus)"] * 2
+
+
 async def test_telnet_clients_are_told_that_openocd_is_away(bench: Bench) -> None:
     ports = bench.opened()
     client = bench.connect(ports.telnet_number, b"targets\n")
