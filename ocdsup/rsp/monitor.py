@@ -1,4 +1,4 @@
-"""`monitor` lines: which may pass, which are settings that a new backend must hear again, and whose console noise is dropped.
+"""`monitor` lines: which may pass, what they do to the run state, and whose console noise is dropped.
 
 OpenOCD evaluates a `monitor` line in its Tcl interpreter, where `exec` starts programs (gdb_server.c gdb_query_packet): who may
 send any line has a shell as OpenOCD's user. `safe` therefore admits only plain words, read as Tcl would read them.
@@ -6,11 +6,14 @@ send any line has a shell as OpenOCD's user. `safe` therefore admits only plain 
 
 import re
 
+from .settings import commands
+
 OWN_WORD = "ocdsup"
 
 # Everything that makes Tcl do more than pass a word on: substitution, several commands, grouping, continuation.
 _ACTIVE = re.compile(r'[\[\];$\\{}"\x00-\x08\x0a-\x1f\x7f]')
 _NUMBER = r"(?:0[xX][0-9a-fA-F]+|[0-9]+)"
+_OF = r"(?:[\w\-]+\.[\w.\-]+ )?"  # the name of a target; no command has a dot in its name
 
 # A command is admitted when one of these matches the whole line, its words joined by one space.
 _SAFE = re.compile(
@@ -30,9 +33,9 @@ _SAFE = re.compile(
             rf"flash (?:erase_sector|protect) \w+ {_NUMBER} (?:last|{_NUMBER})(?: (?:on|off))?",
             rf"flash erase_address(?: pad| unlock)? {_NUMBER} {_NUMBER}",
             rf"rtt (?:setup {_NUMBER} {_NUMBER}(?: [\w ]+)?|start|stop|channels|channellist|polling_interval(?: {_NUMBER})?)",
-            r"arm semihosting(?: (?:enable|disable))?",
-            r"arm semihosting_(?:fileio|resexit)(?: (?:enable|disable))?",
-            r"(?:cortex_m|riscv) (?:vector_catch|maskisr|reset_config)(?: [\w]+)*",
+            rf"{_OF}arm semihosting(?: (?:enable|disable))?",
+            rf"{_OF}arm semihosting_(?:fileio|resexit)(?: (?:enable|disable))?",
+            rf"{_OF}(?:cortex_m|riscv) (?:vector_catch|maskisr|reset_config)(?: [\w]+)*",
             rf"adapter speed(?: {_NUMBER})?|adapter_khz(?: {_NUMBER})?|adapter name",
             r"poll(?: (?:on|off))?",
             r"gdb_sync|gdb sync",
@@ -45,17 +48,8 @@ _SAFE = re.compile(
     )
 )
 
-# Settings of the process that GDB's user made by `monitor` and that a new process has forgotten: what identifies the setting.
-_SETTING = re.compile(
-    r"(arm semihosting(?:_fileio|_resexit)?) (?:enable|disable)"
-    r"|(cortex_m (?:vector_catch|maskisr|reset_config)) \w[\w ]*"
-    r"|(adapter speed|adapter_khz) \d+"
-    r"|(poll) (?:on|off)"
-    r"|(gdb_breakpoint_override|gdb breakpoint_override) (?:hard|soft|disable)"
-    r"|(rtt setup) \w[\w ]*"
-    r"|(rtt start|rtt stop)"
-)
-_SPEED_KEYS = frozenset({"adapter speed", "adapter_khz"})
+# The name of RTT's control block has a blank in every firmware ("SEGGER RTT"), and is one word.
+_RTT = re.compile(rf'[ \t]*rtt[ \t]+setup[ \t]+{_NUMBER}[ \t]+{_NUMBER}[ \t]+(?:"[\w .:\-]+"|\{{[\w .:\-]+\}})[ \t]*')
 
 _REPEATS = re.compile(r"halt|reset(?: (?:run|halt|init))?")
 
@@ -98,27 +92,24 @@ def is_safe(line: str) -> bool:
 
     Only ASCII: to Python a no-break space separates words and `①` is a digit, to Tcl both are letters of a name.
     """
-    return line.isascii() and _ACTIVE.search(line) is None and _SAFE.fullmatch(words(line)) is not None
-
-
-def setting(line: str) -> str | None:
-    """Return the name of the setting that a line makes, to be repeated to a new backend; None for any other line."""
-    if _ACTIVE.search(line):
-        return None
-    found = _SETTING.fullmatch(words(line))
-    if found is None:
-        return None
-    return "rtt run" if (key := found[found.lastindex or 0]).startswith("rtt st") else key
-
-
-def is_adapter_speed(key: str) -> bool:
-    """Tell whether a setting is the adapter's clock."""
-    return key in _SPEED_KEYS
+    plain = _ACTIVE.search(line) is None and _SAFE.fullmatch(words(line)) is not None
+    return line.isascii() and (plain or _RTT.fullmatch(line) is not None)
 
 
 def leaves_running(line: str) -> bool | None:
-    """Tell whether a line lets the core run (True), halts it (False), or neither (None)."""
-    match words(line).split(" "):
+    """Tell whether a line lets the core run (True), halts it (False), or neither (None); the last of its commands counts."""
+    states = [state for one in _each(line) if (state := _leaves(one)) is not None]
+    return states[-1] if states else None
+
+
+def _each(line: str) -> list[list[str]]:
+    """Return the words of each command of a line; of one with words that are no constants, what stands between blanks."""
+    found = commands(line)
+    return [line.split()] if found is None else [list(command.words) for command in found]
+
+
+def _leaves(command: list[str]) -> bool | None:
+    match command:
         case ["reset"] | ["reset", "run"] | ["resume", *_]:
             return True
         case ["reset", "halt" | "init"] | ["halt" | "soft_reset_halt" | "init" | "step", *_]:
@@ -129,7 +120,7 @@ def leaves_running(line: str) -> bool | None:
 
 def resets(line: str) -> bool:
     """Tell whether a line resets the board on the user's own wish."""
-    return words(line).split(" ")[0] in ("reset", "soft_reset_halt")
+    return any(one[:1] in (["reset"], ["soft_reset_halt"]) for one in _each(line))
 
 
 def repeats(line: str) -> bool:

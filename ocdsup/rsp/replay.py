@@ -12,11 +12,12 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from . import monitor
 from .packets import OK, Point, is_error, monitor_request, text_packet
 from .policy import BackendUp, OnDetach, Policy
+from .settings import in_order, is_adapter_speed, unrepeated_text
 from .shadow import Shadow, stepping
 from .threads import choose, chooser, current, learn, read, with_thread
+from .traps import heal_ram
 
 MOVED_TEXT = "ocdsup: the core does not stand where it was left while OpenOCD was away; the board may have been reset\n"
 RAN_TEXT = "ocdsup: the core ran while OpenOCD was away and was halted again\n"
@@ -87,8 +88,8 @@ def greet(shadow: Shadow, up: BackendUp, policy: Policy) -> Part:
         yield b"!"
     if not shadow.unsaid:
         return
-    for key, line in shadow.settings.items():
-        if up.adapter_kept or not monitor.is_adapter_speed(key):
+    for key, line in in_order(shadow.settings):
+        if up.adapter_kept or not is_adapter_speed(key):
             yield monitor_request(line)
 
 
@@ -101,6 +102,9 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     if up.reset and shadow.attached:
         shadow.owes(up.told or RESET_TEXT)
     outcome = yield from _restore(shadow, up, policy)
+    if shadow.unsaid:
+        shadow.untold += unrepeated_text(shadow.unrepeated.values())
+        shadow.unrepeated.clear()
     shadow.history, shadow.unsaid = "", False
     return outcome
 
@@ -142,7 +146,7 @@ def _restore_halted(shadow: Shadow, policy: Policy, halted: bool) -> Dialogue:
     registers = yield from _read_registers()
     if shadow.moved(registers) and not shadow.history:
         shadow.owes(MOVED_TEXT)
-    yield from _heal_ram(shadow)
+    yield from heal_ram(shadow)
     yield from _unsettled(shadow)
     lost = yield from insert(shadow.points)
     yield from _threads(shadow, halted=True)
@@ -167,7 +171,7 @@ def _restore_running(shadow: Shadow, policy: Policy, halted: bool, reason: bytes
         yield monitor_request("halt")
         yield from _read_registers()
     if must_halt or halted:
-        yield from _heal_ram(shadow)
+        yield from heal_ram(shadow)
     lost = yield from insert(shadow.points)
     yield from _threads(shadow, halted=must_halt or halted)
     if unmoved:
@@ -239,34 +243,6 @@ def _is_halted() -> Asking:
     return "halted" in heard.text
 
 
-_TRAPS = (
-    (2, 1, b"\xbe"),  # Thumb BKPT #n: low byte free (OpenOCD writes 0xbe11)
-    (4, 0, b"\x73\x00\x10\x00"),  # RISC-V EBREAK
-    (2, 0, b"\x02\x90"),  # RISC-V C.EBREAK
-)
-
-
-def is_trap(code: bytes) -> bool:
-    """Tell whether bytes are a breakpoint opcode that OpenOCD puts into RAM; ARM's `BKPT #n` in 32 bit included."""
-    if len(code) == 4 and code[2:] == b"\x20\xe1" and code[0] & 0xF0 == 0x70:
-        return True
-    return any(len(code) == size and code[at : at + len(mark)] == mark for size, at, mark in _TRAPS)
-
-
-def _heal_ram(shadow: Shadow) -> Part:
-    """Write the original bytes back where a breakpoint opcode was left in RAM; anything else there is left alone."""
-    for point, under in list(shadow.under.items()):
-        found = (yield b"m%x,%x" % (point.address, len(under))).body
-        try:
-            code = bytes.fromhex(found.decode("ascii"))
-        except (UnicodeDecodeError, ValueError):
-            continue
-        if code != under and is_trap(code):
-            yield b"M%x,%x:%b" % (point.address, len(under), under.hex().encode("ascii"))
-        if point not in shadow.points:
-            del shadow.under[point]
-
-
 def insert(points: Iterable[Point]) -> _Setting:
     """Set break- and watchpoints; returns those that the backend has refused."""
     lost = []
@@ -290,7 +266,7 @@ def reexamined(shadow: Shadow, removed: list[bytes], *, soft: bool = False) -> D
         yield monitor_request("halt")
         yield from _read_registers()
     if soft and (must_halt or not shadow.running):
-        yield from _heal_ram(shadow)
+        yield from heal_ram(shadow)
     for point in points:
         yield b"z" + point.body
     lost = yield from insert(points)
@@ -312,7 +288,7 @@ def catch(shadow: Shadow, removed: list[bytes]) -> Dialogue:
     steps_already = shadow.running
     yield monitor_request("halt")
     registers = yield from _read_registers()
-    yield from _heal_ram(shadow)
+    yield from heal_ram(shadow)
     yield from _say_all((*removed, *(b"z" + point.body for point in shadow.points)))
     lost = yield from insert(shadow.points)
     shadow.thread = yield from current()
@@ -379,7 +355,7 @@ def _late_farewell(shadow: Shadow, on_detach: OnDetach) -> Part:
         halted = True
     if halted:
         yield from _read_registers()
-        yield from _heal_ram(shadow)
+        yield from heal_ram(shadow)
     wanted = {OnDetach.RESUME: True, OnDetach.HALT: False, OnDetach.LEAVE: shadow.freed or not was_halted}[on_detach]
     if wanted and halted:
         yield monitor_request("resume")

@@ -11,6 +11,7 @@ from enum import Enum
 from . import monitor
 from .guard import register_sizes
 from .packets import OK, Group, Point, Row, is_error, monitor_line, piece_of, point_of, span_of, steps
+from .settings import note as note_settings
 from .threads import MOST_LISTS, MOST_SYMBOLS, is_listed, named, symbol, written_to
 
 
@@ -95,6 +96,7 @@ class Shadow:
     seen: bytes | None = None  # the registers of this stop, before anything was written: how a core looks that did not resume
     unsettled: bytes | None = None  # the last acknowledged `X`: OpenOCD may not have written it yet
     settings: dict[str, str] = field(default_factory=dict)  # name -> monitor line
+    unrepeated: dict[str, str] = field(default_factory=dict)  # likewise what is not said to a new backend
     resume: bytes | None = None  # the resume request that waits for a stop
     halted_early: bool = False  # the core was halted for a GDB that has yet to ask for its state
     freed: bool = False  # the core was let run behind GDB's back (`monitor resume`, telnet, the reset button)
@@ -344,9 +346,7 @@ class Shadow:
         self.seen = None
         if is_error(reply):
             return
-        key = monitor.setting(line)
-        if key is not None:
-            self.settings[key] = line
+        note_settings(line, self.settings, self.unrepeated)
         running = monitor.leaves_running(line)
         if running is not None:
             self.freed, self.strayed = running and not self.running, False

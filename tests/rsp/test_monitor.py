@@ -14,14 +14,17 @@ FROM_IDES = [
     "reg", "reg pc", "reg r0 0x1234", "mdw 0x20000000 4", "mdb 0", "adapter speed 1000", "poll off", "rtt start",
     "rtt setup 0x20000000 2048 SEGGER", "  reset   halt ", "targets", "version", "CDSWOConfigure 8000000 2000000 x.fifo",
     "step", "flash erase_sector 0 0 last", "cortex_m vector_catch all", "flash probe 0", "bp", "target current",
-    "stm32f4x.cpu curstate",
+    "stm32f4x.cpu curstate", 'rtt setup 0x20000000 1024 "SEGGER RTT"', "rtt setup 0x20000000 1024 {SEGGER RTT}",
+    "stm32f4x.cpu arm semihosting enable", "stm32f4x.cpu cortex_m vector_catch hard_err",
 ]  # fmt: skip
 HOSTILE = [
     "exec id", "[exec id]", "reset [exec id]", "reset; exec id", "reset\nexec id", "reset halt\r exec id", "mdw $x", "mdw {1}",
     "mdw 0 ; exec id", "source /tmp/x", "open |sh", "eval exec id", "uplevel exec id", "proc reset {} {}", "rename halt x",
     "shutdown", "exit", "socket 1", "load_image /tmp/x", "dump_image /tmp/x 0 4", "program x.elf", "gdb_port 1", "re\\set", "",
     'reset "halt"', "flash write_image /etc/passwd", "add_script_search_dir /tmp", "echo hi", "rtt server start 9 0",
-    "rtt sink 0 f", "shutdown curstate", "exec curstate", "source curstate", "sleep 600000",
+    "rtt sink 0 f", 'rtt setup 0 1 "a[exec id]"', 'rtt setup 0 1 "a" exec', 'rtt setup 0 1 "a"b', "rtt setup 0 1 {*}{exec id}",
+    'rtt setup 0 1 "a;b"', "rtt setup 0 1 {a}; exec id", 'rtt "setup" 0 1 a', "shutdown arm semihosting enable",
+    "shutdown curstate", "exec curstate", "source curstate", "sleep 600000",
     "reset\u00a0halt", "reset\u2003halt", "halt\u0085", "halt \u2460", "help \u00e9",
 ]  # fmt: skip
 
@@ -55,29 +58,9 @@ def test_what_is_admitted_is_made_of_the_words_that_tcl_sees(junk: str, line: st
 
 
 @pytest.mark.parametrize(
-    ("line", "key"),
-    [
-        ("arm semihosting enable", "arm semihosting"),
-        ("arm  semihosting disable", "arm semihosting"),
-        ("arm semihosting", None),
-        ("cortex_m vector_catch hard_err", "cortex_m vector_catch"),
-        ("adapter speed 500", "adapter speed"),
-        ("poll off", "poll"),
-        ("rtt start", "rtt run"),
-        ("rtt stop", "rtt run"),
-        ("gdb_breakpoint_override hard", "gdb_breakpoint_override"),
-        ("reset halt", None),
-        ("poll off; exec id", None),
-    ],
-)
-def test_settings_are_told_from_actions(line: str, key: str | None) -> None:
-    """A setting has a name under which the last value is kept; actions have none."""
-    assert monitor.setting(line) == key
-
-
-@pytest.mark.parametrize(
     ("line", "running"),
-    [("reset run", True), ("reset", True), ("resume", True), ("reset halt", False), ("reset init", False), ("halt", False),
+    [("reset run; sleep 10", True), ("reset halt; resume", True), ("resume; halt", False), ("echo {reset run}", None),
+     ("reset run", True), ("reset", True), ("resume", True), ("reset halt", False), ("reset init", False), ("halt", False),
      ("step", False), ("mdw 0", None), ("", None)],
 )  # fmt: skip
 def test_what_a_line_does_to_the_core(line: str, running: bool | None) -> None:

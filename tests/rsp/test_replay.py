@@ -4,7 +4,6 @@ import pytest
 
 from ocdsup.rsp.packets import Point, monitor_request
 from ocdsup.rsp.policy import BackendUp, OnDetach, Policy
-from ocdsup.rsp.replay import is_trap
 from tests.rsp.debug_bench import Bench, attached
 from tests.rsp.openocd_model import BKPT, RAM, RESET_PC, Board, OpenOcd
 
@@ -381,24 +380,6 @@ def test_reads_of_ram_see_it_as_it_is_after_a_restart() -> None:
     assert bytes(bench.board.ram) == before
 
 
-@pytest.mark.parametrize(
-    ("code", "trap"),
-    [
-        (b"\x11\xbe", True),
-        (b"\x00\xbe", True),
-        (b"\xc0\x46", False),
-        (b"\x70\x00\x20\xe1", True),
-        (b"\x73\x00\x10\x00", True),
-        (b"\x02\x90", True),
-        (b"\x11\xbe\x00\x00", False),
-        (b"", False),
-    ],
-)
-def test_a_breakpoint_opcode_is_known(code: bytes, trap: bool) -> None:
-    """Thumb, ARM and RISC-V opcodes are told from code; only they are ever overwritten."""
-    assert is_trap(code) is trap
-
-
 def test_code_that_was_loaded_over_a_breakpoint_is_left_alone() -> None:
     """Only a breakpoint opcode is replaced by the original bytes."""
     bench = attached()
@@ -553,3 +534,19 @@ def test_a_reset_by_monitor_that_openocd_dies_of_is_made_by_the_next_one_or_told
         assert bench.stops == [b"T02"]
         assert "OpenOCD was lost while it reset the board" in bench.console
     assert bench.board.registers[1] == 0
+
+
+def test_what_a_new_openocd_is_not_told_its_user_is_told_once() -> None:
+    """At the next resume, where GDB listens; a connection that was lost to the same process undoes nothing."""
+    bench = attached()
+    bench.ask(monitor_request("bp 0x08000234 2 hw"))
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.console.count("no longer in force") == 0
+    bench.resume()
+    assert "no longer in force: bp 0x08000234 2 hw\n" in bench.console
+    bench.kill()
+    bench.start()
+    bench.settle()
+    assert bench.console.count("no longer in force") == 1

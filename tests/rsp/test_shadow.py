@@ -89,7 +89,7 @@ def _no_stop_after_reset(*_: object) -> None:
 _INTERRUPT = Link.interrupt
 _ANSWERED = Link._answered
 MUTANTS: dict[str, tuple[object, str, Callable[..., Any]]] = {
-    "opcodes stay in RAM": (replay, "_heal_ram", _nothing),
+    "opcodes stay in RAM": (replay, "heal_ram", _nothing),
     "register writes are not repeated": (replay, "_pending_writes", _nothing),
     "register writes are repeated although they were flushed": (Shadow, "forget_registers", _silent),
     "late points are not undone": (Link, "_late", _silent),
