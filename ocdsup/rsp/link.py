@@ -44,9 +44,9 @@ class Link:
     def short(self) -> Shortcut | None:
         """Return the short way to the backend; None when what passes has to be looked at."""
         wire = self._wire
-        if wire is None or self.talk is not None or not wire.idle:
+        if wire is None or self._short is None or self.talk is not None or not (wire.idle and self._session.plain):
             return None
-        return self._short if self._session.plain else None
+        return self._short.opened()
 
     @property
     def owed(self) -> bool:

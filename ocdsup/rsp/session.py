@@ -153,7 +153,9 @@ class Session:
 
     def arrived(self, raw: bytes, now: float, out: list[Output]) -> None:
         """Take a stop reply (a whole frame) of the backend: it goes to GDB, or is held back when it may be made up."""
-        doubtful = now < self.doubtful_until and not self.interrupted
+        if now >= self.doubtful_until:
+            self.doubtful_until = 0.0
+        doubtful = self.doubtful_until > 0 and not self.interrupted
         if self.unsent:
             self.stop(encode(with_thread(self.unsent, named(raw[1:-3]))) if raw[1:4] in INTERRUPTS else raw, out)
         elif not self.transparent and (raw[1:4] in UNTOLD_STOPS or doubtful):

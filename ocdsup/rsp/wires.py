@@ -33,6 +33,22 @@ class Before:
     point: Point | None = None
 
 
+@dataclass(slots=True, eq=False)
+class Turn:
+    """What the short way waits for (`shortcut`), settled when it was asked."""
+
+    owed: bool  # a reply
+    row: Row | None = None  # of a request whose reply changes what is believed
+    point: Point | None = None  # that is set, or cleared, when this is acknowledged
+    sets: bool = False
+
+
+GDBS = Turn(owed=False)  # nothing is awaited: GDB may ask
+STOP = Turn(owed=False)  # the target runs
+REPLY = Turn(owed=True)  # to a request that changes nothing
+NOBODYS = Turn(owed=False)  # until it was looked anew: something may wait that did not take the short way
+
+
 class _Wire:
     """One connection that may still use acknowledgements."""
 
@@ -101,10 +117,10 @@ class BackendWire(_Wire):
     """The connection to one backend, with the requests that wait for its replies, in order.
 
     `fresh` is one that took the short way (a whole frame, asked at `since`): most are answered before anybody looks at them.
-    `older` are the others.
+    `older` are the others. `turn`: whose turn it is on the short way.
     """
 
-    __slots__ = ("fresh", "older", "since")
+    __slots__ = ("fresh", "older", "since", "turn")
 
     def __init__(self, limit: int, *, acks: bool) -> None:
         """Start with nothing asked; `limit` in bytes."""
@@ -112,12 +128,13 @@ class BackendWire(_Wire):
         self.older: deque[Ask] = deque()
         self.fresh = b""
         self.since = 0.0
+        self.turn = NOBODYS
 
     @property
     def waiting(self) -> deque[Ask]:
         """Return all that wait; a fresh one is fresh no more, and its reply takes the long way."""
         if self.fresh:
-            raw, self.fresh = self.fresh, b""
+            raw, self.fresh, self.turn = self.fresh, b"", NOBODYS
             self.older.append(Ask(name(raw[1:-3]), raw[1:-3], raw, self.since))
         return self.older
 

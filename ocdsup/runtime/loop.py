@@ -15,11 +15,9 @@ import selectors
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from time import monotonic
-from typing import Any, Final, TypeVarTuple
+from typing import Any, TypeVarTuple
 
 _Ts = TypeVarTuple("_Ts")
-_IN: Final = select.EPOLLIN
-_AT_ONCE: Final = 32  # events asked for in one call; the kernel serves the rest in turn
 
 
 class StreamSelector(selectors.BaseSelector):
@@ -28,13 +26,20 @@ class StreamSelector(selectors.BaseSelector):
     def __init__(self, on_error: Callable[[Exception], None]) -> None:
         self._epoll = select.epoll()
         self._keys: dict[int, selectors.SelectorKey] = {}
-        self._streams: dict[int, Callable[[], None]] = {}
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._streams: dict[int, Callable[[], None]] = {}  # of those that are watched for reading and nothing else
         self._on_error = on_error
         self.hurry = False
 
     def stream(self, number: int, callback: Callable[[], None]) -> None:
-        """Call this when the registered descriptor can be read, until it is not registered for reading any more."""
-        self._streams[number] = callback
+        """Call this when the registered descriptor can be read, until it is not registered for reading any more.
+
+        While it is watched for writing too, the loop is told instead.
+        """
+        self._callbacks[number] = callback
+        self._streams.pop(number, None)
+        if self._keys[number].events == selectors.EVENT_READ:
+            self._streams[number] = callback
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """Watch a descriptor. Raises KeyError when it is watched already, OSError when it cannot be."""
@@ -49,6 +54,7 @@ class StreamSelector(selectors.BaseSelector):
         """Watch it no more; a descriptor that was closed meanwhile is not an error. Raises KeyError when it was not watched."""
         key = self._keys.pop(_number(fileobj))
         self._streams.pop(key.fd, None)
+        self._callbacks.pop(key.fd, None)
         with contextlib.suppress(OSError):  # closed before: the kernel has forgotten it
             self._epoll.unregister(key.fd)
         return key
@@ -58,8 +64,11 @@ class StreamSelector(selectors.BaseSelector):
         key = self._keys[_number(fileobj)]
         if events != key.events:
             self._epoll.modify(key.fd, _mask(events))
+        self._streams.pop(key.fd, None)
         if not events & selectors.EVENT_READ:
-            self._streams.pop(key.fd, None)
+            self._callbacks.pop(key.fd, None)
+        elif events == selectors.EVENT_READ and key.fd in self._callbacks:
+            self._streams[key.fd] = self._callbacks[key.fd]
         changed = self._keys[key.fd] = selectors.SelectorKey(fileobj, key.fd, events, data)
         return changed
 
@@ -74,29 +83,33 @@ class StreamSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Serve streams until something else is ready, the loop is wanted, or `timeout` seconds are over."""
         self.hurry = False
-        if timeout is None:
-            wait, until = -1.0, math.inf
-        else:
+        wait = until = None
+        if timeout is not None:
             wait = max(math.ceil(timeout * 1e3) * 1e-3, 0.0)  # the kernel counts milliseconds: never a little too early
             until = monotonic() + timeout
         ready: list[tuple[selectors.SelectorKey, int]] = []
-        poll, streams = self._epoll.poll, self._streams  # every access counts here
-        while True:
+        while not self.hurry:
             try:
-                events = poll(wait, _AT_ONCE)
+                self._serve(wait, until, ready)
             except InterruptedError:
-                return ready
+                break
+            except Exception as error:  # noqa: BLE001  (a callback's: asyncio reports those of its own likewise)
+                self._on_error(error)
+                self.hurry = True  # one that fails again and again keeps nobody else waiting
+        return ready
+
+    def _serve(self, wait: float | None, until: float | None, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        poll, streams = self._epoll.poll, self._streams  # every step of the interpreter counts here
+        while not self.hurry:
+            events = poll(wait, 32)  # at once; the kernel serves the rest in turn
             for number, event in events:
                 stream = streams.get(number)
-                if stream is None or event != _IN:
+                if stream is None:
                     self._other(number, event, ready)
-                    continue
-                try:
+                else:
                     stream()
-                except Exception as error:  # noqa: BLE001  (a callback's: asyncio reports those of its own likewise)
-                    self._on_error(error)
-            if ready or self.hurry or not events or monotonic() >= until:
-                return ready
+            if until is not None and (not events or monotonic() >= until):
+                self.hurry = True
 
     def _other(self, number: int, event: int, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
         key = self._keys.get(number)  # gone when a stream before it in this round has closed it
@@ -104,12 +117,14 @@ class StreamSelector(selectors.BaseSelector):
             happened = (event & ~select.EPOLLIN and selectors.EVENT_WRITE) | (event & ~select.EPOLLOUT and selectors.EVENT_READ)
             if happened & key.events:
                 ready.append((key, happened & key.events))
+                self.hurry = True
 
     def close(self) -> None:
         """Watch nothing any more."""
         self._epoll.close()
         self._keys.clear()
         self._streams.clear()
+        self._callbacks.clear()
 
 
 class StreamLoop(asyncio.SelectorEventLoop):
@@ -122,6 +137,10 @@ class StreamLoop(asyncio.SelectorEventLoop):
     def add_stream(self, number: int, callback: Callable[[], None]) -> None:
         """Like `add_reader`, and the callback may be called before the loop's turn; `remove_reader` ends it."""
         self.add_reader(number, callback)
+        self._streams.stream(number, callback)
+
+    def hasten(self, number: int, callback: Callable[[], None]) -> None:
+        """Call this for a stream from now on, wherever it can be called before the loop's turn."""
         self._streams.stream(number, callback)
 
     def call_soon(self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None) -> asyncio.Handle:

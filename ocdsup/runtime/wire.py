@@ -70,13 +70,29 @@ class Wire:
         self._reading = True
         self._ended_by_peer = False
         self._linger: asyncio.TimerHandle | None = None
+        self._quick: Callable[[], None] | None = None
+        self.number = self._fd
+        self.clear = True  # what is written now goes to the kernel at once
         self._listen()
 
     def _listen(self) -> None:
         if isinstance(self._loop, StreamLoop):
-            self._loop.add_stream(self._fd, self._readable)
+            self._loop.add_stream(self._fd, self.readable)
+            self._hasten(self._loop)
         else:
-            self._loop.add_reader(self._fd, self._readable)
+            self._loop.add_reader(self._fd, self._quick or self.readable)
+
+    def _hasten(self, loop: StreamLoop) -> None:
+        loop.hasten(self._fd, self._quick or self.readable)
+
+    def read_fast(self, quick: Callable[[], None] | None) -> None:
+        """Have this called instead of `readable`: it reads `number`, and gives what it does not deal with to `take`."""
+        self._quick = quick
+        if self.is_open and self._reading:
+            if isinstance(self._loop, StreamLoop):
+                self._hasten(self._loop)
+            else:
+                self._listen()
 
     @property
     def is_open(self) -> bool:
@@ -105,6 +121,7 @@ class Wire:
             if sent == len(data):
                 return 0
             data = data[sent:]
+            self.clear = False
             self._loop.add_writer(self._fd, self._writable)
         self._out += data
         return len(self._out)
@@ -124,6 +141,7 @@ class Wire:
         if self._out:
             return
         self._loop.remove_writer(self._fd)
+        self.clear = self.is_open
         if self._closing:
             self._finish()
         elif self._half_closing:
@@ -154,22 +172,34 @@ class Wire:
         """From now on read with this instead of the socket's own `recv`."""
         self._recv = recv
 
-    def _readable(self) -> None:
+    def readable(self) -> None:
+        """Read, once."""
         try:
             data = self._recv(READ)
-        except (BlockingIOError, InterruptedError):
-            return
         except OSError as error:
-            self._ended(error.strerror or "read failed")
+            self.unreadable(error)
             return
+        self.take(data)
+
+    def take(self, data: bytes) -> None:
+        """Act upon what was read; nothing is the end."""
         if not data:
             self._eof()
             return
         try:
             self._on_bytes(data)
-        except Exception as error:  # noqa: BLE001  # a mistake of ours about these bytes: nobody waits for ever for their answer
-            self._loop.call_exception_handler({"message": "bytes that could not be dealt with", "exception": error})
-            self._ended("a fault of ocdsup's own")
+        except Exception as error:  # noqa: BLE001  # a mistake of ours about these bytes
+            self.spoilt(error)
+
+    def unreadable(self, error: OSError) -> None:
+        """Act upon what a read ended with."""
+        if not isinstance(error, BlockingIOError | InterruptedError):
+            self._ended(error.strerror or "read failed")
+
+    def spoilt(self, error: Exception) -> None:
+        """End the stream over bytes that could not be dealt with: nobody waits for ever for their answer."""
+        self._loop.call_exception_handler({"message": "bytes that could not be dealt with", "exception": error})
+        self._ended("a fault of ocdsup's own")
 
     def _eof(self) -> None:
         """The peer sends no more. It may still read: what is on its way to it is written first."""
@@ -205,7 +235,7 @@ class Wire:
         """Write what is left and close. A peer that reads gets every byte; nothing is called back any more."""
         if not self._open or self._closing:
             return
-        self._closing = True
+        self._closing, self.clear = True, False
         self.pause()
         self._linger = self._loop.call_later(LINGER_S, self._drop)
         if not self._out:
@@ -248,7 +278,7 @@ class Wire:
         """Let go of the stream without a word to the peer: somebody else holds it too. With a backlog it stays: False."""
         if not self.is_open or self._out:
             return False
-        self._open = False
+        self._open = self.clear = False
         self._loop.remove_reader(self._fd)
         self._sock.close()
         return True
@@ -259,7 +289,7 @@ class Wire:
             self._drop()
 
     def _drop(self) -> None:
-        self._open = False
+        self._open = self.clear = False
         if self._linger is not None:
             self._linger.cancel()
         self._loop.remove_reader(self._fd)

@@ -106,7 +106,7 @@ class Bench:
 
     def _from_backend(self, data: bytes) -> None:
         """As the edge does: the short way where the proxy allows it."""
-        taken = self._short(Shortcut.reply, Proxy.backend_bytes, ToClient(data))
+        taken = self._short(lambda short, data, _now: short.reply(data), Proxy.backend_bytes, ToClient(data))
         self.carry(self.proxy.backend_bytes(data, self.now) if taken is None else taken)
 
     def _short(self, way: ShortWay, long: LongWay, wanted: ToClient | ToBackend) -> list[Output] | None:

@@ -176,9 +176,9 @@ def test_what_changes_more_than_itself_or_could_harm_openocd_goes_the_long_way(d
 )
 def test_only_one_whole_packet_for_what_is_awaited_takes_the_short_way_back(data: bytes, answer: bool) -> None:
     bench = attached()
-    assert way(bench).reply(data, 100.0) is None, "nothing is awaited"
+    assert way(bench).reply(data) is None, "nothing is awaited"
     bench.send(b"m20000000,4")
-    assert (way(bench).reply(data, 100.0) is not None) is answer
+    assert (way(bench).reply(data) is not None) is answer
 
 
 def _running(body: bytes = b"vCont;c") -> Bench:
@@ -189,14 +189,26 @@ def _running(body: bytes = b"vCont;c") -> Bench:
 
 @pytest.mark.parametrize("body", [b"T00", b"S00", b"W00", b"X09", b"O41", b"Fread,0", b"OK"])
 def test_a_stop_that_must_be_looked_into_and_all_that_is_none_goes_the_long_way(body: bytes) -> None:
-    assert way(_running()).reply(encode(body), 100.0) is None
+    assert way(_running()).reply(encode(body)) is None
 
 
 def test_a_stop_right_after_openocd_lost_the_target_goes_the_long_way() -> None:
     bench = _running()
     bench.proxy._session.doubtful_until = 101.0
-    assert way(bench).reply(encode(b"T05"), 100.0) is None
-    assert way(bench).reply(encode(b"T05"), 101.0) == (HALTED,)
+    assert way(bench).reply(encode(b"T05")) is None
+
+
+def test_stops_take_the_short_way_again_after_one_that_could_be_believed() -> None:
+    bench = _running()
+    bench.proxy._session.doubtful_until = bench.now
+    bench.hit()
+    bench.settle()
+    assert bench.stops == [b"T05"]
+    before = bench.short_ways
+    bench.resume(b"vCont;c")
+    bench.hit()
+    bench.settle()
+    assert bench.short_ways - before == 2
 
 
 def _before_the_attach() -> Bench:
@@ -305,9 +317,9 @@ def test_in_front_of_any_server_the_same_packets_take_it_whatever_openocd_would_
     short = proxy.shortcut()
     assert short is not None
     assert short.request(encode(b"p99"), 0.0) == ()
-    assert short.reply(encode(b"00"), 0.0) == ()
+    assert short.reply(encode(b"00")) == ()
     assert short.request(encode(b"vCont;s:p1.1"), 0.0) == (RUNNING,)
-    assert short.reply(encode(b"T00"), 0.0) == (HALTED,)
+    assert short.reply(encode(b"T00")) == (HALTED,)
 
 
 def test_in_front_of_any_server_points_are_believed_and_a_long_write_is_not_kept() -> None:
@@ -317,10 +329,10 @@ def test_in_front_of_any_server_points_are_believed_and_a_long_write_is_not_kept
     for _ in range(2):  # the second time it is known by heart
         for body, left in ((b"Z" + SOFT, 1), (b"z" + SOFT, 0)):
             assert short.request(encode(body), 0.0) == ()
-            assert short.reply(encode(b"OK"), 0.0) == ()
+            assert short.reply(encode(b"OK")) == ()
             assert len(proxy.shadow.points) == left
     assert short.request(encode(b"X20000000,4000:" + b"a" * 0x4000), 0.0) == ()
-    assert short.reply(encode(b"OK"), 0.0) == ()
+    assert short.reply(encode(b"OK")) == ()
     assert proxy.shadow.unsettled is None
 
 

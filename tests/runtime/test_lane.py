@@ -81,6 +81,36 @@ async def test_a_step_and_a_read_pass_without_a_look(bench: Bench, until: Until,
         assert await packets(client, 1) == [answer]
 
 
+async def test_a_mistake_of_ours_about_a_packet_ends_the_session_that_would_wait_for_its_answer(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, upstream, session = await past_the_negotiation(bench, until)
+    reported: list[object] = []
+    session._loop.set_exception_handler(lambda _loop, context: reported.append(context["message"]))
+
+    def fails(*_of: object) -> None:
+        raise ValueError("ours")
+
+    monkeypatch.setattr(session._proxy.shadow.__class__, "stands", fails)
+    await send(client, STEP)
+    assert await packets(upstream, 1) == [STEP]
+    await send(upstream, STOP)
+    await until(lambda: reported)
+    assert reported == ["bytes that could not be dealt with"]
+    await until(lambda: session._up is None or not session._up.is_open)
+
+
+async def test_what_a_full_socket_does_not_take_follows_in_order(bench: Bench, until: Until) -> None:
+    """A write that is larger than the kernel's room, and the next answer behind it."""
+    client, upstream, _ = await past_the_negotiation(bench, until)
+    answer, last = encode(b"5a" * 0x180000), encode(b"00010203")
+    for reply in (answer, last):
+        await send(client, READ)
+        assert await packets(upstream, 1) == [READ]
+        await send(upstream, reply)
+    assert await packets(client, 2) == [answer, last]
+
+
 async def test_the_port_hears_that_the_core_runs_and_stands(bench: Bench, until: Until) -> None:
     client, upstream, _ = await past_the_negotiation(bench, until)
     halted, changes = [], []

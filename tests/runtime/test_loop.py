@@ -267,3 +267,31 @@ def test_a_descriptor_that_was_closed_first_can_be_unregistered(selector: Stream
     far.close()
     selector.unregister(number)
     assert selector.get_map() == {}
+
+
+def test_a_stream_that_is_written_to_as_well_is_served_in_the_loops_own_turn(loop: StreamLoop, pair: Pair) -> None:
+    """What is written comes first there, and nothing that was read is lost."""
+    seen: list[str] = []
+
+    async def wait() -> None:
+        over = asyncio.Event()
+
+        def read(way: str) -> None:
+            seen.append(f"{way} {pair[0].recv(1).decode()}")
+            over.set()
+
+        loop.add_stream(pair[0].fileno(), lambda: read("turn"))
+        loop.hasten(pair[0].fileno(), lambda: read("at once"))
+        for byte, writing in ((b"1", True), (b"2", False)):
+            over.clear()
+            if writing:
+                loop.add_writer(pair[0].fileno(), lambda: seen.append("write") if "write" not in seen else None)
+            else:
+                loop.remove_writer(pair[0].fileno())
+            pair[1].send(byte)
+            await asyncio.wait_for(over.wait(), 10)
+        loop.remove_reader(pair[0].fileno())
+
+    loop.run_until_complete(wait())
+    assert [one for one in seen if one != "write"] == ["turn 1", "at once 2"]
+    assert "write" in seen
