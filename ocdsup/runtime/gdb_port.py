@@ -201,8 +201,10 @@ class GdbPort:
         self.why = why
         if why:
             self.backend_down(why)
+            self._away = ""
         for session in tuple(self._sessions):
             session.hear(lambda proxy, now: proxy.target_silent(why, now))
+        self._tell_away()
 
     def tell(self, text: str) -> None:
         """Show every user a line, where GDB takes one now."""

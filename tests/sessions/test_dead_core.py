@@ -198,6 +198,7 @@ def test_a_core_that_is_dead_from_the_start_costs_no_reset_and_no_waiting(desk: 
     bench = degraded(two)
     assert bench["fault"]["code"] == "target-not-answering"
     assert rig.ocdsup("wait", "one", "--timeout", "20s").returncode == 0
+    assert SAYS in refused(two, 1)
     stands_in_blink(two.gdb(0))
     looked_at(two, 3)
     launches = rig.launches()
