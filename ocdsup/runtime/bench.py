@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -130,6 +130,10 @@ class LiveBench:
         """The PID of the OpenOCD of the moment."""
         return self._backend.pid if self._backend is not None else None
 
+    def asked(self, verb: str, args: Mapping[str, object]) -> None:
+        """Somebody at one of its consoles wants something done."""
+        self._log.info("asked", verb=verb, args=dict(args), by="a telnet or GDB console")
+
     # What is known of it
 
     def snapshot(self) -> dict[str, Any]:
@@ -191,9 +195,14 @@ class LiveBench:
         self.ports.close(park=park)
         await self._tasks.cancel()
 
+    @property
+    def end_s(self) -> float:
+        """Seconds that its OpenOCD is given to end: until SIGTERM is too long ago, until SIGKILL is, and a moment more."""
+        return 2 * self.config.recovery.grace + 1.0
+
     async def _stopped(self) -> None:
         try:
-            async with asyncio.timeout(2 * self.config.recovery.grace + 1.0):
+            async with asyncio.timeout(self.end_s):
                 await self.until(lambda state: state.phase is Phase.STOPPED)
         except TimeoutError:
             self._log.error("backend_left_behind", pid=self._backend.pid if self._backend else None)

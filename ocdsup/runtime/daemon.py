@@ -59,8 +59,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._applying = asyncio.Lock()
         self._hotplug = HotPlug(lambda: self._benches, self._tasks)
-        for warning in checked.warnings:
-            log.warning("config_warning", text=str(warning))
+        self._warn(checked)
 
     def _failed(self, task: str, error: BaseException) -> None:
         self._log.error("task_failed", task=task, error=repr(error)[:500])
@@ -139,6 +138,7 @@ class Daemon:
                 bench.driver.late_s(),
                 bench.flashing,
                 bench.config.recovery.start_timeout + bench.config.recovery.grace + START_S,
+                bench.end_s,
             )
             for bench in self._benches
         ]
@@ -201,7 +201,17 @@ class Daemon:
         async with self._applying:
             if self._ended.is_set():
                 raise ControlError("refused", f"use {self._file}", "the daemon is about to end")
-            return await self._apply(checked.config)
+            done = await self._apply(checked.config)
+        return "; ".join([done, *self._warn(checked)])
+
+    def _warn(self, checked: Checked) -> list[str]:
+        """Say what its owner should know of a configuration that is in force nevertheless; returns the words."""
+        told = [str(warning) for warning in checked.warnings]
+        if checked.config.control != self._config.control:
+            told.append("`control` has changed: the socket stays where it is until the daemon is restarted")
+        for text in told:
+            self._log.warning("config_warning", text=text)
+        return told
 
     async def _apply(self, new: Config) -> str:
         """Benches that are gone end; new ones start; changed and failed ones try again; the others notice nothing.
@@ -216,7 +226,7 @@ class Daemon:
             spare_flash(bench, "use the new configuration", hint="or `ocdsup stop --force`; the running configuration stays")
         for bench in gone:
             self._benches.remove(bench)
-            await bench.end()
+            await self._part_with(bench)
         if gone:
             await self._store.written()  # the manager lets go of their ports
         failed = [bench for bench in self._benches if bench not in changed and bench.driver.state.phase is Phase.FAILED]
@@ -239,7 +249,7 @@ class Daemon:
         await self._service.stopping(self._hurry)
         async with self._applying:  # no bench is between two lists, and none is started any more
             self._hotplug.close()
-            await asyncio.gather(*(bench.end(park=self._store.there) for bench in self._benches))
+            await asyncio.gather(*(self._part_with(bench, park=self._store.there) for bench in self._benches))
         if self._control is not None:
             self._control.close()
         await self._tasks.cancel()
@@ -247,6 +257,13 @@ class Daemon:
         self._unclaimed.close()
         self._inherited.close()
         self._log.info("daemon_stopped")
+
+    async def _part_with(self, bench: LiveBench, *, park: bool = False) -> None:
+        """End a bench. A mistake about one keeps neither the others nor the daemon from their end."""
+        try:
+            await bench.end(park=park)
+        except Exception as error:  # noqa: BLE001  # whatever it was, it is logged
+            self._failed(f"end of {bench.name}", error)
 
 
 def _moved(old: BenchConfig, new: BenchConfig) -> bool:

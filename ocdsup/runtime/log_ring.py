@@ -17,7 +17,7 @@ class LogRing:
     """The last lines of one bench, and whoever follows them."""
 
     def __init__(self, bench: str) -> None:
-        self._bench = bench
+        self.bench = bench
         self._lines: deque[tuple[float, str, str]] = deque(maxlen=KEPT)
         self._followers: list[Callable[[Entry], None]] = []
 
@@ -47,7 +47,7 @@ class LogRing:
     def _entry(self, line: tuple[float, str, str]) -> Entry:
         at, source, text = line
         date = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-        return {"at": date, "bench": self._bench, "source": source, "text": text}
+        return {"at": date, "bench": self.bench, "source": source, "text": text}
 
 
 class Journal:

@@ -19,6 +19,7 @@ from ocdsup.runtime.systemd import Notify
 BEAT_S = 5.0  # at most; a watchdog of less than three of them is fed more often
 LATE_S = 10.0  # a deadline that passed so long ago without a decision means that a bench is dead
 START_S = 60.0  # for a start beyond what the configuration gives OpenOCD: questions to it, looks at USB, holders that are ended
+END_S = 10.0  # for the end beyond what the configuration gives OpenOCD: sessions that are told, looks that are under way
 FLASH_LIMIT_S = 300.0  # what a stop waits for at most before it cuts a write to flash memory off
 FLASH_LOOK_S = 0.5  # what a person has OpenOCD do is seen by looking
 _UNSETTLED = frozenset({Phase.STARTING, Phase.CLEARING, Phase.CURING, Phase.STOPPING})
@@ -28,7 +29,7 @@ _UNSETTLED = frozenset({Phase.STARTING, Phase.CLEARING, Phase.CURING, Phase.STOP
 class Vital:
     """One bench: its line for a person, whether there is a verdict, how late its next decision is, whether it writes flash.
 
-    `start_s` is how many seconds it may take to a verdict at most.
+    `start_s` is how many seconds it may take to a verdict at most, `end_s` to the end of its OpenOCD.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Vital:
     late_s: float
     flashing: bool
     start_s: float = START_S
+    end_s: float = 0.0
 
 
 def settled(state: State) -> bool:
@@ -166,6 +168,8 @@ class Service:
             told = busy
             self._patience(4 * self._every)
             await self._next_news(hurry)
+        if end_s := max((vital.end_s for vital in self._look()), default=0.0):
+            self._patience(end_s + END_S)  # nothing changes as long as the manager's own limit is not over
 
     def _flashing(self) -> tuple[str, ...]:
         return tuple(vital.name for vital in self._look() if vital.flashing)

@@ -18,6 +18,7 @@ from ocdsup.errors import ControlError, OcdsupError
 from ocdsup.runtime import dropin, inventory, lending
 from ocdsup.runtime.bench import LiveBench
 from ocdsup.runtime.control_port import Emit
+from ocdsup.runtime.log_ring import KEPT, LogRing
 from ocdsup.runtime.unfinished import spare_flash
 from ocdsup.telnet.words import HELP
 
@@ -62,6 +63,8 @@ class Verbs:
         as_json = bool(args.pop("json", False))
         named = bench.name if verb not in {"status"} else None
         request = Request(0, verb, named, args)
+        if request.row.acts:
+            bench.asked(verb, args)
         try:
             result = await self.carry_out(request, lambda _event: None)
         except OcdsupError as error:
@@ -102,13 +105,29 @@ class Verbs:
             return {"lines": last}
         for line in last:
             emit(line)
-        ends = [bench.ring.follow(emit) for bench in benches]
+        ends = {bench.ring: bench.ring.follow(emit) for bench in benches}
+        news = asyncio.Event()
+        self._watchers.append(news)
         try:
-            await asyncio.get_running_loop().create_future()  # until the client goes and this task is cancelled
+            while True:  # until the client goes and this task is cancelled
+                await news.wait()
+                news.clear()
+                self._follow_on(request, ends, emit)
         finally:
-            for end in ends:
+            self._watchers.remove(news)
+            for end in ends.values():
                 end()
-        return None
+
+    def _follow_on(self, request: Request, ends: dict[LogRing, Callable[[], None]], emit: Emit) -> None:
+        """After a reload that exchanged a bench: go on with the new one from its first line, when there is one."""
+        for bench in self._benches():
+            if bench.ring in ends or request.bench not in {None, bench.name}:
+                continue
+            for ring in [ring for ring in ends if ring.bench == bench.name]:
+                ends.pop(ring)()
+            for line in bench.ring.last(KEPT):
+                emit(line)
+            ends[bench.ring] = bench.ring.follow(emit)
 
     async def watch(self, request: Request, emit: Emit) -> Any:
         """The snapshot again at every change."""

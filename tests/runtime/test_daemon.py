@@ -277,3 +277,68 @@ async def test_a_word_on_a_telnet_port_is_about_the_bench_of_that_port(stage: St
         assert b"one" in await reader.read()
     writer.close()
     await writer.wait_closed()
+
+
+async def test_one_bench_that_cannot_be_ended_keeps_neither_the_others_nor_the_daemon_from_their_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.run(one=stage.bench(), two=stage.bench(probe=serial(2)))
+    pid, whole_end, two_ends = stage["one"].backend_pid, stage["two"].end, asyncio.Event()
+    assert pid is not None
+
+    async def broken(*, park: bool = False) -> None:
+        await whole_end(park=park)
+        two_ends.set()
+        raise RuntimeError("a mistake of ours")
+
+    async def after_the_other(*, park: bool = False) -> None:
+        await two_ends.wait()
+        await one_end(park=park)
+
+    one_end = stage["one"].end
+    monkeypatch.setattr(stage["two"], "end", broken)
+    monkeypatch.setattr(stage["one"], "end", after_the_other)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await stage.ended()
+    assert not psutil.pid_exists(pid)
+    assert stage.log.named("daemon_stopped")
+    (failed,) = stage.log.named("task_failed")
+    assert (failed["task"], "a mistake of ours" in failed["error"]) == ("end of two", True)
+    stage.log.lines.clear()  # the stage holds such a line against any other test
+
+
+async def test_a_bench_that_cannot_be_ended_does_not_keep_a_reload_from_the_others(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.run(one=stage.bench())
+    whole_end = stage["one"].end
+
+    async def broken(*, park: bool = False) -> None:
+        await whole_end(park=park)
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(stage["one"], "end", broken)
+    stage.write(two=stage.bench(probe=serial(2)))
+    assert await stage.daemon.reload() == "0 changed, 1 started, 1 ended, others untouched"
+    assert [bench.name for bench in stage.daemon._benches] == ["two"]
+    stage.log.lines.clear()  # the stage holds such a line against any other test
+
+
+async def test_a_reload_says_what_its_owner_should_know_of_the_new_configuration(stage: Stage) -> None:
+    await stage.run(one=stage.bench())
+    old = stage.control
+    stage.control = old.with_name("another.sock")
+    changes = {"http": "127.0.0.1:8333", "control": str(stage.control), "benches": {"one": stage.bench()}}
+    stage.file.write_text(json.dumps({"version": 1, **changes}))
+    done = await stage.daemon.reload()
+    http, control = (said["text"] for said in stage.log.named("config_warning"))
+    assert "http" in http
+    assert control == "`control` has changed: the socket stays where it is until the daemon is restarted"
+    assert done == f"0 changed, 0 started, 0 ended, others untouched; {http}; {control}"
+    assert await asyncio.to_thread(old.exists)
+    stage.control = old
+
+
+async def test_the_end_of_the_slowest_bench_is_what_the_manager_is_told_of(stage: Stage) -> None:
+    await stage.run(one=stage.bench(recovery={"grace": "20s"}))
+    assert [(vital.name, vital.end_s) for vital in stage.daemon._vitals()] == [("one", 41.0)]

@@ -243,6 +243,13 @@ async def test_a_stop_without_a_write_waits_for_nothing(stage: Stage) -> None:
     assert stage.heard() == ["STOPPING=1"]
 
 
+async def test_a_stop_that_may_take_long_asks_for_as_long_as_the_slowest_bench_may_take(stage: Stage) -> None:
+    """`grace: 20s` lets OpenOCD take 41 s, and the unit's TimeoutStopSec= is 30 s: the manager would kill all of it."""
+    stage.vitals = [replace(WELL, end_s=41.0), replace(WELL, end_s=15.0)]
+    await stage.service.stopping(asyncio.Event())
+    assert stage.heard() == ["STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((41.0 + service.END_S) * 1e6)}"]
+
+
 @pytest.mark.parametrize(
     ("environment", "seconds"),
     [

@@ -116,6 +116,56 @@ async def test_following_the_logs_begins_with_the_last_lines_and_ends_with_the_c
     assert [line["text"] for line in events] == ["new", "newest"]
 
 
+@pytest.mark.parametrize("asked", ["nucleo", None])
+async def test_who_follows_the_logs_goes_on_with_the_bench_that_a_reload_has_made_of_it(
+    rig: Rig, verbs: Verbs, until: Until, asked: str | None
+) -> None:
+    old, events = rig.bench(), list[Any]()
+    following = asyncio.create_task(verbs.carry_out(Request(1, "logs", asked, {"follow": True}), events.append))
+    await asyncio.sleep(0)
+    rig.benches.clear()
+    verbs.changed()
+    await asyncio.sleep(0)
+    old.ring.add("openocd", "last words")
+    new = rig.bench()
+    new.ring.add("ocdsup", "first words")
+    verbs.changed()
+    await until(lambda: len(events) > 1)
+    for text, ring in (("nobody hears this", old.ring), ("further words", new.ring)):
+        ring.add("ocdsup", text)
+    verbs.changed()
+    await asyncio.sleep(0)
+    assert [line["text"] for line in events] == ["last words", "first words", "further words"]
+    following.cancel()
+    await asyncio.wait([following])
+    new.ring.add("ocdsup", "after")
+    assert (len(events), verbs._watchers) == (3, [])
+
+
+async def test_who_follows_one_bench_hears_nothing_of_one_that_is_added(rig: Rig, verbs: Verbs) -> None:
+    rig.bench()
+    events = list[Any]()
+    following = asyncio.create_task(verbs.carry_out(Request(1, "logs", "nucleo", {"follow": True}), events.append))
+    await asyncio.sleep(0)
+    rig.bench(rig.config(name="disco")).ring.add("ocdsup", "of another")
+    verbs.changed()
+    await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.wait([following])
+    assert events == []
+
+
+@pytest.mark.parametrize(("verb", "said"), [("stop", True), ("resume", True), ("status", False), ("why", False)])
+async def test_what_is_asked_for_at_a_console_is_in_the_log_when_it_acts(rig: Rig, verbs: Verbs, verb: str, said: bool) -> None:
+    """As it is for the control socket: who wonders why OpenOCD went finds it."""
+    bench = rig.bench()
+    async with asyncio.timeout(20):
+        await verbs.telnet(bench, verb, {"force": True} if said else {})
+    asked = {"bench": "nucleo", "verb": verb, "args": {"force": True}, "by": "a telnet or GDB console"}
+    assert rig.log.named("asked") == ([asked] if said else [])
+    assert any("asked verb" in str(line["text"]) for line in bench.ring.last(10)) is said
+
+
 async def test_watch_shows_the_snapshot_at_once_and_at_every_change(rig: Rig, verbs: Verbs, until: Until) -> None:
     rig.bench()
     events: list[Any] = []
