@@ -276,7 +276,7 @@ class LiveBench:
         self._tasks.spawn(name, report())
 
     async def evict(self, *, force: bool, limit_s: float, by: str = "") -> tuple[tuple[ev.HolderSeen, ...], frozenset[int]]:
-        """End the holders that the policy, or `force`, lets us end; returns all that were seen and the PIDs that ended."""
+        """End the holders that may be ended (`Evictions.ask`)."""
         return await self._evictions.ask(force=force, limit_s=limit_s, by=by)
 
     def _ask_backend(self, effect: ef.Beat | ef.VerifyCore | ef.Examine | ef.RestoreResetConfig) -> None:

@@ -27,6 +27,7 @@ class Evictions:
         """End the holders that the policy, or `force`, lets us end; returns all that were seen and the PIDs that ended.
 
         Only a look that judged as strictly as this one counts: while the probe is held, the bench looks by itself all the time.
+        Raises TimeoutError when the look has not come to its end within `limit_s` seconds; ends that have not are told of.
         """
         looked: asyncio.Future[tuple[ev.HolderSeen, ...]] = asyncio.get_running_loop().create_future()
         answers: asyncio.Queue[ev.HolderEnded] = asyncio.Queue()
@@ -49,6 +50,8 @@ class Evictions:
                     told[answer.pid] = answer
         except TimeoutError:
             self._log.warning("evict_unfinished", limit_s=limit_s)
+            if not looked.done() or looked.cancelled():
+                raise
         finally:
             self._followers.remove(follow)
         said = {pid: answer.text for pid, answer in told.items() if answer.text and not answer.ended}

@@ -206,8 +206,17 @@ class Verbs:
         bench = self.bench(request.bench)
         if bench.driver.state.phase is Phase.LENT:
             raise ControlError("refused", f"free the probe of {bench.name}", "it is lent", "`ocdsup resume` takes it back")
+        if bench.driver.state.phase in {Phase.STOPPED, Phase.STOPPING}:
+            why = "it is stopped, and ends nobody for a probe that it does not want"
+            raise ControlError(
+                "refused", f"free the probe of {bench.name}", why, f"`ocdsup start {bench.name}` takes the probe"
+            )
         force = bool(request.args.get("force", False))
-        seen, ended = await bench.evict(force=force, limit_s=EVICT_S, by=lending.asker(request))
+        try:
+            seen, ended = await bench.evict(force=force, limit_s=EVICT_S, by=lending.asker(request))
+        except TimeoutError:
+            why = f"the look at who holds it has not come to its end within {EVICT_S:g} s"
+            raise ControlError("failed", f"free the probe of {bench.name}", why, f"`ocdsup why {bench.name}`") from None
         if not seen:
             return {"text": "nobody else holds the probe", "ended": []}
         left = [f"{h.who}: {h.why}" for h in seen if h.pid not in ended]

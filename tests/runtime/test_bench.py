@@ -240,10 +240,11 @@ async def test_nobody_else_holds_the_probe(rig: Rig) -> None:
     assert await bench.evict(force=True, limit_s=20) == ((), frozenset())
 
 
-async def test_an_eviction_that_is_not_answered_in_time_says_so_and_returns(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_eviction_whose_look_is_not_answered_in_time_says_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = await rig.up()
     monkeypatch.setattr(bench, "_look", lambda *_: None)
-    assert await bench.evict(force=True, limit_s=0.05) == ((), frozenset())
+    with pytest.raises(TimeoutError):
+        await bench.evict(force=True, limit_s=0.05)
     assert rig.log.named("evict_unfinished")
 
 

@@ -70,11 +70,16 @@ async def test_who_was_left_alone_is_told_with_the_reason_and_nobody_listens_any
     assert desk.evictions._followers == []
 
 
-@pytest.mark.parametrize(("heard", "holders"), [((), ()), ((FORCED,), FORCED.holders)], ids=["no look", "no end"])
-async def test_an_answer_that_does_not_come_is_said_and_nobody_listens_any_more(
-    heard: tuple[ev.Event, ...], holders: tuple[ev.HolderSeen, ...]
-) -> None:
+async def test_an_end_that_does_not_come_is_said_and_nobody_listens_any_more() -> None:
     desk = Desk()
-    assert await desk.asked(*heard, limit_s=0.05) == (holders, frozenset())
+    assert await desk.asked(FORCED, limit_s=0.05) == (FORCED.holders, frozenset())
+    assert desk.log.named("evict_unfinished") == [{"limit_s": 0.05}]
+    assert desk.evictions._followers == []
+
+
+async def test_a_look_that_does_not_come_is_not_taken_for_one_that_has_found_nobody() -> None:
+    desk = Desk()
+    with pytest.raises(TimeoutError):
+        await desk.asked(RECHECK, limit_s=0.05)
     assert desk.log.named("evict_unfinished") == [{"limit_s": 0.05}]
     assert desk.evictions._followers == []

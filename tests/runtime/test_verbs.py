@@ -22,6 +22,7 @@ from ocdsup.errors import ControlError
 from ocdsup.openocd.pin import heard
 from ocdsup.runtime import clock
 from ocdsup.runtime import verbs as module
+from ocdsup.runtime.bench import LiveBench
 from ocdsup.runtime.verbs import Verbs
 from tests.runtime import fake_openocd
 from tests.runtime.bench_rig import Rig, phase, posted
@@ -256,6 +257,29 @@ async def test_restart_is_answered_after_the_limit_whatever_happens(
     assert bench.driver.state.phase is not Phase.READY
 
 
+def held(rig: Rig) -> LiveBench:
+    """A bench whose probe somebody else has."""
+    bench = rig.bench()
+    bench.driver.state.phase = Phase.BLOCKED
+    return bench
+
+
+async def test_a_stopped_bench_ends_nobody_and_says_so_at_once(rig: Rig, verbs: Verbs) -> None:
+    rig.bench()
+    refused = await refusal(verbs, "evict", force=True)
+    assert (refused.code, refused.hint) == ("refused", "`ocdsup start nucleo` takes the probe")
+    assert "it is stopped" in str(refused)
+
+
+async def test_a_look_that_does_not_come_to_an_end_is_not_an_answer_that_nobody_holds_the_probe(
+    rig: Rig, verbs: Verbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVICT_S", 0.05)
+    monkeypatch.setattr(held(rig), "_look", lambda *_: None)
+    refused = await refusal(verbs, "evict")
+    assert (refused.code, "within 0.05 s" in str(refused)) == ("failed", True)
+
+
 async def test_a_lent_probe_is_neither_restarted_nor_evicted(rig: Rig, verbs: Verbs) -> None:
     bench = await rig.up()
     await ask(verbs, "lend", "nucleo", seconds=100)
@@ -282,7 +306,7 @@ async def test_evict_tells_who_was_ended_and_who_was_not(
     async def evict(*, force: bool, limit_s: float, by: str) -> Any:
         return seen, ended
 
-    monkeypatch.setattr(rig.bench(), "evict", evict)
+    monkeypatch.setattr(held(rig), "evict", evict)
     assert await ask(verbs, "evict", "nucleo") == {"text": text, "ended": sorted(ended)}
 
 
@@ -292,7 +316,7 @@ async def test_an_eviction_that_ended_nobody_is_refused_with_the_way_to_insist(
     async def evict(*, force: bool, limit_s: float, by: str) -> Any:
         return SEEN, frozenset()
 
-    monkeypatch.setattr(rig.bench(), "evict", evict)
+    monkeypatch.setattr(held(rig), "evict", evict)
     refused = await refusal(verbs, "evict")
     assert refused.code == "refused"
     assert "no OpenOCD" in str(refused)
