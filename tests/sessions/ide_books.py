@@ -38,6 +38,8 @@ class Book:
     goodbye: tuple[Goodbye, ...]
     script: tuple[str, ...] = ()
     ready: str = ""  # GDB's console line after which the IDE goes on, half a second of silence later
+    attach: tuple[str, ...] = ()  # how it comes to a board that runs, instead of `start`
+    sync: tuple[str, ...] = ()  # what it does behind a reset by an OpenOCD that it has started itself
     live: tuple[str, ...] = ()  # the second GDB of Live Watch: how it connects
     watch: tuple[str, ...] = ()  # … what it creates once, for the variable that is watched
     refresh: tuple[str, ...] = ()  # … and asks again and again
@@ -57,8 +59,8 @@ _CORTEX_SELECT = "-target-select extended-remote localhost:{port}"
 
 CORTEX_DEBUG = Book(
     ide="cortex-debug",
-    source="Marus/cortex-debug 428af02 (2026-07): src/external.ts, src/gdb.ts (disconnectRequest2), src/backend/mi2/mi2.ts"
-    " (one command at a time; detach() 100 ms, stop() 500 ms, interrupt 2 s), src/live-watch-monitor.ts",
+    source="Marus/cortex-debug 428af02 (2026-07): src/external.ts, src/openocd.ts, src/gdb.ts (disconnectRequest2),"
+    " src/backend/mi2/mi2.ts (one command at a time; detach() 100 ms, stop() 500 ms, interrupt 2 s), src/live-watch-monitor.ts",
     argv=("-q", "--interpreter=mi2"),
     in_flight=1,
     start=(
@@ -93,6 +95,12 @@ CORTEX_DEBUG = Book(
         Goodbye("-target-detach", 0.1, skip=1),
         Goodbye("-target-disconnect", 0.5),
         Goodbye("-gdb-exit", 0.5),
+    ),
+    attach=(*_CORTEX_START, _CORTEX_SELECT, '-interpreter-exec console "monitor halt"'),
+    sync=(
+        '-interpreter-exec console "monitor reset halt"',
+        '-interpreter-exec console "monitor gdb_sync"',
+        '-interpreter-exec console "stepi"',
     ),
     live=(
         *_CORTEX_START,

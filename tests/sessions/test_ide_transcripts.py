@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import closing
@@ -161,6 +162,44 @@ def test_live_watch_of_cortex_debug_goes_through_a_restart(studio: Studio) -> No
     ide_gdb.leave()
     studio.desk.sessions_are(0)
     studio.desk.core_is("running")
+
+
+@drivers
+@pytest.mark.parametrize("away", [False, True], ids=["at a quiet time", "while OpenOCD is away"])
+def test_cortex_debug_attaches_to_a_board_that_runs_and_leaves_it_running(studio: Studio, away: bool) -> None:
+    """No reset and no load: the program is where it was, in front of and behind a restart, and goes on when the IDE leaves."""
+    boots = studio.desk.sim.control.status()[0]["boots"]
+    recovery = studio.kill() if away else studio.desk.recoveries()
+    ide_gdb = studio.open(CORTEX_DEBUG)
+    ide_gdb.good(ide_gdb.play(CORTEX_DEBUG.attach))
+    studio.desk.rig.recovered(recovery)
+    studio.desk.core_is("halted")
+    views = ide_gdb.good(ide_gdb.play(CORTEX_DEBUG.at_stop))
+    recovery = studio.kill()
+    ide_gdb.play(CORTEX_DEBUG.at_stop)
+    studio.desk.rig.recovered(recovery)
+    assert answer(ide_gdb.good(ide_gdb.play(CORTEX_DEBUG.at_stop)), REGISTERS) == answer(views, REGISTERS)
+    ide_gdb.good(ide_gdb.play((CORTEX_DEBUG.break_at,), where="blink"))
+    ide_gdb.good(ide_gdb.play((CORTEX_DEBUG.resume,)))
+    assert function(ide_gdb.stop()) == "blink"
+    ide_gdb.leave()
+    studio.desk.sessions_are(0)
+    studio.desk.core_is("running")
+    assert studio.desk.sim.control.status()[0]["boots"] == boots
+
+
+def test_cortex_debug_and_openocd_agree_behind_its_reset(studio: Studio) -> None:
+    """`gdb_sync`: the step that follows is none, and GDB learns where the core stands."""
+    ide_gdb = studio.open(CORTEX_DEBUG)
+    assert function(ide_gdb.start()) == "main"
+    ide_gdb.good(ide_gdb.play(CORTEX_DEBUG.sync))
+    stop = ide_gdb.stop()
+    at = re.search(r'addr="(0x[0-9a-f]+)"', stop)
+    assert at is not None, stop
+    assert int(at[1], 0) == int(studio.desk.rig.tcl("lindex [get_reg pc] 1"), 0)
+    ide_gdb.good(ide_gdb.play((CORTEX_DEBUG.resume,)))
+    studio.desk.core_is("running")
+    ide_gdb.leave()
 
 
 @drivers
