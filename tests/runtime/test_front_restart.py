@@ -281,6 +281,22 @@ def test_a_running_gdb_reads_that_its_process_is_gone(scene: Callable[..., Scene
     assert "went away and its program with it" in there.seen
 
 
+def test_a_stepping_gdb_reads_that_its_process_is_gone_and_is_at_one_with_the_next(scene: Callable[..., Scene]) -> None:
+    """Nothing of the step is left: the breakpoint that it began at is set and hit in the next program."""
+    there = scene("gdbserver")
+    there.run_to_work()
+    before = there.ticks()
+    there.gdb.command("-exec-step-instruction 10000000", PATIENCE)
+    until("see it step", lambda: there.ticks() > before + 5, PATIENCE)
+    there.restart()
+    assert GONE in there.gdb.wait_stop(PATIENCE)
+    assert "went away and its program with it" in there.seen
+    there.restart()
+    there.cli(there.target)
+    there.gdb.wait_stop(PATIENCE, attach=True)
+    assert 'func="work",args=[{name="n",value="0"}]' in there.goes_on()
+
+
 @pytest.mark.parametrize("running", [False, True], ids=["halted", "running"])
 def test_a_gdb_that_starts_programs_starts_the_next_one(scene: Callable[..., Scene], running: bool) -> None:
     """`gdbserver --multi`: the connection stays, `run` works again, and the breakpoint is set there."""
