@@ -282,9 +282,10 @@ def test_a_running_gdb_reads_that_its_process_is_gone(scene: Callable[..., Scene
 
 
 def test_a_stepping_gdb_reads_that_its_process_is_gone_and_is_at_one_with_the_next(scene: Callable[..., Scene]) -> None:
-    """Nothing of the step is left: the breakpoint that it began at is set and hit in the next program."""
+    """Nothing of the step is left: a breakpoint is set and hit in the next program."""
     there = scene("gdbserver")
     there.run_to_work()
+    there.cli("delete")
     before = there.ticks()
     there.gdb.command("-exec-step-instruction 10000000", PATIENCE)
     until("see it step", lambda: there.ticks() > before + 5, PATIENCE)
@@ -294,7 +295,7 @@ def test_a_stepping_gdb_reads_that_its_process_is_gone_and_is_at_one_with_the_ne
     there.restart()
     there.cli(there.target)
     there.gdb.wait_stop(PATIENCE, attach=True)
-    assert 'func="work",args=[{name="n",value="0"}]' in there.goes_on()
+    assert 'func="work",args=[{name="n",value="0"}]' in there.run_to_work()
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["halted", "running"])
