@@ -56,7 +56,7 @@ class SimServer:
 
     async def __aexit__(self, *_: object) -> None:
         """Close everything; clients see their connection end."""
-        await self._accept_no_more()
+        await stop_accepting(self._tcp, self._unix)
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -66,19 +66,6 @@ class SimServer:
         while self._clients:  # a loop that ends before would leave their sockets open
             self._left.clear()
             await self._left.wait()
-
-    async def _accept_no_more(self) -> None:
-        """Close the listeners, but not between accepting a connection and making it a link: asyncio would lose its socket.
-
-        CPython 3.11, base_events.py, Server._attach: the task that `_accept_connection` begins fails on a closed server.
-        """
-        for server in (self._tcp, self._unix):
-            for sock in server.sockets:
-                self._loop.remove_reader(sock.fileno())
-        for _ in range(2):  # the task's own turn, and that of `connection_made`
-            await asyncio.sleep(0)
-        self._tcp.close()
-        self._unix.close()
 
     @property
     def control_path(self) -> Path:
@@ -139,6 +126,20 @@ class SimServer:
         """Forget a connection."""
         self._clients.discard(client)
         self._left.set()
+
+
+async def stop_accepting(*servers: asyncio.Server) -> None:
+    """Close listeners, but not between accepting a connection and making its protocol: asyncio would lose the socket.
+
+    CPython 3.11, base_events.py, Server._attach: the task that `_accept_connection` begins fails on a closed server.
+    """
+    for server in servers:
+        for sock in server.sockets:
+            server.get_loop().remove_reader(sock.fileno())
+    for _ in range(2):  # the task's own turn, and that of `connection_made`
+        await asyncio.sleep(0)
+    for server in servers:
+        server.close()
 
 
 class _Client(asyncio.Protocol):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ocdsup.rsp.framing import encode, escape
+from ocdsup.sim.server import stop_accepting
 from tests.runtime.test_front import front
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(120)]
@@ -72,7 +73,7 @@ async def server(port: int = 0) -> AsyncIterator[Server]:
     try:
         yield made
     finally:
-        listener.close()
+        await stop_accepting(listener)
         for peer in open_:
             peer.writer.close()
 

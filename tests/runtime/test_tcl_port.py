@@ -15,6 +15,7 @@ from ocdsup.runtime.backed import MAX_CLIENTS
 from ocdsup.runtime.listeners import bind_all
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.tcl_port import TclPort
+from ocdsup.sim.server import stop_accepting
 from ocdsup.telnet.effects import Away
 from tests.runtime.kept_log import KeptLog
 
@@ -58,7 +59,7 @@ class Stage:
     async def end(self) -> None:
         self.port.close()
         await self.tasks.cancel()
-        self.server.close()
+        await stop_accepting(self.server)
         for writer in self.writers:
             writer.transport.abort()
         await asyncio.gather(*(writer.wait_closed() for writer in self.writers), return_exceptions=True)

@@ -17,6 +17,7 @@ from ocdsup.runtime.backed import MAX_CLIENTS
 from ocdsup.runtime.listeners import bind_all
 from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.telnet_port import TelnetPort
+from ocdsup.sim.server import stop_accepting
 from ocdsup.telnet.effects import Away
 from tests.runtime.kept_log import KeptLog
 
@@ -55,7 +56,7 @@ class Console:
             writer.transport.abort()
 
     async def close(self) -> None:
-        self._server.close()
+        await stop_accepting(self._server)
         self.drop()
         await self._server.wait_closed()
 
