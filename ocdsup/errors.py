@@ -1,7 +1,7 @@
 """The whole exception tree on one page.
 
 Every error says what could not be done, why, and what the reader can do next; `str()` reads as one line:
-`cannot WHAT: WHY; HINT`. Nothing outside this tree is raised on purpose; anything else is a bug.
+`cannot WHAT: WHY; HINT`. Nothing else reaches a person on purpose: what a room raises for its neighbours, they catch.
 
     OcdsupError
     ├── ConfigError     the configuration file: every problem at once, each with its place

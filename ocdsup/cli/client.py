@@ -200,7 +200,7 @@ def _lost(why: object) -> ControlError:
     text = (
         "it did not read the request in time" if isinstance(why, TimeoutError) else str(getattr(why, "strerror", None) or why)
     )
-    return ControlError("lost", "hear from the daemon", text, "look at its log: `journalctl -u ocdsup`")
+    return ControlError("lost", "get an answer from the daemon", text, "look at its log: `journalctl -u ocdsup`")
 
 
 def _silent(path: str, stream: socket | None, waited: float) -> ControlError:

@@ -21,7 +21,7 @@ VERBS = {
     "start": "bring a bench's OpenOCD back",
     "reload": "let the daemon read its configuration again",
     "probes": "every debug probe of the PC, and who holds it",
-    "evict": "end who holds a bench's probe, as the policy allows",
+    "evict": "end whoever holds a bench's probe, as the policy allows",
     "lend": "free a bench's probe, run a command, take it back",
     "openocd": "the drop-in: OpenOCD's own arguments, on the supervised bench",
     "wait": "return when a bench's GDB port is usable",

@@ -30,7 +30,7 @@ def error(path: str, stream: socket | None, waited: float) -> ControlError:
     does, step = _STATES.get(state, _HANGS)
     who = f"PID {pid} ({name}) has this socket, {does} and" if pid else "the daemon, of which nothing else can be seen,"
     hint = step.format(pid=pid) if pid else "`sudo ss -xlp` tells its PID; end it and start it again"
-    return ControlError("silent", f"hear from the daemon at {path}", f"{who} gave no answer for {waited:.1f} s", hint)
+    return ControlError("silent", f"get an answer from the daemon at {path}", f"{who} gave no answer for {waited:.1f} s", hint)
 
 
 def _listener(stream: socket | None) -> list[tuple[int, str, str]]:

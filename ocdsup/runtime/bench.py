@@ -188,7 +188,7 @@ class LiveBench:
         else:
             self._adoption.refuse()
             self.driver.post(ev.StopAsked())
-        self.lending.close("the daemon does not care for this bench any more")
+        self.lending.close("the daemon no longer manages this bench")
         if parked is None:
             await self._stopped()
         self.driver.close()

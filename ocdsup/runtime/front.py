@@ -40,7 +40,7 @@ class Stderr:
 
 
 async def _answer(_words: str) -> str:
-    return "ocdsup: this port only stands in front of another server; it has no bench to tell of\n"
+    return "ocdsup: this port only fronts another GDB server; there is no bench to report on\n"
 
 
 async def _serve(server: tuple[str, int], listen: int, policy: Policy) -> None:

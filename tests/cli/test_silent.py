@@ -39,7 +39,7 @@ def listener(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_one_that_hangs_is_named_with_how_to_end_it(listener: subprocess.Popen[bytes], tmp_path: Path) -> None:
     told = error(str(tmp_path / "s"), None, 8.0)
     assert told.code == "silent"
-    assert told.what == f"hear from the daemon at {tmp_path / 's'}"
+    assert told.what == f"get an answer from the daemon at {tmp_path / 's'}"
     assert told.why.startswith(f"PID {listener.pid} (")
     assert told.why.endswith("hangs and gave no answer for 8.0 s")
     assert f"kill -9 {listener.pid}" in told.hint
