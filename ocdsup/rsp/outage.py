@@ -7,6 +7,7 @@ closed, which every IDE takes for the end of the session. OpenOCD's supervisor b
 
 from dataclasses import dataclass
 
+from .packets import Row
 from .policy import Policy
 
 
@@ -29,6 +30,15 @@ class Outage:
             soon = now + self.policy.answer_within
             self.until = soon if self.until is None else min(self.until, soon)
         return f"ocdsup: {why}; the interrupt is delivered when it is back{self._within(self.policy.answer_within)}\n"
+
+    def leaves(self, row: Row, *, served: bool) -> bool:
+        """Tell whether a debugger wants to leave its program, of which nothing is there to be left: its session can end now."""
+        return self.policy.transparent and not served and row.name in ("D", "vKill", "k")
+
+    def ends(self, *, served: bool) -> None:
+        """Note that the server may be there again."""
+        if served:
+            self.until = None
 
     def over(self, now: float) -> bool:
         """Tell whether the server has been away for too long."""

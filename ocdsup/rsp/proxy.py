@@ -149,8 +149,7 @@ class Proxy:
         """Read bytes of the backend."""
         out: list[Output] = []
         self._link.take(data, now, out)
-        if self._outage.until is not None and self._link.ready:
-            self._outage.until = None
+        self._outage.ends(served=self._link.ready)
         if self._closed and self._link.ready and not self.owes:
             self._link.close("GDB has gone", out)
         elif self._backlog:
@@ -302,6 +301,8 @@ class Proxy:
         self._backlog.append(ask)
         if len(self._backlog) > self.policy.backlog_limit or sum(len(one.raw) for one in self._backlog) > self._room:
             self._close_client("more requests than answers", out)
+        elif self._outage.leaves(ask.row, served=self._link.up):
+            self._close_client(self._why, out)
         elif not self._link.up and ask.row.answer is Answer.STOP and len(self._backlog) == 1:
             # GDB waits for a stop as long as it takes, and takes console lines meanwhile: a resume never expires.
             self._session.console(self._outage.begins(self._why, now), out)

@@ -9,7 +9,7 @@ import pytest
 from ocdsup.rsp.framing import Framer, Side, encode
 from ocdsup.rsp.outage import Outage
 from ocdsup.rsp.outputs import CloseClient, Output, ToBackend, ToClient
-from ocdsup.rsp.packets import text_of
+from ocdsup.rsp.packets import name, text_of
 from ocdsup.rsp.policy import BackendUp, Dialect, Policy
 from ocdsup.rsp.proxy import Proxy
 
@@ -119,6 +119,20 @@ def test_a_server_that_accepts_and_never_answers_does_not_make_the_wait_longer()
         here.back(now)
         here.carry(here.proxy.backend_lost("closed by peer", now + 1))
     assert here.ends_at() == 61.0
+
+
+@pytest.mark.parametrize("leave", [b"D;10", b"D", b"vKill;10", b"k"])
+@pytest.mark.parametrize("running", [True, False])
+def test_a_gdb_that_leaves_meanwhile_need_not_wait(leave: bytes, running: bool) -> None:
+    """As without the front: the connection is closed, which every IDE takes for the end."""
+    here = left(running=running)
+    here.say(encode(leave), 2.0)
+    assert here.ended
+
+
+def test_a_gdb_that_leaves_openocd_is_told_goodbye_by_the_supervisor() -> None:
+    """The next OpenOCD leaves the core as the policy says."""
+    assert not Outage(Policy()).leaves(name(b"D"), served=False)
 
 
 def test_what_waits_for_openocd_is_waited_for_without_end() -> None:

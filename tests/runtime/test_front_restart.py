@@ -370,6 +370,16 @@ def test_a_pause_in_vain_ends_the_session(scene: Callable[..., Scene]) -> None:
     assert "the interrupt is delivered when it is back, or the session ends in 4 s" in there.seen
 
 
+@pytest.mark.parametrize("word", ["detach", "kill"])
+def test_leaving_a_server_that_is_away_ends_the_session_at_once(scene: Callable[..., Scene], word: str) -> None:
+    """With the words that GDB has without the front, and not with "Can't detach process" after four seconds."""
+    there = scene("gdbserver")
+    there.run_to_work()
+    there.kill()
+    with pytest.raises(GdbError, match=CLOSED):
+        there.cli(word)
+
+
 def test_without_a_wait_the_session_ends_with_its_server(scene: Callable[..., Scene]) -> None:
     """`--wait 0`: a halted GDB reads it in the answer to its next question, as without the front."""
     there = scene("gdbserver", wait="0")
