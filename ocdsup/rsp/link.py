@@ -73,7 +73,8 @@ class Link:
             return
         # OpenOCD waits for this `+` for a second, and everybody with it (gdb_server.c gdb_new_connection).
         self._greeting = ACK
-        self.begin(Purpose.RESTORE, restore(session.shadow, up, session.policy), now, out)
+        talk = restore(session.shadow, up, session.policy, interrupted=session.interrupted)
+        self.begin(Purpose.RESTORE, talk, now, out)
 
     def lost(self, why: str, out: list[Output]) -> list[Ask]:
         """Forget the backend; return the requests of GDB that may be asked again, the rest has been answered."""

@@ -16,6 +16,7 @@ from .packets import OK, Point, is_error, monitor_request, text_packet
 from .policy import BackendUp, OnDetach, Policy
 from .settings import in_order, is_adapter_speed, unrepeated_text
 from .shadow import Shadow, stepping
+from .standing import INTERRUPTED, reason, true_stop
 from .threads import choose, chooser, current, learn, read, with_thread
 from .traps import heal_ram
 
@@ -23,8 +24,6 @@ MOVED_TEXT = "ocdsup: the core does not stand where it was left while OpenOCD wa
 RAN_TEXT = "ocdsup: the core ran while OpenOCD was away and was halted again\n"
 STRAYED_TEXT = "ocdsup: the core has run behind GDB's back (the board was reset, or somebody resumed it) and is halted again\n"
 RESET_TEXT = "ocdsup: board was reset while OpenOCD was away; the program starts again from its reset vector\n"
-INTERRUPTED = b"T02"
-TRAPPED = b"T05"
 # After a reset behind GDB's back. Not T05: GDB takes that for the end of a step of its own (each `continue` from a breakpoint
 # begins with one) and lets the program run on before its user sees anything (seen with GDB 13.1).
 RESET_STOP = INTERRUPTED
@@ -93,7 +92,7 @@ def greet(shadow: Shadow, up: BackendUp, policy: Policy) -> Part:
             yield monitor_request(line)
 
 
-def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
+def restore(shadow: Shadow, up: BackendUp, policy: Policy, *, interrupted: bool = False) -> Dialogue:
     """Make a new backend fit the belief; the board is left running or halted as GDB's user left it.
 
     The backend may die in the middle: what it came with is owed until the dialogue with one of its successors is at its end.
@@ -101,15 +100,15 @@ def restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
     shadow.unsaid = shadow.unsaid or not up.same
     if up.reset and shadow.attached:
         shadow.owes(up.told or RESET_TEXT)
-    outcome = yield from _restore(shadow, up, policy)
+    outcome = yield from _restore(shadow, up, policy, interrupted)
     if shadow.unsaid:
         shadow.untold += unrepeated_text(shadow.unrepeated.values())
         shadow.unrepeated.clear()
-    shadow.history, shadow.unsaid = "", False
+    shadow.history, shadow.unsaid, shadow.paused = "", False, False
     return outcome
 
 
-def _restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
+def _restore(shadow: Shadow, up: BackendUp, policy: Policy, interrupted: bool) -> Dialogue:
     yield from greet(shadow, up, policy)
     if not shadow.attached:
         if shadow.farewell:
@@ -120,9 +119,9 @@ def _restore(shadow: Shadow, up: BackendUp, policy: Policy) -> Dialogue:
         yield from choose(shadow)
         return Outcome(restored=True)
     halted = up.halted if up.halted is not None else (yield from _is_halted())
-    reason = (yield b"?").body
     if shadow.running:
-        return (yield from _restore_running(shadow, policy, halted, reason))
+        return (yield from _restore_running(shadow, policy, halted, interrupted))
+    yield b"?"
     return (yield from _restore_halted(shadow, policy, halted))
 
 
@@ -160,14 +159,21 @@ def _restore_halted(shadow: Shadow, policy: Policy, halted: bool) -> Dialogue:
     return Outcome(lost=lost, restored=True)
 
 
-def _restore_running(shadow: Shadow, policy: Policy, halted: bool, reason: bytes) -> Dialogue:
+def _restore_running(shadow: Shadow, policy: Policy, halted: bool, interrupted: bool) -> Dialogue:
     console = shadow.history
+    said = (yield b"?").body
     registers = (yield from _read_registers()) if halted else b""
+    # The request was lost with the backend: a stop would be taken for another hit of the breakpoint at this address.
     unmoved = halted and not shadow.history and registers == shadow.seen
-    stop = None if unmoved else _stop_owed(shadow, policy, halted, reason)
+    stop = None
+    if shadow.history:
+        stop = RESET_STOP if policy.stop_after_reset else None
+    elif (halted or stepping(shadow)) and not unmoved:
+        stop = yield from reason(shadow, said, interrupted=interrupted)
     # Only what a running core cannot take halts it: points of other types, or a stop that GDB is owed anyway.
     must_halt = stop is not None or any(point.type != 1 for point in shadow.points)
     if must_halt and not halted:
+        shadow.paused = stop is None
         yield monitor_request("halt")
         yield from _read_registers()
     if must_halt or halted:
@@ -179,21 +185,6 @@ def _restore_running(shadow: Shadow, policy: Policy, halted: bool, reason: bytes
     if stop is not None:
         return Outcome(stop=with_thread(stop, (yield from current())), console=console, lost=lost, restored=True)
     return Outcome(resume=shadow.resume, console=console, lost=lost, restored=True)
-
-
-def _stop_owed(shadow: Shadow, policy: Policy, halted: bool, reason: bytes) -> bytes | None:
-    """Return the stop reply that the truth asks for; None when the target is to run on.
-
-    Not asked when the core stands with the very registers that GDB saw before the resume: the request was lost with the
-    backend, and a stop would be taken for another hit of the breakpoint at this address.
-    """
-    if shadow.history:
-        return RESET_STOP if policy.stop_after_reset else None
-    if stepping(shadow):
-        return TRAPPED  # the step may or may not have been made: GDB looks at the PC and goes on from there
-    if halted and not reason.startswith((b"S02", b"T02")):
-        return TRAPPED
-    return None
 
 
 def _read_registers() -> _Reading:
@@ -263,6 +254,7 @@ def reexamined(shadow: Shadow, removed: list[bytes], *, soft: bool = False) -> D
     points = [point for point in shadow.points if soft or point.type != 0]
     must_halt = shadow.running and any(point.type != 1 for point in points)
     if must_halt:
+        shadow.paused = True
         yield monitor_request("halt")
         yield from _read_registers()
     if soft and (must_halt or not shadow.running):
@@ -270,6 +262,7 @@ def reexamined(shadow: Shadow, removed: list[bytes], *, soft: bool = False) -> D
     for point in points:
         yield b"z" + point.body
     lost = yield from insert(points)
+    shadow.paused = False
     return Outcome(resume=shadow.resume if must_halt else None, lost=lost, restored=True)
 
 
@@ -308,9 +301,9 @@ def recheck(shadow: Shadow, held: bytes) -> Dialogue:
     """
     halted = yield from _is_halted()
     if held:
-        return Outcome(stop=held) if halted else Outcome(resume=shadow.resume)
-    reason = (yield b"?").body if halted else b""
-    return Outcome(unsent=reason if reason[:1] in (b"S", b"T") else b"")
+        return Outcome(stop=(yield from true_stop(shadow, held))) if halted else Outcome(resume=shadow.resume)
+    said = (yield b"?").body if halted else b""
+    return Outcome(unsent=said if said[:1] in (b"S", b"T") else b"")
 
 
 def halt_now() -> Dialogue:

@@ -98,6 +98,7 @@ class Shadow:
     settings: dict[str, str] = field(default_factory=dict)  # name -> monitor line
     unrepeated: dict[str, str] = field(default_factory=dict)  # likewise what is not said to a new backend
     resume: bytes | None = None  # the resume request that waits for a stop
+    paused: bool = False  # the core was halted for a moment although GDB believes that it runs
     halted_early: bool = False  # the core was halted for a GDB that has yet to ask for its state
     freed: bool = False  # the core was let run behind GDB's back (`monitor resume`, telnet, the reset button)
     strayed: bool = False  # … and not by GDB's user, who is still to learn that the registers are history

@@ -9,7 +9,9 @@ RAM, RAM_SIZE = 0x20000000, 64
 RESET_PC = 0x08000400
 BKPT = b"\x11\xbe"
 FEATURES = b"PacketSize=4000;qXfer:memory-map:read+;qXfer:features:read+;qXfer:threads:read+;QStartNoAckMode+;vContSupported+"
-DESCRIPTION = b"<target>" + b"".join(b'<reg name="r%d" bitsize="32" regnum="%d"/>' % (n, n) for n in range(17)) + b"</target>"
+_NAMES = {15: b"pc"}
+_REGISTERS = (b'<reg name="%b" bitsize="32" regnum="%d"/>' % (_NAMES.get(n, b"r%d" % n), n) for n in range(17))
+DESCRIPTION = b"<target>" + b"".join(_REGISTERS) + b"</target>"
 MEMORY_MAP = b'<memory-map><memory type="flash" start="0x8000000" length="0x1000"></memory></memory-map>'
 THREADS = b'l<?xml version="1.0"?>\n<threads>\n</threads>\n'
 

@@ -82,10 +82,6 @@ def _forgets_the_interrupt(self: Link, *rest: Any) -> None:
     self._session.interrupted = False
 
 
-def _no_stop_after_reset(*_: object) -> None:
-    return None
-
-
 _INTERRUPT = Link.interrupt
 _ANSWERED = Link._answered
 MUTANTS: dict[str, tuple[object, str, Callable[..., Any]]] = {
@@ -95,7 +91,7 @@ MUTANTS: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "late points are not undone": (Link, "_late", _silent),
     "late replies reach GDB": (Link, "_answered", _never_late),
     "an interrupt dies with its backend": (Link, "interrupt", _forgets_the_interrupt),
-    "a stop is never owed": (replay, "_stop_owed", _no_stop_after_reset),
+    "a stop is never owed": (replay, "reason", _nothing),
     "the registers are not read before a resume": (replay, "_read_registers", _nothing),
     "the RAM under a point is never read": (Link, "_look_under", _silent),
 }
