@@ -24,10 +24,10 @@ program = scenes.program
 
 
 @asynccontextmanager
-async def front(server: int) -> AsyncIterator[int]:
-    """`ocdsup front` on a free port; it ends with exit code 0 on SIGTERM and prints one line."""
+async def front(server: int, log: int | None = None) -> AsyncIterator[int]:
+    """`ocdsup front` on a free port; it ends with exit code 0 on SIGTERM and prints one line. `log` gets its stderr."""
     argv = [sys.executable, "-m", "ocdsup", "front", f"127.0.0.1:{server}"]
-    process = await asyncio.create_subprocess_exec(*argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
     assert process.stdout is not None
     line = await process.stdout.readline()
     found = re.fullmatch(rb"Listening on port (\d+) for gdb connections\n", line)

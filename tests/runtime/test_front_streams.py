@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -241,14 +242,21 @@ async def test_a_debugger_that_says_nothing_costs_the_server_nothing() -> None:
         assert there.peers.empty()
 
 
-async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
-    """The front may be started first."""
+async def test_a_server_that_is_not_there_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The front may be started first, and its debugger may have asked in vain."""
+    monkeypatch.setenv("OCDSUP_DEBUG", "1")
     async with server() as first:
         number = first.port
-    async with front(number) as port, client(port) as gdb:
-        gdb.say(b"+" + NOACK)
-        async with server(number) as there:
-            await expect_greeting(gdb, await there.peer())
+    said, log = socket.socketpair()
+    with said, log:
+        reader, writer = await asyncio.open_connection(sock=said)
+        async with front(number, log.fileno()) as port, client(port) as gdb:
+            gdb.say(b"+" + NOACK)
+            await asyncio.wait_for(reader.readuntil(b"gdb_upstream_refused "), PATIENCE)
+            async with server(number) as there:
+                await expect_greeting(gdb, await there.peer())
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_halted_session_goes_on_with_a_server_that_comes_back() -> None:
