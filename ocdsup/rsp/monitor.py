@@ -58,7 +58,7 @@ _REPEATS = re.compile(r"halt|reset(?: (?:run|halt|init))?")
 _NOISE = re.compile(
     r"(?:Info : )?(?:"
     r"halted: PC: 0x[0-9a-fA-F]+"
-    r"|accepting '(?:tcl|telnet)' connection on \S+"
+    r"|accepting '(?:gdb|tcl|telnet)' connection on \S+"
     r"|dropped '(?:tcl|telnet)' connection(?: .*)?"
     r"|(?:Warn : )?(?:target|\[\S+\])? ?\S* ?was not halted when resume was requested"
     r")\s*"
@@ -66,7 +66,7 @@ _NOISE = re.compile(
 
 # What a core says that is resumed while it runs (0.12 cortex_m.c and hla_target.c; master names the target). Only as noise of
 # a resume: the same words answer a `monitor` command that needs a halted core.
-_NOISE_UNASKED = re.compile(r"(?:Warn : |Error: )?(?:target|\[\S+\]) not halted\s*")
+_NOISE_UNASKED = re.compile(r"(?:Warn : |Error: )?(?:target|\[\S+\](?: target)?) not halted\s*")
 
 # What OpenOCD prints when it cannot poll a target, right before it makes up a stop for GDB. Under HLA that stop carries the
 # reason of the last true one (T05 after a breakpoint or step, seen with 0.12.0): only these words tell it from a hit.

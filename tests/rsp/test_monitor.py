@@ -80,6 +80,7 @@ def test_our_own_word_is_recognised(line: str, rest: str | None) -> None:
         ("halted: PC: 0x08000236\n", ""),
         ("Info : halted: PC: 0x08000236\n", ""),
         ("accepting 'tcl' connection on tcp/0\n", ""),
+        ("accepting 'gdb' connection on tcp/0\n", ""),
         ("dropped 'tcl' connection\n", ""),
         ("dropped 'gdb' connection\n", "dropped 'gdb' connection\n"),
         ("target stm32f4x.cpu was not halted when resume was requested\n", ""),
@@ -96,7 +97,9 @@ def test_only_noise_is_dropped(text: str, left: str | None) -> None:
     assert monitor.without_noise(text) == (text if left is None else left)
 
 
-@pytest.mark.parametrize("text", ["target not halted\n", "Warn : target not halted\n", "[stm32f4x.cpu] not halted\n"])
+@pytest.mark.parametrize(
+    "text", ["target not halted\n", "Warn : target not halted\n", "[stm32f4x.cpu] not halted\n", "[a.cpu] target not halted\n"]
+)
 def test_what_a_running_core_says_to_a_resume_is_noise_and_the_same_words_answer_a_command(text: str) -> None:
     assert monitor.without_noise(f"{text}kept\n") == "kept\n"
     assert monitor.without_noise(text, asked=True) == text
