@@ -38,9 +38,11 @@ class Learned:
         if is_error(reply) or not lasting(row, body):
             return
         # GDB's own features vary from client to client; OpenOCD ignores them.
-        self.replies[b"qSupported" if row.name == "qSupported" else body] = reply
+        key = b"qSupported" if row.name == "qSupported" else body
+        if key in self.replies or sum(map(len, (*self.replies, *self.replies.values(), key, reply))) < _MOST_LEARNED:
+            self.replies[key] = reply
         piece = piece_of(body)
-        if piece is not None:
+        if piece is not None and body.startswith(_PIECES):
             subject, offset = piece
             self.ends[subject] = max(self.ends.get(subject, 0), offset + len(reply) - 1)
             if body.startswith(DESCRIPTION):
@@ -53,12 +55,16 @@ class Learned:
     def _describe(self, offset: int, reply: bytes) -> None:
         if offset == 0:
             self.description.clear()
+        if offset != sum(map(len, self.description.values())):
+            return  # no piece that follows: it would be put in a wrong place
         self.description[offset] = reply[1:]
         if reply[:1] == b"l":
             self.sizes = register_sizes(b"".join(self.description.values()))
 
 
 DESCRIPTION = b"qXfer:features:read:target.xml:"
+_PIECES = (DESCRIPTION, b"qXfer:memory-map:read::")
+_MOST_LEARNED = 1 << 19  # bytes: some 20 times what a GDB asks; a client can ask for the same again and again in other words
 _LASTING_XFER = (b"qXfer:features:", b"qXfer:memory-map:")
 
 

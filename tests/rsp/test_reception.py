@@ -2,11 +2,13 @@
 
 import pytest
 
+from ocdsup.rsp import shadow
 from ocdsup.rsp.packets import monitor_request, name
 from ocdsup.rsp.policy import Monitor, Policy
 from ocdsup.rsp.reception import expired, refused
 from ocdsup.rsp.shadow import Shadow
 from tests.rsp.debug_bench import attached
+from tests.rsp.openocd_model import DESCRIPTION
 
 
 def test_a_flash_transaction_fails_once_and_is_never_sent_again() -> None:
@@ -55,6 +57,22 @@ def test_what_would_end_the_connection_is_answered_here(body: bytes, reply: byte
     assert bench.process is not None
     assert body not in bench.process.log
     assert bench.ask(b"m20000000,4") == b"00010203"
+
+
+def test_what_is_learned_of_a_target_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However a client varies its questions for the description, it fills no memory, and leaves the registers as they are."""
+    monkeypatch.setattr(shadow, "_MOST_LEARNED", 8192)
+    bench = attached()
+    learned = bench.proxy.shadow.learned
+    sizes = dict(learned.sizes)
+    for offset in range(0, len(DESCRIPTION), 16):
+        for length in (0x400, 0xFFF):
+            assert bench.ask(b"qXfer:features:read:target.xml:%x,%x" % (offset, length)) != b"E01"
+            bench.ask(b"qXfer:features:read:other%x.xml:0,%x" % (offset, length))
+    assert sum(map(len, learned.replies.values())) < 8192
+    assert sum(map(len, learned.description.values())) == len(DESCRIPTION)
+    assert len(learned.ends) == 2
+    assert learned.sizes == sizes == dict.fromkeys(range(17), 8)
 
 
 @pytest.mark.parametrize("cache", [False, True])
