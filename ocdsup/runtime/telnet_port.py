@@ -13,7 +13,7 @@ from ocdsup.runtime.tasks import Tasks
 from ocdsup.runtime.wire import Wire
 from ocdsup.telnet.bridge import Bridge
 from ocdsup.telnet.console import PROMPT
-from ocdsup.telnet.effects import Away, Backend, Close, Effect, OwnCommand, ToBackend, ToClient
+from ocdsup.telnet.effects import Away, Backend, Close, Effect, OwnCommand, ToBackend, ToClient, console_limit
 
 GREETING_S = 0.05  # a program that speaks first (nc in a pipe) gets answers only
 SLOW = 1024 * 1024  # bytes: a reader this far behind loses what OpenOCD prints, never an answer of ours
@@ -102,7 +102,7 @@ class TelnetSession(BackedSession):
         self._do(self._bridge.own_answer(command.id, text))
 
     def _connected(self) -> None:
-        self._do(self._bridge.backend_up(Backend(self._port.version)))
+        self._do(self._bridge.backend_up(Backend(self._port.version, console_limit(self._port.version))))
 
     def _from_backend(self, data: bytes) -> None:
         """OpenOCD writes to its console without a time limit and does nothing else meanwhile (0.12, telnet_server.c): it is

@@ -1,9 +1,17 @@
 """What a telnet session asks of the world, and what it is told about OpenOCD."""
 
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-CONSOLE_LIMIT = 2559  # characters OpenOCD takes in one line (TELNET_LINE_MAX_SIZE 2560, 0.11 and newer; 0.10: 255)
+CONSOLE_LIMIT = 2559  # characters OpenOCD takes in one line (telnet_server.h: TELNET_LINE_MAX_SIZE 2560, 0.11 and newer)
+OLD_CONSOLE_LIMIT = 255  # 0.10 and older
+_OLD = re.compile(r"0\.(?:[0-9]|10)(?!\d)")
+
+
+def console_limit(version: str) -> int:
+    """Return how many characters the console of a version takes in one line: it drops the others and runs the line without."""
+    return OLD_CONSOLE_LIMIT if _OLD.match(version) else CONSOLE_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,8 +106,8 @@ class Port:
         await self.release.wait()
         return f"answer to {verb}"
 
-    async def up(self) -> None:
-        self.port.backend_up(("127.0.0.1", await self.console.start()), "0.12.0")
+    async def up(self, version: str = "0.12.0") -> None:
+        self.port.backend_up(("127.0.0.1", await self.console.start()), version)
 
     async def client(self) -> Client:
         made = Client(*await asyncio.open_connection("127.0.0.1", self.port.port))
@@ -140,6 +140,17 @@ async def test_a_line_goes_to_the_console_and_its_answer_comes_back(port: Port) 
     client.type("targets\n")
     assert "targets!" in await client.until("> ")
     assert port.console.lines == ["targets"]
+
+
+async def test_a_line_that_an_old_console_would_cut_is_refused(port: Port) -> None:
+    """OpenOCD 0.10 drops all behind 255 characters, and runs what is left: another line than the one that was looked at."""
+    await port.up("0.10.0")
+    client = await port.client()
+    client.type("x" * 256 + "\n")
+    assert "the line has 256 bytes, OpenOCD's console takes 255; nothing was executed" in await client.until("> ")
+    client.type("x" * 255 + "\n")
+    await client.until("!")
+    assert port.console.lines == ["x" * 255]
 
 
 async def test_a_client_that_says_nothing_is_greeted(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocdsup.telnet.effects import Away
+from ocdsup.telnet.effects import Away, console_limit
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,19 @@ from ocdsup.telnet.effects import Away
 )  # fmt: skip
 def test_the_sentence(away: Away, sentence: str) -> None:
     assert away.sentence() == sentence
+
+
+@pytest.mark.parametrize(
+    ("version", "limit"),
+    [
+        ("0.10.0", 255),
+        ("0.10.0+dev-00973", 255),
+        ("0.9.0", 255),
+        ("0.11.0", 2559),
+        ("0.12.0+dev", 2559),
+        ("0.100.0", 2559),
+        ("", 2559),
+    ],
+)
+def test_the_console_of_old_versions_takes_short_lines(version: str, limit: int) -> None:
+    assert console_limit(version) == limit
