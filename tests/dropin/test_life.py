@@ -109,9 +109,10 @@ def test_an_end_that_is_to_come_when_gdb_goes_comes_then(shared: Rig, own: bool)
     assert (shared.launches(), len(shared.log("lent")), shared.faults()) == (launches, lent, [])
 
 
-def test_gdb_behind_an_upload_without_a_reset_finds_the_core_at_its_start(shared: Rig) -> None:
+@pytest.mark.parametrize("words", [["init"], ["init; reset halt"]], ids=["no reset at all", "one before it"])
+def test_gdb_behind_an_upload_without_a_reset_finds_the_core_at_its_start(shared: Rig, words: list[str]) -> None:
     """The flash loader's registers are in the core when an OpenOCD ends, and GDB would go on from there."""
-    program, ports = serve(shared, *FILES, "-c", "init; reset halt", "-c", f"program {firmware()} verify")
+    program, ports = serve(shared, *FILES, "-c", *words, "-c", f"program {firmware()} verify")
     with Gdb(firmware()) as gdb:
         assert stopped_in(gdb, f"localhost:{ports['gdb']}") == "blink"
     program.end()
