@@ -26,6 +26,9 @@ class Here:
     stop: bool = False  # the last reply is a stop
 
 
+_UNASKED = Here((), Notice(News.REFUSED, "F: the result of a file operation that was not asked for"))
+
+
 def answer_here(row: Row, body: bytes, shadow: Shadow, answers: Answers, policy: Policy) -> Here | None:
     """Return our own answer to a request of GDB for OpenOCD; None when it must be asked."""
     known = known_threads(row, body, shadow) if shadow.listed_before else answers.known(row, body)
@@ -35,6 +38,8 @@ def answer_here(row: Row, body: bytes, shadow: Shadow, answers: Answers, policy:
     refused = _flash_broken(row, shadow) or _refused(body, limits)
     if refused is not None:
         return refused
+    if row.name == "F" and not shadow.running:
+        return _UNASKED  # OpenOCD lets the core run after every one while semihosting is on (gdb_fileio_response_packet)
     if row.name == "QStartNoAckMode":
         return Here((OK,), believed=True)
     if row.name == "qRcmd":

@@ -3,6 +3,7 @@
 import pytest
 
 from ocdsup.rsp import shadow
+from ocdsup.rsp.framing import encode
 from ocdsup.rsp.packets import monitor_request, name
 from ocdsup.rsp.policy import Monitor, Policy
 from ocdsup.rsp.reception import expired, refused
@@ -24,6 +25,20 @@ def test_a_flash_transaction_fails_once_and_is_never_sent_again() -> None:
     replies = [bench.ask(b) for b in (b"vFlashErase:08000000,00000400", b"vFlashWrite:08000000:abcd", b"vFlashDone")]
     assert replies == [b"OK"] * 3
     assert bench.board.flashed == b"abcd"
+
+
+def test_the_result_of_a_file_operation_passes_only_while_the_program_may_have_asked_for_it() -> None:
+    """It has no reply, and OpenOCD goes on after it."""
+    bench = attached()
+    assert bench.process is not None
+    bench.send(b"F0")
+    bench.settle()
+    assert b"F0" not in bench.process.log
+    assert bench.ask(b"m20000000,4") == b"00010203"
+    bench.resume()
+    bench.carry(bench.proxy.client_bytes(encode(b"F0"), bench.now))
+    bench.settle()
+    assert bench.process.log[-1] == b"F0"
 
 
 def test_between_two_flash_packets_the_loss_is_told_at_the_next_one() -> None:

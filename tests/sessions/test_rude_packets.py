@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ocdsup.rsp.packets import monitor_request
+from ocdsup.rsp.framing import encode
+from ocdsup.rsp.packets import hex_bytes, monitor_request
 from tests.bench.rig import Rig
 from tests.sessions.desk import Desk
 from tests.sessions.plain_client import PlainClient
@@ -130,6 +131,18 @@ def test_a_packet_that_openocd_ends_the_connection_for_is_sent_twice_at_the_most
         assert len(client.ask(b"m20000000,4")) == 8
         assert (desk.pid(), accepted(desk)) == (pid, connections + 2)
     assert desk.rig.faults() == []
+
+
+@pytest.mark.parametrize("mode", ["hla"])
+def test_a_result_that_no_program_has_asked_for_lets_no_core_run(desk: Desk) -> None:
+    """OpenOCD goes on after every `F`, whether its semihosting waits for one or not."""
+    with closing(PlainClient(desk.port)) as client:
+        assert b"semihosting is enabled" in hex_bytes(client.ask(monitor_request("arm semihosting enable")))
+        assert client.say(encode(b"vCont;c") + b"\x03") == b"T02"
+        stood = client.ask(b"pf")
+        assert client.say(encode(b"F0") + encode(b"pf")) == stood
+        assert client.ask(b"pf") == stood
+        assert desk.sim.core() == "halted"
 
 
 def test_what_is_well_formed_passes(desk: Desk) -> None:
