@@ -20,7 +20,7 @@ from .own import Own
 from .packets import OK, Answer, Group, name
 from .policy import BackendUp, OnDetach, Policy
 from .reception import expired, refused
-from .replay import Purpose, catch, farewell, look, reexamined
+from .replay import Purpose, farewell, look, reexamined
 from .session import Session
 from .shadow import Learned, Shadow
 from .shortcut import Shortcut
@@ -335,8 +335,8 @@ class Proxy:
             return True
         if not self._link.ready:
             return False
-        if self.shadow.strayed and (ask.row.name == "Z" or ask.row.answer is Answer.STOP):
-            self._link.begin(Purpose.CATCH, catch(self.shadow, self._session.forget_answers()), now, out)
+        if (talk := self._session.needed(ask)) is not None:
+            self._link.begin(Purpose.CATCH, talk, now, out)
             return False
         if ask.row.answer is Answer.STOP:
             self._session.tell(out)

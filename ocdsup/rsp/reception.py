@@ -44,8 +44,11 @@ def answer_here(row: Row, body: bytes, shadow: Shadow, answers: Answers, policy:
         return Here((OK,), believed=True)
     if row.name == "qRcmd":
         return _monitor(body, policy)
-    if row.group is Group.RESUME and row.answer is Answer.STOP and shadow.stale:
-        return stale_resume(shadow)
+    if row.group is Group.RESUME and row.answer is Answer.STOP:
+        if shadow.stale:
+            return stale_resume(shadow)
+        if shadow.stepped:
+            return stepped(shadow)
     return Here((OK,), believed=True) if answers.put_off(row, body, shadow) else None
 
 
@@ -117,6 +120,14 @@ def _monitor(body: bytes, policy: Policy) -> Here | None:
         else "this monitor command is not on the safe list of this bench (monitor: safe)"
     )
     return Here((text_packet(f"ocdsup: {why}\n"), _FAILED), Notice(News.REFUSED, f"monitor {line[:80]}"))
+
+
+def stepped(shadow: Shadow) -> Here:
+    """Answer a step that was made in another way, see `threads.step_there`."""
+    stop = with_thread(b"T05", shadow.stepped)
+    shadow.stepped = b""
+    shadow.chosen = shadow.lists = None
+    return Here((stop,), stop=True)
 
 
 def stale_resume(shadow: Shadow) -> Here:

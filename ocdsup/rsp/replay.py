@@ -17,7 +17,7 @@ from .policy import BackendUp, OnDetach, Policy
 from .settings import in_order, is_adapter_speed, unrepeated_text
 from .shadow import Shadow, stepping
 from .standing import INTERRUPTED, reason, true_stop
-from .threads import choose, chooser, current, learn, read, with_thread
+from .threads import choose, chooser, current, learn, read, step_there, with_thread
 from .traps import heal_ram
 
 MOVED_TEXT = "ocdsup: the core does not stand where it was left while OpenOCD was away; the board may have been reset\n"
@@ -290,6 +290,12 @@ def catch(shadow: Shadow, removed: list[bytes]) -> Dialogue:
         return Outcome(stop=with_thread(RESET_STOP, shadow.thread), console=STRAYED_TEXT, lost=lost)
     shadow.caught(registers, STRAYED_TEXT)
     return Outcome(lost=lost)
+
+
+def step_core(shadow: Shadow) -> Dialogue:
+    """Make a step that OpenOCD would only pretend to make, see `threads.step_there`."""
+    yield from step_there(shadow)
+    return Outcome()
 
 
 def recheck(shadow: Shadow, held: bytes) -> Dialogue:

@@ -6,10 +6,10 @@ from .answers import Answers
 from .framing import encode, expand
 from .monitor import repeats, resets, tells_loss, tells_stray, without_noise
 from .outputs import HALTED, News, Notice, Output
-from .packets import Answer, is_error, monitor_line, text_of, text_packet, without_signals
+from .packets import Answer, is_error, monitor_line, steps, text_of, text_packet, without_signals
 from .policy import OnDetach, Policy
 from .reception import Here, answer_here, answer_while_away
-from .replay import told
+from .replay import Dialogue, catch, step_core, told
 from .rerun import answer_here as answer_another_run
 from .shadow import Shadow
 from .threads import named, with_thread
@@ -175,7 +175,7 @@ class Session:
     def plain(self) -> bool:
         """Tell whether packets may pass without a look: nothing is kept or shared, or due before the next resume or stop."""
         shadow = self.shadow
-        looks = self.answers.enabled or self.guest or shadow.non_stop or shadow.gone or shadow.strayed
+        looks = self.answers.enabled or self.guest or shadow.non_stop or shadow.gone or shadow.strayed or shadow.elsewhere
         due = shadow.stale or shadow.untold or self.interrupted or self.held is not None or self.unsent
         return not (looks or due)
 
@@ -210,6 +210,12 @@ class Session:
             return answer_another_run(row, body, shadow) if shadow.stale or shadow.gone else None
         here = answer_here(row, body, shadow, self.answers, self.policy)
         return here if here is not None or up else answer_while_away(row, body, shadow)
+
+    def needed(self, ask: Ask) -> Dialogue | None:
+        """Return what has to be said to the backend before a request is placed; None when nothing has."""
+        if self.shadow.strayed and (ask.row.name == "Z" or ask.row.answer is Answer.STOP):
+            return catch(self.shadow, self.forget_answers())
+        return step_core(self.shadow) if self.shadow.elsewhere and steps(ask.body) else None
 
     def holds(self, ask: Ask, now: float, out: list[Output]) -> bool:
         """Let a GDB that attaches wait on, for `hold_for` at the most, or less for a target known dead; tell whether it does.

@@ -94,6 +94,8 @@ class Shadow:
     learning: bool = False  # OpenOCD has asked for one more
     lists: dict[bytes, bytes] | None = None  # of threads, since the last stop: request body -> reply body
     listed_before: bool = False  # … by a backend that is gone
+    elsewhere: bool = False  # a new backend takes another core of a group for the one that has stopped
+    stepped: bytes = b""  # the thread that was stepped for a request of GDB that is still to be answered
     thread: bytes = b""  # the one that stands there after a reset that GDB does not know of yet
     points: dict[Point, None] = field(default_factory=dict)  # in the order in which they were set
     under: dict[Point, bytes] = field(default_factory=dict)  # RAM before a software breakpoint was (perhaps) put there
@@ -126,6 +128,7 @@ class Shadow:
     def asked(self, row: Row, body: bytes) -> None:
         """Note a request at the moment it is sent to the backend."""
         if row.group is Group.RESUME and row.name != "vCont?" and not self.non_stop:
+            self.elsewhere = False
             self.resumes(body)
 
     def resumes(self, body: bytes) -> None:
@@ -254,7 +257,7 @@ class Shadow:
         self.points.clear()
         self.under.clear()
         self.forget_writes()
-        self.chosen, self.lists, self.thread = None, None, b""
+        self.chosen, self.lists, self.thread, self.elsewhere, self.stepped = None, None, b"", False, b""
         self.flash, self.left, self.halted_early, self.gone = Flash.IDLE, True, False, False
 
     def parted(self) -> None:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from .packets import OK, Row, is_error
+from .packets import OK, Row, is_error, monitor_request
 
 if TYPE_CHECKING:
     from .replay import Heard, Part
@@ -34,6 +34,7 @@ _NAMED = re.compile(rb"(?:^T..|;)thread:([0-9a-fA-F]+)")
 _CURRENT = re.compile(rb"QC0*([0-9a-fA-F]*)")
 _UNREAD = b"QC" + 16 * b"0"  # there is a system, and OpenOCD has not read its threads; `QC0`: there is none
 _NO_THREAD = b"7fffffff"
+_NAME = re.compile(r"[\w.\-]+")  # of a target
 _LIST = b"qXfer:threads:"
 _LISTS = (_LIST, b"qfThreadInfo", b"qsThreadInfo", b"qThreadExtraInfo,")
 
@@ -108,9 +109,32 @@ def read(shadow: Shadow) -> Part:
 
     It does before a step. One of a thread that does not execute is answered by a stop at once, and not made: but only where it
     knows of a system at all.
+
+    Which core of a group has stopped, a new process does not know: it takes the last one for it, and would not step GDB's.
     """
-    if named(shadow.last_stop) and (yield b"qC").body == _UNREAD:
+    stopped = named(shadow.last_stop)
+    reply = (yield b"qC").body if stopped else b""
+    if reply == _UNREAD:
         yield b"vCont;s:" + _NO_THREAD
+    found = _CURRENT.fullmatch(reply)
+    shadow.elsewhere = bool(found and found[1] and found[1] != stopped)
+
+
+def step_there(shadow: Shadow) -> Part:
+    """Step the core whose stop GDB has seen, by its name; OpenOCD then knows which one is meant."""
+    shadow.elsewhere = False
+    thread = named(shadow.last_stop)
+    core = re.compile(rb'<thread id="%b" name="([\w.\-]+)"' % thread)
+    name = next((found[1].decode() for reply in (shadow.lists or {}).values() if (found := core.search(reply))), "")
+    before = (yield monitor_request("target current")).text.strip()
+    if not name or (yield monitor_request(f"targets {name}")).body != OK:
+        return
+    stepped = yield monitor_request("step")
+    if _NAME.fullmatch(before):
+        yield monitor_request(f"targets {before}")
+    if not is_error(stepped.body):
+        shadow.forget_writes()
+        shadow.stepped = thread
 
 
 def choose(shadow: Shadow) -> Part:

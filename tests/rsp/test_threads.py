@@ -4,10 +4,26 @@ from collections.abc import Generator
 
 import pytest
 
-from ocdsup.rsp.packets import name
+from ocdsup.rsp.answers import Answers
+from ocdsup.rsp.packets import monitor_request, name
+from ocdsup.rsp.policy import Policy
+from ocdsup.rsp.reception import answer_here
 from ocdsup.rsp.replay import Heard
 from ocdsup.rsp.shadow import Shadow
-from ocdsup.rsp.threads import choose, chooser, current, is_listed, known, learn, named, read, symbol, with_thread, written_to
+from ocdsup.rsp.threads import (
+    choose,
+    chooser,
+    current,
+    is_listed,
+    known,
+    learn,
+    named,
+    read,
+    step_there,
+    symbol,
+    with_thread,
+    written_to,
+)
 
 LIST = b'l<?xml version="1.0"?>\n<threads>\n<thread id="20000088" name="a">Name: a</thread>\n</threads>\n'
 NO_LIST = b'l<?xml version="1.0"?>\n<threads>\n</threads>\n'
@@ -140,3 +156,39 @@ def test_a_register_is_that_of_a_thread() -> None:
     told(shadow, (b"P0=01", b"OK"), (b"Hg2", b"OK"), (b"P0=02", b"OK"), (b"Hg1", b"OK"), (b"P0=03", b"OK"))
     assert [(chooser(where), body) for where, body in shadow.registers.items()] == [(b"Hg2", b"P0=02"), (b"Hg1", b"P0=03")]
     assert chooser(written_to(Shadow(last_stop=b"S05"), b"P0=01")) == b""
+
+
+CORES = LIST.replace(
+    b'<thread id="20000088" name="a">Name: a</thread>',
+    b'<thread id="1" name="a.cpu0">a</thread><thread id="2" name="a.cpu1">b</thread>',
+)
+
+
+@pytest.mark.parametrize(
+    ("reply", "elsewhere"), [(b"QC0000000000000002", True), (b"QC0000000000000001", False), (b"QC0", False)]
+)
+def test_a_core_that_openocd_takes_for_the_stopped_one_is_noticed(reply: bytes, elsewhere: bool) -> None:
+    """It would answer a step of the other one without making it."""
+    shadow = Shadow(last_stop=b"T05thread:1;")
+    talk(read(shadow), {b"qC": reply})
+    assert shadow.elsewhere is elsewhere
+
+
+def test_the_step_of_the_stopped_core_is_made_by_its_name_and_answered_once() -> None:
+    """Afterwards OpenOCD has the target selected that it had before, and GDB's step ends in its thread."""
+    shadow = told(Shadow(attached=True, last_stop=b"T05thread:1;", elsewhere=True), (ASK, CORES), (b"P0=01", b"OK"))
+    asked = talk(step_there(shadow), {monitor_request("target current"): b"a.cpu1".hex().encode()})
+    assert asked[:3] == [monitor_request(line) for line in ("target current", "targets a.cpu0", "step")]
+    assert (shadow.elsewhere, shadow.registers) == (False, {})
+    step = b"vCont;s:1"
+    here = answer_here(name(step), step, shadow, Answers(), Policy())
+    assert here is not None
+    assert (here.replies, here.stop) == ((b"T05thread:1;",), True)
+    assert answer_here(name(step), step, shadow, Answers(), Policy()) is None
+
+
+def test_a_core_without_a_name_is_left_to_openocd() -> None:
+    """Nothing is stepped that is not certainly the one."""
+    shadow = Shadow(attached=True, last_stop=b"T05thread:1;", elsewhere=True)
+    assert talk(step_there(shadow), {}) == [monitor_request("target current")]
+    assert shadow.stepped == b""

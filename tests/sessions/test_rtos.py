@@ -228,5 +228,11 @@ def test_the_cores_of_a_group_are_threads_and_each_keeps_its_registers(rig: Rig)
             gdb.command(f"-thread-select {core}")
             assert value(gdb, "$r7") == core
         assert [two.rig.tcl(f"targets dual.cpu{core}; reg r7").split()[-1] for core in (0, 1)] == ["0x00000001", "0x00000002"]
+        gdb.command("-thread-select 1")
+        place = value(gdb, "$pc")
+        gdb.command("-exec-step-instruction")
+        gdb.wait_stop(PATIENCE)
+        assert value(gdb, "$pc") != place
+        hits(gdb)
     finally:
         gdb.close()
