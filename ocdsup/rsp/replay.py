@@ -22,6 +22,7 @@ from .traps import heal_ram
 
 MOVED_TEXT = "ocdsup: the core does not stand where it was left while OpenOCD was away; the board may have been reset\n"
 RAN_TEXT = "ocdsup: the core ran while OpenOCD was away and was halted again\n"
+CANNOT_HALT = "ocdsup: the target cannot be halted now\n"
 STRAYED_TEXT = "ocdsup: the core has run behind GDB's back (the board was reset, or somebody resumed it) and is halted again\n"
 RESET_TEXT = "ocdsup: board was reset while OpenOCD was away; the program starts again from its reset vector\n"
 # After a reset behind GDB's back. Not T05: GDB takes that for the end of a step of its own (each `continue` from a breakpoint
@@ -143,6 +144,8 @@ def _restore_halted(shadow: Shadow, policy: Policy, halted: bool) -> Dialogue:
             shadow.owes(RAN_TEXT)
         yield monitor_request("halt")
     registers = yield from _read_registers()
+    if halted and registers == shadow.seen:
+        shadow.freed = shadow.strayed = False  # it stands where it was left, whatever was seen meanwhile
     if shadow.moved(registers) and not shadow.history:
         shadow.owes(MOVED_TEXT)
     yield from heal_ram(shadow)
@@ -230,8 +233,13 @@ def _pending_writes(shadow: Shadow) -> Part:
 
 
 def _is_halted() -> Asking:
+    return (yield from _state()) == "halted"
+
+
+def _state() -> Generator[bytes, Heard, str]:
+    """The core's state: the last word, behind what OpenOCD logs meanwhile ("… GDB will be halted. Polling again in 300ms")."""
     heard = yield monitor_request("[target current] curstate")
-    return "halted" in heard.text
+    return (heard.text.split() or [""])[-1]
 
 
 def insert(points: Iterable[Point]) -> _Setting:
@@ -268,7 +276,7 @@ def reexamined(shadow: Shadow, removed: list[bytes], *, soft: bool = False) -> D
 
 def look(shadow: Shadow) -> Dialogue:
     """Find out whether a core that was seen to run does: what was seen may be older than the stop that GDB knows of."""
-    if not (yield from _is_halted()):
+    if (yield from _state()) in ("running", "debug-running"):  # a core that cannot be seen proves nothing
         shadow.strays()
     return Outcome()
 
@@ -280,6 +288,9 @@ def catch(shadow: Shadow, removed: list[bytes]) -> Dialogue:
     """
     steps_already = shadow.running
     yield monitor_request("halt")
+    if not (yield from _is_halted()):
+        shadow.strayed = False
+        return Outcome(console=CANNOT_HALT if steps_already else "")
     registers = yield from _read_registers()
     yield from heal_ram(shadow)
     yield from _say_all((*removed, *(b"z" + point.body for point in shadow.points)))
@@ -316,7 +327,7 @@ def halt_now() -> Dialogue:
     """Halt the core for an interrupt that OpenOCD itself would not answer any more."""
     heard = yield monitor_request("halt")
     if is_error(heard.body):
-        return Outcome(console="ocdsup: the target cannot be halted now\n")
+        return Outcome(console=CANNOT_HALT)
     return Outcome(stop=with_thread(INTERRUPTED, (yield from current())))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ocdsup.rsp.framing import encode
 from ocdsup.rsp.outputs import News
+from ocdsup.rsp.packets import text_packet
 from ocdsup.rsp.policy import Policy
 from tests.rsp.debug_bench import Bench, attached
 
@@ -96,6 +98,75 @@ def test_what_was_seen_before_the_last_stop_proves_nothing() -> None:
     """The two connections to OpenOCD are not in step: it is asked again on GDB's own."""
     bench = attached()
     see(bench, halted=False)
+    bench.resume()
+    assert (bench.stops, bench.board.running, bench.console) == ([], True, "")
+
+
+@pytest.mark.parametrize("state", ["unknown", "reset", "halted"])
+def test_a_core_that_is_not_seen_to_run_has_not_strayed(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when OpenOCD's log gets into the answer: "Examination failed, GDB will be halted. Polling again in 300ms"."""
+    bench = attached()
+    assert bench.process is not None
+    answer = bench.process._monitor
+
+    def glitch(line: str) -> bytes:
+        if "curstate" not in line:
+            return answer(line)
+        assert bench.process is not None
+        bench.process._out += encode(text_packet("Examination failed, GDB will be halted. Polling again in 300ms\n"))
+        return state.encode().hex().encode()
+
+    monkeypatch.setattr(bench.process, "_monitor", glitch)
+    see(bench, halted=False)
+    monkeypatch.undo()
+    bench.resume()
+    assert (bench.stops, bench.board.running, bench.console) == ([], True, "")
+
+
+def test_the_log_of_a_failed_poll_is_no_halted_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = attached()
+    press_reset(bench)
+    assert bench.process is not None
+    answer = bench.process._monitor
+
+    def noisy(line: str) -> bytes:
+        assert bench.process is not None
+        if "curstate" in line:
+            bench.process._out += encode(text_packet("Examination failed, GDB will be halted. Polling again in 300ms\n"))
+        return answer(line)
+
+    monkeypatch.setattr(bench.process, "_monitor", noisy)
+    see(bench, halted=False)
+    bench.resume()
+    assert (bench.stops, bench.board.running) == ([b"T02"], False)
+
+
+@pytest.mark.parametrize("body", [b"vCont;c", b"Z2,20000010,4"])
+def test_a_core_that_cannot_be_halted_is_left_to_openocds_own_answer(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits for ever, and no stop is made up."""
+    bench = attached()
+    press_reset(bench)
+    see(bench, halted=False)
+    assert bench.process is not None
+    answer = bench.process._monitor
+    monkeypatch.setattr(bench.process, "_monitor", lambda line: b"E01" if line == "halt" else answer(line))
+    if body.startswith(b"Z"):
+        assert bench.ask(body) == b"E0E"
+    else:
+        bench.resume(body)
+    assert (bench.stops, bench.board.running) == ([], True)
+    assert WORD not in bench.console
+
+
+def test_a_restart_that_finds_the_core_where_it_was_left_forgets_what_was_seen() -> None:
+    bench = attached()
+    bench.ask(b"g")
+    bench.board.running = True
+    see(bench, halted=False)
+    bench.board.running = False
+    bench.kill()
+    bench.start()
+    bench.settle()
     bench.resume()
     assert (bench.stops, bench.board.running, bench.console) == ([], True, "")
 
