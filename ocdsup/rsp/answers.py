@@ -14,8 +14,9 @@ because their opcode can be seen in memory.
 import re
 from dataclasses import dataclass, field
 
+from .learned import lasting
 from .packets import Group, Point, Row, is_error, point_of, span_of
-from .shadow import Shadow, lasting
+from .shadow import Shadow
 
 _REGION = re.compile(rb"<memory\s([^>]*)>")
 _ATTRIBUTE = re.compile(rb"""(type|start|length)\s*=\s*["']([^"']*)["']""")

@@ -3,6 +3,7 @@
 from collections import deque
 
 from .framing import ACK, INTERRUPT, Frame, Kind, encode, expand
+from .learned import lasting
 from .outputs import HALTED, RUNNING, CloseBackend, News, Notice, Output, ToBackend
 from .packets import OK, STOPS, Answer, Group, from_hex, hex_bytes, is_error, name, point_of, text_of
 from .policy import BackendUp
@@ -10,7 +11,6 @@ from .reception import expired
 from .replay import Dialogue, Heard, Outcome, Purpose, Talk, catch, halt_now, lost_text, recheck, restore, settling
 from .rerun import rejoin
 from .session import INTERRUPTS, UNTOLD_STOPS, Session
-from .shadow import lasting
 from .shortcut import Shortcut
 from .wires import Ask, BackendWire, Before
 

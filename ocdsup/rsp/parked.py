@@ -15,11 +15,12 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from .learned import Learned
 from .outputs import News, Notice, Output
 from .packets import OK, Answer, Point, name
 from .proxy import Proxy
 from .reception import expired
-from .shadow import Flash, Learned, Shadow
+from .shadow import Flash, Shadow
 from .wires import Ask
 
 VERSION = 1

@@ -16,11 +16,12 @@ Seen with GDB 13.1 on gdbserver 13.1, qemu-arm and qemu-system-arm 7.2:
 
 import re
 
+from .learned import DESCRIPTION
 from .outputs import News, Notice
 from .packets import OK, Answer, Group, Row, error_text, is_error, steps
 from .reception import Here
 from .replay import RESET_STOP, Asking, Dialogue, Outcome, Part, insert, told
-from .shadow import DESCRIPTION, Shadow, stepping
+from .shadow import Shadow, stepping
 
 SERVER_TEXT = "ocdsup: the debug server went away and came back; its program is a new run, or went on meanwhile\n"
 GONE_TEXT = "ocdsup: the debug server went away and its program with it; the server that is there now debugs {}\n"

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ocdsup.rsp.learned import Learned
 from ocdsup.rsp.policy import Policy, SecondClient
-from ocdsup.rsp.shadow import Learned
 from ocdsup.runtime.fd_store import Kept, Store
 from ocdsup.runtime.gdb_session import GdbSession
 from ocdsup.runtime.lane import SLOW

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from copy import deepcopy
 
 from ocdsup.rsp.framing import Frame, Framer, Kind, Side, encode
+from ocdsup.rsp.learned import Learned
 from ocdsup.rsp.outputs import CloseBackend, CloseClient, News, Notice, Output, ToBackend, ToClient
 from ocdsup.rsp.packets import Answer, is_error, name, text_of
 from ocdsup.rsp.parked import park
 from ocdsup.rsp.policy import BackendUp, Policy
 from ocdsup.rsp.proxy import Proxy
-from ocdsup.rsp.shadow import Learned
 from ocdsup.rsp.shortcut import Shortcut
 from tests.rsp.openocd_model import Board, CrashedError, DroppedError, OpenOcd
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ocdsup.rsp.guard import Limits, foreign_greeting, refusal, register_sizes
-from ocdsup.rsp.shadow import Learned
+from ocdsup.rsp.learned import Learned
 
 TARGET = Learned(
     sizes=dict.fromkeys(range(42), 8) | {18: 2, 26: 16, 33: 8},

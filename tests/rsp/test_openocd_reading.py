@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from ocdsup.rsp.framing import encode, unescape
 from ocdsup.rsp.guard import Limits, refusal
+from ocdsup.rsp.learned import Learned
 from ocdsup.rsp.outputs import Output, ToBackend
 from ocdsup.rsp.packets import monitor_request, name
 from ocdsup.rsp.policy import BackendUp, Monitor, Policy
 from ocdsup.rsp.proxy import Proxy
-from ocdsup.rsp.shadow import Learned
 from tests.rsp.openocd_model import Board, OpenOcd
 from tests.rsp.openocd_reading import known_as, packets_read
 

@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocdsup.rsp.framing import encode as frame
+from ocdsup.rsp.learned import Learned
 from ocdsup.rsp.outputs import News, Notice, Output, ToClient
 from ocdsup.rsp.packets import Point
 from ocdsup.rsp.parked import SLOT, Parked, Recorder, RecordError, decode, encode, newest, park, resume
 from ocdsup.rsp.policy import BackendUp
 from ocdsup.rsp.proxy import Proxy
-from ocdsup.rsp.shadow import Flash, Learned, Shadow
+from ocdsup.rsp.shadow import Flash, Shadow
 
 POINTS = st.builds(Point, st.integers(0, 4), st.integers(0, 2**32), st.integers(0, 8))
 BYTES = st.binary(max_size=20)

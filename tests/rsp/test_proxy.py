@@ -3,11 +3,11 @@
 import pytest
 
 from ocdsup.rsp.framing import encode
+from ocdsup.rsp.learned import Learned
 from ocdsup.rsp.outputs import CloseClient, News, Notice, ToClient
 from ocdsup.rsp.packets import monitor_request
 from ocdsup.rsp.policy import Monitor, OnDetach, Policy
 from ocdsup.rsp.proxy import Proxy
-from ocdsup.rsp.shadow import Learned
 from tests.rsp.debug_bench import Bench, attached
 
 

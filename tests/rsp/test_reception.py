@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocdsup.rsp import shadow
+from ocdsup.rsp import learned as learned_module
 from ocdsup.rsp.framing import encode
 from ocdsup.rsp.packets import monitor_request, name
 from ocdsup.rsp.policy import Monitor, Policy
@@ -76,7 +76,7 @@ def test_what_would_end_the_connection_is_answered_here(body: bytes, reply: byte
 
 def test_what_is_learned_of_a_target_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """However a client varies its questions for the description, it fills no memory, and leaves the registers as they are."""
-    monkeypatch.setattr(shadow, "_MOST_LEARNED", 8192)
+    monkeypatch.setattr(learned_module, "_MOST_LEARNED", 8192)
     bench = attached()
     learned = bench.proxy.shadow.learned
     sizes = dict(learned.sizes)

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from ocdsup.rsp.learned import Learned
 from ocdsup.rsp.packets import Point, monitor_request
 from ocdsup.rsp.replay import Heard
-from ocdsup.rsp.shadow import Learned, Shadow
+from ocdsup.rsp.shadow import Shadow
 from ocdsup.rsp.standing import reason, true_stop
 from tests.rsp.debug_bench import attached
 
