@@ -39,6 +39,9 @@ from ocdsup.runtime.telnet_port import Answer
 from ocdsup.runtime.versions import Versions
 from ocdsup.telnet.effects import Away
 
+# Of an OpenOCD that ends by one of these, and never read the supply, the board has noticed nothing.
+_NEVER_OPENED = frozenset({"probe-absent", "probe-held", "probe-denied", "probe-wedged"})
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -73,6 +76,7 @@ class LiveBench:
         self.driver = Driver(state, self._perform, self._changed, self._log)
         self._adoption = Adoption(config.name, shared.store, shared.orphans.pop(config.name, None))
         self._outlives = False  # the OpenOCD of the moment was started so that the end of the daemon does not end it
+        self._resets = self._reached = False  # it is to reset the board and is not exposed yet; it has opened the probe
         self._start: list[str] = []  # how the OpenOCD of the moment would be started without a recovery
         self._evictions = Evictions(self.driver.post, self._log)
         self.lending = Lending(self.driver.post, self._log)
@@ -227,6 +231,7 @@ class LiveBench:
         self.ports.recovering(after.phase is not Phase.READY and not (dead and not after.lost))
         if usable and self._backend is not None and after.backend is not None and not self.ports.exposed:
             self.ports.expose(self._backend.ports, after.backend, tuple(target.name for target in after.targets), dead)
+            self._resets = False  # counted
         elif not usable:
             fault = shown_fault(after)
             self.ports.hide(public_phase(after) + (f", {fault.text}" if fault is not None else ""))
@@ -352,7 +357,7 @@ class LiveBench:
             order = Order(run, argv, token, version, ports, self._shared.catalogue, self._outlives, orphan)
             lively = self.ports.lively
             self._backend = LiveBackend(order, self._from_backend, self.ring, self._tasks, self._log, lively)
-            self.ports.starting(resets=profile.after in ef.RESETS)
+            self._resets, self._reached = profile.after in ef.RESETS, False
             self.ports.left_work = self._backend.outlive
         except (BackendError, ValueError) as error:
             self.driver.post(ev.LaunchFailed(run, "backend-missing", str(error)))
@@ -362,12 +367,16 @@ class LiveBench:
 
     def _from_backend(self, event: ev.Event) -> None:
         if isinstance(event, ev.BackendExited):
+            if self._resets and (self._reached or event.fault not in _NEVER_OPENED):
+                self.ports.half_reset()
             self.ports.hide(f"OpenOCD ended: {event.status}")
             self._backend = None
             self._adoption.drop()
             self._looks.closed()
         elif isinstance(event, ev.BackendReady) and self._adopts and self._outlives and self._backend is not None:
             self._adoption.keep(self._backend.held, self._backend.record(self._start))
+        elif isinstance(event, ev.VoltageSeen):
+            self._reached = True
         elif isinstance(event, ev.TargetSeen):
             self.ports.target_seen(event.target, halted=event.state == "halted")
         self.driver.post(event)

@@ -65,7 +65,7 @@ class StablePorts:
         self._further: asyncio.TimerHandle | None = None
         self.exposed = False
         self._resets = 0
-        self._resetting = False  # a start that resets the board was made, and has not come as far as being exposed
+        self._resetting = False  # a start that resets the board came to an end before it was exposed
         self._recovering = False
         self._borrower: str | None = None
         self._targets: tuple[str, ...] = ()
@@ -247,9 +247,9 @@ class StablePorts:
                 sock.bind((HOST, 0))
             return command.Ports(*(sock.getsockname()[1] for sock in (gdb, telnet, tcl)))
 
-    def starting(self, *, resets: bool) -> None:
-        """OpenOCD is started; one that resets the board may do so and die before anybody is served."""
-        self._resetting = self._resetting or resets
+    def half_reset(self) -> None:
+        """A start that resets the board came to the probe, and to its end before anybody was served."""
+        self._resetting = True
 
     def expose(self, private: Private, backend: Backend, targets: tuple[str, ...], dead: Mapping[str, str] = _NONE) -> None:
         """OpenOCD can be used: let clients reach it, but for those of the `dead` targets (see `silent`).

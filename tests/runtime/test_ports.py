@@ -479,9 +479,8 @@ async def test_only_a_start_that_reset_the_board_counts_as_a_reset(bench: Bench)
 async def test_a_start_that_resets_the_board_counts_although_it_was_never_served(bench: Bench) -> None:
     """It may have come to the reset before it died; the next start, which does nothing to the board, brings the news once."""
     ports = bench.opened()
-    ports.starting(resets=True)
+    ports.half_reset()
     for run in (1, 2):
-        ports.starting(resets=False)
         ports.expose(Private([bench.upstreams[0].port]), backend(run), ("a",))
         served = ports._gdb[0].served
         assert served is not None

@@ -79,6 +79,23 @@ def test_a_step_is_answered(desk: Desk, lets_run: Callable[[Desk], None]) -> Non
     hits(gdb)
 
 
+def test_a_probe_that_cannot_be_opened_for_a_while_resets_nothing(desk: Desk) -> None:
+    """The ladder meant to restart under reset, and its OpenOCD never came to the board: the program runs on, and GDB waits."""
+    gdb = halted_in_blink(desk)
+    gdb.command("-break-delete 1")
+    gdb.command("-exec-continue")
+    desk.core_is("running")
+    boots, pid = desk.sim.control.status()[0]["boots"], desk.pid()
+    desk.sim.control.break_("usb-error")
+    desk.rig.until("fail to open the probe", lambda b: b["fault"] is not None and b["fault"]["code"] == "probe-wedged")
+    desk.sim.control.heal()
+    desk.rig.until("come back", lambda b: b["phase"] == "ready" and b["backend"]["pid"] != pid)
+    assert (desk.sim.control.status()[0]["boots"], desk.sim.core()) == (boots, "running")
+    gdb.command("-exec-interrupt")
+    gdb.wait_stop(PATIENCE)
+    assert not any("reset" in line for line in gdb.log if line.startswith("@"))
+
+
 @WAYS
 def test_a_restart_leaves_it_running(desk: Desk, lets_run: Callable[[Desk], None]) -> None:
     gdb = halted_in_blink(desk)
