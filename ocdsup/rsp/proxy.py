@@ -149,6 +149,7 @@ class Proxy:
         """Read bytes of the backend."""
         out: list[Output] = []
         self._link.take(data, now, out)
+        self._look(now, out)
         self._outage.ends(served=self._link.ready)
         if self._closed and self._link.ready and not self.owes:
             self._link.close("GDB has gone", out)
@@ -182,9 +183,15 @@ class Proxy:
         out = self.outside_change()
         if self._link.up:
             self._session.seen(halted=halted, now=now)
-            if not halted and self._session.believes_halted:
-                self._link.begin(Purpose.LOOK, look(self.shadow), now, out)
+            self._session.suspect = not halted and self._session.believes_halted
+            self._look(now, out)
         return out
+
+    def _look(self, now: float, out: list[Output]) -> None:
+        """See whether the core runs; not behind a request, which may itself let it run, and for long: a `load`, `monitor`."""
+        if self._session.suspect and self._link.ready and not self._link.owed:
+            self._session.suspect = False
+            self._link.begin(Purpose.LOOK, look(self.shadow), now, out)
 
     def reexamined(self, now: float, *, soft: bool = False) -> list[Output]:
         """Set hardware points again: OpenOCD has examined the target anew and thereby zeroed them.
@@ -210,8 +217,6 @@ class Proxy:
         for ask in self._link.waiting:
             ask.void = True
         return []
-
-    # --- time ---
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is due, in seconds of the caller's clock; None when nothing is awaited."""
@@ -273,16 +278,10 @@ class Proxy:
                 self._interrupt(now, out)
             case Kind.OVERSIZE:
                 self._session.reply(ERROR, out)
-            case Kind.JUNK:
-                self._junk_bytes(frame.raw, out)
-            case _:
-                pass
-
-    def _junk_bytes(self, raw: bytes, out: list[Output]) -> None:
-        if self._greeting.done:
-            out.append(Notice(News.JUNK, raw[:40].decode("ascii", "backslashreplace")))
-        elif why := self._greeting.stranger(raw):
-            self._close_client(why, out)
+            case Kind.JUNK if self._greeting.done:
+                out.append(Notice(News.JUNK, frame.raw[:40].decode("ascii", "backslashreplace")))
+            case Kind.JUNK if why := self._greeting.stranger(frame.raw):
+                self._close_client(why, out)
 
     def _interrupt(self, now: float, out: list[Output]) -> None:
         coming = any(ask.row.answer is Answer.STOP for ask in (*self._backlog, *self._link.waiting))

@@ -276,7 +276,7 @@ def reexamined(shadow: Shadow, removed: list[bytes], *, soft: bool = False) -> D
 
 def look(shadow: Shadow) -> Dialogue:
     """Find out whether a core that was seen to run does: what was seen may be older than the stop that GDB knows of."""
-    if (yield from _state()) in ("running", "debug-running"):  # a core that cannot be seen proves nothing
+    if (yield from _state()) == "running":  # not one that runs a loader of OpenOCD's (debug-running), or cannot be seen
         shadow.strays()
     return Outcome()
 

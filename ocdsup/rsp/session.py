@@ -47,6 +47,7 @@ class Session:
     recovering: bool = False
     silent: bool = False  # the target does not answer, although its server does: who attaches is told soon
     returns: bool = False  # it has been so, and is over
+    suspect: bool = False  # the core was seen to run although GDB believes otherwise; still to be looked at
     guest: bool = False  # another debugger is here too, and lets the core run as it likes
     transparent: bool = False  # the policy's, asked for every packet
 
@@ -176,7 +177,7 @@ class Session:
         """Tell whether packets may pass without a look: nothing is kept or shared, or due before the next resume or stop."""
         shadow = self.shadow
         looks = self.answers.enabled or self.guest or shadow.non_stop or shadow.gone or shadow.strayed or shadow.elsewhere
-        due = shadow.stale or shadow.untold or self.interrupted or self.held is not None or self.unsent
+        due = shadow.stale or shadow.untold or self.interrupted or self.held is not None or self.unsent or self.suspect
         return not (looks or due)
 
     @property

@@ -102,7 +102,35 @@ def test_what_was_seen_before_the_last_stop_proves_nothing() -> None:
     assert (bench.stops, bench.board.running, bench.console) == ([], True, "")
 
 
-@pytest.mark.parametrize("state", ["unknown", "reset", "halted"])
+@pytest.mark.parametrize("request_body", [b"vFlashWrite:8000000:abcd", b"qRcmd," + b"flash write_image x".hex().encode()])
+def test_a_request_that_lets_the_core_run_itself_is_not_disturbed_however_long_it_takes(request_body: bytes) -> None:
+    """OpenOCD's flash loader runs on the core, and each of its runs is told (0.12: debug-running, halted, debug-running …)."""
+    bench = attached()
+    bench.ask(b"vFlashErase:8000000,4000")
+    bench.send(request_body)
+    for _ in range(50):
+        bench.carry(bench.proxy.target_seen(bench.now, halted=False))
+        bench.advance(1.0)
+        bench.carry(bench.proxy.target_seen(bench.now, halted=True))
+    assert bench.backend_closed is None
+    bench.settle()
+    assert bench.answer() == b"OK"
+    bench.resume()
+    assert (bench.stops, bench.console.count(WORD)) == ([], 0)
+
+
+def test_what_was_seen_during_a_request_is_looked_into_behind_it() -> None:
+    bench = attached()
+    bench.send(b"m20000000,40")
+    press_reset(bench)
+    bench.carry(bench.proxy.target_seen(bench.now, halted=False))
+    bench.settle()
+    assert bench.answer() is not None
+    bench.resume()
+    assert (bench.stops, bench.board.running) == ([b"T02"], False)
+
+
+@pytest.mark.parametrize("state", ["unknown", "reset", "halted", "debug-running"])
 def test_a_core_that_is_not_seen_to_run_has_not_strayed(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when OpenOCD's log gets into the answer: "Examination failed, GDB will be halted. Polling again in 300ms"."""
     bench = attached()
