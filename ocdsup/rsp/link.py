@@ -260,6 +260,8 @@ class Link:
                 out.append(ToBackend(INTERRUPT))
         elif talk.purpose is Purpose.RECHECK:
             session.held = None
+        elif session.interrupted:
+            out.append(ToBackend(INTERRUPT))  # it came during the dialogue, which has left the core as it was
 
     # --- replies ---
 
@@ -277,8 +279,6 @@ class Link:
                     self._reply(Frame(Kind.PACKET, encode(b"E01")), now, out)
                 case Kind.JUNK:
                     out.append(Notice(News.JUNK, frame.raw[:40].decode("ascii", "backslashreplace")))
-                case _:
-                    pass
             if not self.up:
                 return
 

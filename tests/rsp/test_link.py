@@ -322,6 +322,17 @@ def test_an_interrupt_during_an_outage_is_delivered_afterwards() -> None:
     assert bench.stops == [b"T02"]
 
 
+def test_an_interrupt_during_a_dialogue_that_leaves_the_core_running_is_sent_behind_it() -> None:
+    """OpenOCD has examined the target anew, and hardware breakpoints are set again in the running core meanwhile."""
+    bench = attached()
+    bench.ask(b"Z1,8000234,2")
+    bench.resume()
+    bench.carry(bench.proxy.reexamined(bench.now))
+    bench.carry(bench.proxy.client_bytes(b"\x03", bench.now))
+    bench.settle()
+    assert (bench.stops, bench.board.running) == ([b"T02"], False)
+
+
 def test_an_interrupt_that_died_with_its_backend_is_sent_again() -> None:
     """GDB waits for a stop: the next backend hears of the interrupt too."""
     bench = attached()
