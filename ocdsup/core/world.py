@@ -223,7 +223,7 @@ def target_seen(turn: Turn, event: ev.TargetSeen) -> None:
 
 
 def voltage_seen(turn: Turn, event: ev.VoltageSeen) -> None:
-    """Remember the supply; enough of it takes the remark about too little of it back."""
+    """Remember the supply voltage; a sufficient one clears the remark about a low one."""
     state = turn.state
     state.voltage = event.volts
     if event.volts >= _ENOUGH_V and state.remark is not None and state.remark.code == "target-unpowered":

@@ -29,7 +29,7 @@ _SIZE = 64 * 1024  # bytes of a record at most
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A process that outlived the daemon before us, with the descriptors that it was stored under."""
+    """A process that outlived the previous daemon, with the descriptors that it was stored under."""
 
     pid: int
     pty: int
@@ -57,7 +57,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """An OpenOCD of the daemon before us, not yet taken up."""
+    """An OpenOCD of the previous daemon, not yet taken up."""
 
     held: Held
     record: Record
@@ -156,7 +156,7 @@ class Adoption:
         self._kept = orphan is not None
 
     def take(self, start: Sequence[str]) -> Orphan | None:
-        """The OpenOCD of the daemon before us, once, if it runs as we would start it; any other one is ended."""
+        """The OpenOCD of the previous daemon, once, if it runs as we would start it; any other one is ended."""
         orphan, self._orphan = self._orphan, None
         if orphan is not None and orphan.record.start != tuple(start):
             orphan.end()

@@ -52,7 +52,7 @@ class Order:
     ports: command.Ports
     catalogue: Catalogue
     adopt: bool = False  # it outlives the daemon
-    orphan: Orphan | None = None  # it runs already: that of the daemon before us
+    orphan: Orphan | None = None  # it runs already: that of the previous daemon
 
 
 @dataclass(slots=True)
@@ -149,7 +149,7 @@ class LiveBackend:
         return Record(self.pid, tuple(start), self._argv(), self._targets or (), *servers)
 
     def _argv(self) -> tuple[str, ...]:
-        """The command line it was started with, be it by us or by the daemon before us."""
+        """The command line it was started with, be it by us or by the previous daemon."""
         return tuple(self._order.argv) if self._order.orphan is None else self._order.orphan.record.argv
 
     def _hang_up(self) -> None:

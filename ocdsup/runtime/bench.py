@@ -55,7 +55,7 @@ class Shared:
     answer: Answer
     changed: Callable[[], None]
     store: Store
-    orphans: dict[str, Orphan] = field(default_factory=dict)  # OpenOCD of the daemon before us, by bench; taken out by it
+    orphans: dict[str, Orphan] = field(default_factory=dict)  # OpenOCD of the previous daemon, by bench; taken out by it
 
 
 class LiveBench:

@@ -97,7 +97,7 @@ class Daemon:
         await self._end()
 
     def _take_up(self) -> None:
-        """Go on with the debug sessions of the daemon before us; what cannot be gone on with leaves the store, and ends."""
+        """Go on with the debug sessions of the previous daemon; what cannot be gone on with leaves the store, and ends."""
         for kept in self._given.sessions:
             if any(bench.ports.adopt(kept) for bench in self._benches):
                 self._log.info("session_taken_up", name=kept.name, port=kept.port)

@@ -1,4 +1,4 @@
-"""Ends a holder without ever hitting another process, or somebody who has sat down at it meanwhile.
+"""Ends a holder without ever hitting another process, or a user who has started to use it meanwhile.
 
 A pidfd comes first. Then, right before every step, start time, executable, command line, the held device and the clients are
 read again, and only then is the process signalled, through the pidfd: a reused PID, an exec in between, a probe let go or a GDB

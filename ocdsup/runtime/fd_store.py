@@ -122,7 +122,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A session of the daemon before us."""
+    """A session of the previous daemon."""
 
     name: str
     sock: socket.socket
@@ -144,7 +144,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class KeptTelnet:
-    """A console connection of the daemon before us."""
+    """A console connection of the previous daemon."""
 
     name: str
     sock: socket.socket
@@ -162,7 +162,7 @@ class Given:
     listeners: Inherited
     sessions: tuple[Kept, ...]
     broken: tuple[tuple[str, str], ...]
-    orphans: dict[str, adoption.Orphan]  # OpenOCD of the daemon before us, by the name of its bench
+    orphans: dict[str, adoption.Orphan]  # OpenOCD of the previous daemon, by the name of its bench
     telnets: tuple[KeptTelnet, ...]
 
 

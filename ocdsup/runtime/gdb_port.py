@@ -114,7 +114,7 @@ class GdbPort:
         self._tell_away()
 
     def adopt(self, kept: Kept) -> None:
-        """Go on with a session of the daemon before us."""
+        """Go on with a session of the previous daemon."""
         self._sessions.append(GdbSession(kept.sock, self, kept))
         self._tell_away()
         self.changed()

@@ -112,7 +112,7 @@ class GdbSession:
     # The client
 
     def _go_on(self, kept: Kept) -> None:
-        """Begin where the daemon before us was ended."""
+        """Begin where the previous daemon was ended."""
         assert self._client is not None
         self._client.send(kept.balance.rest)
         self._do(resume(self._proxy, kept.parked, self._loop.time()))
@@ -296,7 +296,7 @@ class GdbSession:
                 self._port.log.info("gdb_notice", news=notice.news.value, text=notice.text)
 
     def runs(self, *, halted: bool) -> None:
-        """The core is let run, or stands again, for its user."""
+        """The core was resumed, or is halted again, for its user."""
         self.halted = halted and not self._guest
         self._port.run_state()
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 FIRST = 3  # SD_LISTEN_FDS_START
 LISTENER = "ocdsup.listen."
-"""How the names of listeners begin that the daemon before us put into the store; every other one is a socket unit's."""
+"""How the names of listeners begin that the previous daemon put into the store; every other one is a socket unit's."""
 
 
 def descriptors(environment: MutableMapping[str, str], pid: int) -> tuple[tuple[int, str], ...]:

@@ -41,7 +41,7 @@ class Lane:
         self._short: Shortcut | None = None  # straight from socket to socket
         self._kept: Shortcut | None = None  # beside the session's record: only plain reads
         self.early = -inf
-        self.heard = monotonic()  # as if now: who knows when one that was taken up has spoken to the daemon before us
+        self.heard = monotonic()  # as if now: who knows when one that was taken up has spoken to the previous daemon
 
     def lead(self, short: Shortcut | None, client: Wire | None, up: Wire | None, *, kept: bool) -> None:
         """Lead from here to there where `short` allows it.

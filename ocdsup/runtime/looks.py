@@ -22,7 +22,7 @@ from ocdsup.probes.selector import Absent, Ambiguous, Found, Match, ProbeSelecto
 from ocdsup.runtime import ending, procs, stlink_server, usb, usb_reset
 
 LOAN_GRACE_S = 120.0
-"""So long after our start the mark of a loan in an environment is believed: it may be one of the daemon before us."""
+"""So long after our start the mark of a loan in an environment is believed: it may be one of the previous daemon."""
 
 LOOP_S = 1.0  # a loop that is busy for longer lets nobody be ended for now
 
@@ -45,7 +45,7 @@ class Home:
 
 
 class Looks:
-    """The eyes, and the one hand, of a bench.
+    """Observes the world for one bench, and ends holders of its probe.
 
     `own_pids` are the PIDs of this daemon's own OpenOCDs, of all benches; `flashing` tells whether one of them writes flash;
     `uids` are the users whose processes may be ended, None for all. `known`: the probe has been found before. What has been
@@ -149,7 +149,7 @@ class Looks:
         return ev.HoldersSeen(seen, unseen, min(again, default=None), force)
 
     def _lends(self) -> bool:
-        """Whether a borrower may be there. One of the daemon before us has no loan with us, and comes to its end unheard."""
+        """Whether a borrower may be there. One of the previous daemon has no loan with us, and comes to its end unheard."""
         return self._home.lends() or monotonic() - self._since < LOAN_GRACE_S
 
     def _verdict(self, holder: Holder, rules: Rules, now: float) -> _Judged:

@@ -363,7 +363,7 @@ class StablePorts:
         self._post(ev.SessionsChanged(counts, halted=bool(halted), cores=cores, debugged=debugged))
 
     def adopt(self, kept: Kept) -> bool:
-        """Go on with a debug session of the daemon before us; False when it came to no port of this bench."""
+        """Go on with a debug session of the previous daemon; False when it came to no port of this bench."""
         if self._gdb and self._config.ports.gdb and 0 < kept.port - self._config.ports.gdb < MOST_CORES:
             self._open_for_targets(kept.port - self._config.ports.gdb + 1)
         port = next((port for port in self._gdb if port.port == kept.port), None)
@@ -372,7 +372,7 @@ class StablePorts:
         return port is not None
 
     def adopt_telnet(self, kept: KeptTelnet) -> bool:
-        """Go on with a console connection of the daemon before us; False when it came to another port."""
+        """Go on with a console connection of the previous daemon; False when it came to another port."""
         if self._telnet is None or self._telnet.port != kept.port:
             return False
         self._telnet.adopt(kept)

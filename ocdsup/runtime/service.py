@@ -108,7 +108,7 @@ class Service:
         self._news.set()
 
     def _tell_ready(self) -> None:
-        """Until it is taken: a start or a reload whose end the manager never hears of fails after a while."""
+        """Say READY=1 with every beat until the manager has taken it: an unfinished start or reload times out there."""
         self._owed = not self._notify.send("READY=1")
 
     def _beat(self) -> None:

@@ -156,7 +156,7 @@ class TelnetPort(BackedPort[TelnetSession]):
         return TelnetSession(sock, self)
 
     def adopt(self, kept: KeptTelnet) -> None:
-        """Go on with a connection of the daemon before us."""
+        """Go on with a connection of the previous daemon."""
         self._sessions.append(TelnetSession(kept.sock, self, kept.name))
 
     def park(self) -> None:

@@ -1,6 +1,6 @@
 """Listening sockets that were passed to us and that no bench uses: whoever connects there must not wait for ever.
 
-What only the daemon before us had left in the store is closed. What a socket unit names stays open in systemd whatever we do,
+What only the previous daemon had left in the store is closed. What a socket unit names stays open in systemd whatever we do,
 and the kernel goes on taking connections into its queue: so they are accepted and closed. (`shutdown` would end it for systemd
 too, whose copy then reports POLLHUP and cannot be accepted from: the socket unit would fail, control socket and all.)
 """
