@@ -322,6 +322,8 @@ def test_a_gdb_that_leaves_a_gone_process_is_free_again(scene: Callable[..., Sce
     there.cli("break work")
     there.starts()
     there.restart()
+    there.cli("monitor help")  # while the front is not yet at the new server, to leave would be to end the session
+    assert "monitor commands are supported" in there.seen, "the new server has answered"
     there.cli(word)
     assert 'func="work",args=[{name="n",value="0"}]' in there.starts()
 
