@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 
 from tests.bench.rig import Rig
 from tests.sessions.desk import Desk
+from tests.sessions.two_cores import Two
 
 
 @pytest.fixture(params=["hla", "dap"])
@@ -22,3 +23,16 @@ def desk(rig: Rig) -> Iterator[Desk]:
     """A developer at a ready bench, GDB not attached yet."""
     with closing(Desk(rig)) as desk:
         yield desk
+
+
+@pytest.fixture
+def desks(rig: Rig) -> Iterator[Callable[..., Two]]:
+    """Make a desk with a chip of two cores; its debuggers are ended with the test."""
+    with ExitStack() as made:
+        yield lambda *commands, **changes: made.enter_context(closing(Two(rig, *commands, **changes)))
+
+
+@pytest.fixture
+def two(desks: Callable[..., Two]) -> Two:
+    """Both cores run, nobody is attached."""
+    return desks()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -14,7 +13,7 @@ from ocdsup.demo.stage import until
 from ocdsup.demo.story import firmware
 from tests.bench.rig import PATIENCE, SERIAL, Bench, Rig
 from tests.sessions.desk import console, hits, value
-from tests.sessions.test_two_targets import NAMES, Two, blinks_in_passing, stands_in_blink
+from tests.sessions.two_cores import NAMES, Two, blinks_in_passing, stands_in_blink
 
 SAYS = "dual.cpu1 does not answer, dual.cpu0 answers"
 
@@ -23,27 +22,6 @@ SAYS = "dual.cpu1 does not answer, dual.cpu0 answers"
 def mode() -> str:
     """HLA reaches the first core only."""
     return "dap"
-
-
-@pytest.fixture
-def desk(rig: Rig) -> Iterator[Callable[..., Two]]:
-    """Make a desk; its debuggers are ended with the test."""
-    made: list[Two] = []
-
-    def make(*commands: str, **changes: Any) -> Two:
-        made.append(Two(rig, *commands, **changes))
-        return made[-1]
-
-    yield make
-    for two in made:
-        for gdb in two.gdbs:
-            gdb.close()
-
-
-@pytest.fixture
-def two(desk: Callable[..., Two]) -> Two:
-    """Both cores run, nobody is attached."""
-    return desk()
 
 
 def boots(two: Two) -> int:
@@ -188,9 +166,9 @@ def test_a_reset_that_wakes_the_core_is_a_recovery(two: Two) -> None:
     stands_in_blink(two.gdb(1))
 
 
-def test_a_core_that_is_dead_from_the_start_costs_no_reset_and_no_waiting(desk: Callable[..., Two], rig: Rig) -> None:
+def test_a_core_that_is_dead_from_the_start_costs_no_reset_and_no_waiting(desks: Callable[..., Two], rig: Rig) -> None:
     """Not started yet, as on most chips with two cores: `ocdsup wait` returns, and when the firmware starts it, it is there."""
-    two = desk()
+    two = desks()
     assert rig.ocdsup("stop", "one").returncode == 0
     two.sim.control.break_("silent", core=1)
     before = boots(two)
@@ -254,17 +232,17 @@ def hits_after_reset(gdb: Gdb) -> None:
     hits(gdb)
 
 
-def test_a_mem_ap_and_a_deferred_target_have_no_part_in_it(desk: Callable[..., Two]) -> None:
+def test_a_mem_ap_and_a_deferred_target_have_no_part_in_it(desks: Callable[..., Two]) -> None:
     """Three targets: the mem_ap answers for ever and proves nothing, the deferred one is not dead; the core has its ladder."""
-    two = desk("target create dual.ap mem_ap -dap dual.dap -ap-num 0", "dual.cpu1 configure -defer-examine")
+    two = desks("target create dual.ap mem_ap -dap dual.dap -ap-num 0", "dual.cpu1 configure -defer-examine")
     assert two.rig.ready()["targets"][1]["state"] == "examine deferred"
     two.sim.control.break_("sleeping", core=0)
     bench = two.rig.recovered(1)
     assert [one["rungs"] for one in bench["recoveries"]] == [["restart-under-reset"]]
 
 
-def test_of_three_targets_two_may_be_dead(desk: Callable[..., Two]) -> None:
-    two = desk("target create dual.too cortex_m -dap dual.dap -ap-num 1")
+def test_of_three_targets_two_may_be_dead(desks: Callable[..., Two]) -> None:
+    two = desks("target create dual.too cortex_m -dap dual.dap -ap-num 1")
     stands_in_blink(two.gdb(0))
     two.sim.control.break_("silent", core=1)
     bench = two.rig.until("miss both", lambda b: b["phase"] == "degraded" and sum(bool(t["fault"]) for t in b["targets"]) == 2)
@@ -275,8 +253,8 @@ def test_of_three_targets_two_may_be_dead(desk: Callable[..., Two]) -> None:
     assert (boots(two), two.rig.launches()) == (1, 1)
 
 
-def test_a_deferred_core_that_was_examined_and_died_is_missed(desk: Callable[..., Two]) -> None:
-    two = desk("dual.cpu1 configure -defer-examine")
+def test_a_deferred_core_that_was_examined_and_died_is_missed(desks: Callable[..., Two]) -> None:
+    two = desks("dual.cpu1 configure -defer-examine")
     two.gdb(0)
     two.rig.tcl("dual.cpu1 arp_examine; dual.cpu1 arp_poll")
     two.rig.until("see it", lambda bench: bench["targets"][1]["state"] == "running")

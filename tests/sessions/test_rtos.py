@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,22 +11,10 @@ import pytest
 from ocdsup.demo.gdb import Gdb
 from tests.bench.rig import PATIENCE, Rig
 from tests.sessions.desk import Desk, console, hits, reason, value
-from tests.sessions.test_two_targets import IN_GROUP, Two
+from tests.sessions.two_cores import IN_GROUP, Two
 
-FIRMWARE = Path(__file__).parents[2] / "ocdsup/sim/firmware"
-BUILD = (
-    *("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-ffreestanding", "-nostdlib", "-O1", "-g", "-fno-common"),
-    *("-T", "blink.ld", "blink.c", str(Path(__file__).with_name("tasks.c")), "-o"),
-)
+ELF = Path(__file__).with_name("tasks.elf")  # the demo firmware with three tasks, built by tasks.sh
 AMBIGUOUS = "without sending a thread-id"
-
-
-@pytest.fixture(scope="session")
-def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo firmware with three tasks."""
-    built = tmp_path_factory.mktemp("tasks") / "tasks.elf"
-    subprocess.run([*BUILD, str(built)], cwd=FIRMWARE, check=True)
-    return built
 
 
 @pytest.fixture
@@ -47,10 +34,10 @@ def desk(rig: Rig, rtos: str) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def gdb(desk: Desk, elf: Path) -> Gdb:
+def gdb(desk: Desk) -> Gdb:
     """Attached, the program loaded, stopped in `blink` and thereby in the thread "worker"."""
     gdb = desk.gdb(attach=False)
-    gdb.command(f"-file-exec-and-symbols {elf}")
+    gdb.command(f"-file-exec-and-symbols {ELF}")
     gdb.command(f"-target-select extended-remote localhost:{desk.port}", PATIENCE)
     gdb.wait_stop(PATIENCE, attach=True)
     gdb.command("-target-download", PATIENCE)

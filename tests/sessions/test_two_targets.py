@@ -2,111 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from ocdsup.demo.gdb import Gdb
 from ocdsup.demo.stage import until
-from ocdsup.demo.story import firmware
-from ocdsup.sim.board import target_file
-from ocdsup.sim.boards import BOARDS
-from tests.bench.rig import PATIENCE, SERIAL, Bench, Rig
+from tests.bench.rig import PATIENCE
 from tests.sessions.desk import MODE_2, console, hits, reason, run, value
+from tests.sessions.two_cores import IN_GROUP, NAMES, Two, blinks_in_passing, interrupt, stands_in_blink
 
-NAMES = ["dual.cpu0", "dual.cpu1"]
 RESET_LINE = "board was reset while OpenOCD was away"
-IN_GROUP = "target smp dual.cpu0 dual.cpu1"
-
-
-class Two:
-    """A developer with two debuggers."""
-
-    def __init__(self, rig: Rig, *commands: str, **changes: Any) -> None:
-        self.rig = rig
-        self.sim = rig.sim(board="dual-m4")
-        config = ["interface/stlink-dap.cfg", target_file(BOARDS["dual-m4"])]
-        rig.run(one=rig.bench(self.sim, openocd={"config": config, "commands": list(commands)}, **changes))
-        rig.ready()
-        self.gdbs: list[Gdb] = []
-
-    def gdb(self, core: int) -> Gdb:
-        """Attach to a core by its stable port."""
-        gdb = Gdb(firmware())
-        self.gdbs.append(gdb)
-        gdb.command(f"-target-select extended-remote localhost:{self.port(core)}", PATIENCE)
-        gdb.wait_stop(PATIENCE, attach=True)
-        return gdb
-
-    def port(self, core: int) -> int:
-        """The stable port of a core."""
-        return int(self.rig.status()["targets"][core]["gdb_port"])
-
-    def cores(self) -> list[str]:
-        """The states of the cores as the board knows them; one that waits for an interrupt runs."""
-        probe = next(probe for probe in self.sim.control.status() if probe["serial"] == SERIAL)
-        return ["running" if state == "sleeping" else str(state) for state in probe["cores"]]
-
-    def cores_are(self, *states: str) -> None:
-        """Wait until the board's cores are in these states, and the status shows it."""
-        until(f"see the cores {states}", lambda: self.cores() == list(states), PATIENCE)
-        self.rig.until(f"show {states}", lambda bench: [target["state"] for target in bench["targets"]] == list(states))
-
-    def kill_and_recover(self) -> Bench:
-        """One `kill -9`, survived."""
-        before = self.rig.ready()
-        os.kill(before["backend"]["pid"], signal.SIGKILL)
-        return self.rig.recovered(before["counters"]["recoveries"] + 1)
 
 
 @pytest.fixture
 def mode() -> str:
     """HLA reaches the first core only."""
     return "dap"
-
-
-@pytest.fixture
-def desk(rig: Rig) -> Iterator[Callable[..., Two]]:
-    """Make a desk; its debuggers are ended with the test."""
-    made: list[Two] = []
-
-    def make(*commands: str, **changes: Any) -> Two:
-        made.append(Two(rig, *commands, **changes))
-        return made[-1]
-
-    yield make
-    for two in made:
-        for gdb in two.gdbs:
-            gdb.close()
-
-
-@pytest.fixture
-def two(desk: Callable[..., Two]) -> Two:
-    """Both cores run, nobody is attached."""
-    return desk()
-
-
-def stands_in_blink(gdb: Gdb) -> None:
-    """Set a breakpoint and run to it."""
-    gdb.command("-break-insert -h blink")
-    hits(gdb)
-
-
-def blinks_in_passing(gdb: Gdb) -> int:
-    """Interrupt a running core for a look at its count of blinks, and let it run on."""
-    interrupt(gdb)
-    blinks = value(gdb, "blinks")
-    gdb.command("-exec-continue")
-    return blinks
-
-
-def interrupt(gdb: Gdb) -> None:
-    """Stop a running core."""
-    gdb.command("-exec-interrupt")
-    assert "SIGINT" in gdb.wait_stop(PATIENCE)
 
 
 def test_each_core_has_a_stable_port_and_the_status_tells_them_apart(two: Two) -> None:
@@ -240,18 +151,18 @@ def test_a_loan_leaves_each_core_as_it_was(two: Two) -> None:
     two.cores_are("halted", "running")
 
 
-def test_a_group_of_cores_has_one_port(desk: Callable[..., Two]) -> None:
+def test_a_group_of_cores_has_one_port(desks: Callable[..., Two]) -> None:
     """OpenOCD has one GDB server for an SMP group: both targets show it, and its sessions."""
-    two = desk(IN_GROUP)
+    two = desks(IN_GROUP)
     assert two.port(0) == two.port(1)
     assert two.rig.status()["ports"]["gdb"] == [two.port(0)]
     two.gdb(0)
     two.rig.until("count it", lambda bench: [target["gdb_sessions"] for target in bench["targets"]] == [1, 1])
 
 
-def test_targets_without_a_gdb_port_take_none(desk: Callable[..., Two]) -> None:
+def test_targets_without_a_gdb_port_take_none(desks: Callable[..., Two]) -> None:
     """A disabled one and a mem_ap, which an H7 has before its first core: the port belongs to the core that is served."""
-    two = desk("target create dual.ap mem_ap -dap dual.dap -ap-num 0", "dual.cpu0 configure -gdb-port disabled")
+    two = desks("target create dual.ap mem_ap -dap dual.dap -ap-num 0", "dual.cpu0 configure -gdb-port disabled")
     bench = two.rig.status()
     assert [(target["name"], target["gdb_port"] is None) for target in bench["targets"]] == [
         ("dual.cpu0", True),
@@ -263,17 +174,17 @@ def test_targets_without_a_gdb_port_take_none(desk: Callable[..., Two]) -> None:
     assert two.cores() == ["running", "halted"]
 
 
-def test_a_port_that_the_target_file_wants_for_a_core_is_not_openocds(desk: Callable[..., Two]) -> None:
+def test_a_port_that_the_target_file_wants_for_a_core_is_not_openocds(desks: Callable[..., Two]) -> None:
     """`-gdb-port 3333` in a target file: the number would be ours."""
-    two = desk("dual.cpu1 configure -gdb-port 3333")
+    two = desks("dual.cpu1 configure -gdb-port 3333")
     lines = [str(line["text"]) for line in two.rig.ask("logs", "one", lines=200)["lines"]]
     assert not [line for line in lines if "Listening on port 3333 " in line]
     stands_in_blink(two.gdb(1))
 
 
-def test_a_core_whose_examination_is_deferred_does_not_keep_the_bench_from_being_ready(desk: Callable[..., Two]) -> None:
+def test_a_core_whose_examination_is_deferred_does_not_keep_the_bench_from_being_ready(desks: Callable[..., Two]) -> None:
     """`-defer-examine`: a core that the firmware starts later. It shows OpenOCD's own word for it."""
-    two = desk("dual.cpu1 configure -defer-examine")
+    two = desks("dual.cpu1 configure -defer-examine")
     assert [target["state"] for target in two.rig.ready()["targets"]] == ["running", "examine deferred"]
     assert two.rig.faults() == []
     assert two.rig.tcl("dual.cpu1 arp_examine; dual.cpu1 curstate")

@@ -13,6 +13,7 @@ import ocdsup.sim
 from tests.sim.conftest import has_compiler
 
 FOLDER = Path(ocdsup.sim.__file__).parent / "firmware"
+TASKS = Path(__file__).parents[1] / "sessions/tasks"
 IMAGES = ("blink-f4", "blink-f1")
 
 
@@ -31,6 +32,15 @@ def test_the_source_builds_the_images(tmp_path: Path) -> None:
     subprocess.run([FOLDER / "build.sh", tmp_path], check=True)
     for name in IMAGES:
         assert loaded(tmp_path / f"{name}.elf") == loaded(FOLDER / f"{name}.elf")
+
+
+def test_the_source_builds_the_tasks_of_the_session_tests(tmp_path: Path) -> None:
+    """As above."""
+    built = TASKS.with_suffix(".elf")
+    assert not any(word in built.read_bytes() for word in (b"/home", b"/root", b"/tmp", b"/work"))
+    if has_compiler():
+        subprocess.run([TASKS.with_suffix(".sh"), tmp_path], check=True)
+        assert loaded(tmp_path / built.name) == loaded(built)
 
 
 @pytest.mark.parametrize("name", IMAGES)
